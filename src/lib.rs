@@ -34,4 +34,5 @@
 #![warn(missing_docs, rust_2018_idioms)]
 
 pub mod error;
+pub mod route;
 pub mod shutdown;

@@ -1,0 +1,23 @@
+//! The table and what stands in it: pure values, no clock, no log, no lock.
+//!
+//! A request names a [`Host`] and a path; [`Table::find`] answers with the app that owns the most
+//! specific route. Names are normalised by one function for pushes and for requests, so that what
+//! was pushed is what is asked for.
+
+pub mod app;
+pub mod change;
+pub mod dyno;
+pub mod host;
+pub mod path;
+pub mod routes;
+pub mod slots;
+pub mod table;
+mod trie;
+
+pub use app::{App, AppName, AppSettings};
+pub use change::{Change, Conflict, Revision};
+pub use dyno::{Dyno, DynoAddr, DynoName, DynoState};
+pub use host::{Host, HostError, HostPattern};
+pub use path::{PathError, PathPrefix};
+pub use slots::{Slot, Slots};
+pub use table::{Counts, RouteKey, Table};

@@ -1,0 +1,319 @@
+//! The routes of a table: which slot owns a host and a path.
+//!
+//! Exact hosts and wildcards stand in one [`Trie`], apart by the last bit of their hash, which says
+//! which of the two an entry is. An entry holds the slot itself where the host has a single route
+//! without a prefix, as nearly all have, and else a sorted list of prefixes.
+//! Invariants: an entry has at least one route; a host's prefixes are sorted, each once, at most
+//! [`MAX_PATHS`]; `depths` counts the wildcards by the labels of their suffix, so that a request
+//! looks only for suffixes of a depth that exists; a look-up uses no heap.
+
+use std::{hash::Hasher, sync::Arc};
+
+use foldhash::{SharedSeed, quality::FoldHasher};
+
+use super::{
+    host::{Host, HostPattern},
+    path::{NormalHead, PathPrefix},
+    slots::Slot,
+    table::RouteKey,
+    trie::{Entry, Trie},
+};
+
+/// The most path prefixes of one host, which an edit of one of them copies.
+pub const MAX_PATHS: usize = 4096;
+
+/// One more than the most labels of a host: 127 of one byte each.
+const DEPTHS: usize = 128;
+
+/// The key of every hash of one table.
+#[derive(Clone)]
+pub(super) struct HashKey {
+    seed: u64,
+    shared: SharedSeed,
+}
+
+impl HashKey {
+    pub fn new(seed: u64) -> HashKey {
+        // The two parts of the key must not follow from each other by what foldhash does with one.
+        HashKey {
+            seed: seed.rotate_left(32) ^ 0x6a09_e667_f3bc_c908,
+            shared: SharedSeed::from_u64(seed),
+        }
+    }
+
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// The hash of an exact host: an even number.
+    fn exact(&self, host: &[u8]) -> u64 {
+        self.hash(host) & !1
+    }
+
+    /// The hash of the wildcard before a suffix: an odd number.
+    fn wildcard(&self, suffix: &[u8]) -> u64 {
+        self.hash(suffix) | 1
+    }
+
+    /// The hash under which the routes of a host stand.
+    pub fn pattern(&self, pattern: &HostPattern) -> u64 {
+        match pattern {
+            HostPattern::Exact(host) => self.exact(host.as_bytes()),
+            HostPattern::Wildcard(suffix) => self.wildcard(suffix.as_bytes()),
+        }
+    }
+}
+
+/// A host, or the suffix of a wildcard, with its routes.
+#[derive(Clone)]
+struct HostEntry {
+    hash: u64,
+    host: Host,
+    owners: Owners,
+}
+
+impl Entry for HostEntry {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[derive(Clone)]
+enum Owners {
+    /// The owner of every path.
+    Whole(Slot),
+    /// The owner of each prefix, sorted by the prefix's bytes.
+    Paths(Arc<[(PathPrefix, Slot)]>),
+}
+
+/// What became of a route that was to be added.
+pub(super) enum Added {
+    Yes,
+    /// The host has [`MAX_PATHS`] prefixes.
+    HostFull,
+}
+
+/// Every route of a table.
+#[derive(Clone)]
+pub(super) struct Routes {
+    key: HashKey,
+    hosts: Trie<HostEntry>,
+    depths: Arc<[u32; DEPTHS]>,
+    /// Bit `n` is set where `depths[n]` is not 0.
+    depths_used: u128,
+}
+
+impl Routes {
+    pub fn new(key: HashKey) -> Routes {
+        Routes { key, hosts: Trie::default(), depths: Arc::new([0; DEPTHS]), depths_used: 0 }
+    }
+
+    /// The owner of the most specific route: the exact host, then the longest suffix, and of each
+    /// the longest prefix. A host none of whose prefixes takes the path is passed over.
+    pub fn find(&self, host: &Host, path: &[u8]) -> Option<Slot> {
+        let mut path = NormalHead::new(path);
+        let name = host.as_bytes();
+        if let Some(entry) = self.hosts.find(self.key.exact(name), |entry| entry.host == *host) {
+            let owner = entry.owners.find(&mut path);
+            if owner.is_some() {
+                return owner;
+            }
+        }
+        if self.depths_used == 0 {
+            return None;
+        }
+        let mut depth = labels(name);
+        let dots = name.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
+        dots.map(|dot| &name[dot + 1..]).find_map(|suffix| {
+            depth -= 1;
+            if self.depths_used & (1 << depth) == 0 {
+                return None;
+            }
+            self.entry(self.key.wildcard(suffix), suffix)?.owners.find(&mut path)
+        })
+    }
+
+    /// The owner of exactly this route.
+    pub fn owner(&self, key: &RouteKey) -> Option<Slot> {
+        let hash = self.key.pattern(&key.host);
+        let entry = self.entry(hash, name_of(&key.host).as_bytes())?;
+        entry.owners.all().find(|(path, _)| **path == key.path).map(|(_, slot)| slot)
+    }
+
+    /// Adds a route that nobody owns.
+    pub fn add(&mut self, key: &RouteKey, slot: Slot) -> Added {
+        let hash = self.key.pattern(&key.host);
+        let host = name_of(&key.host);
+        if let Some(entry) = self.entry(hash, host.as_bytes()) {
+            let Some(owners) = entry.owners.with(&key.path, slot) else { return Added::HostFull };
+            self.set_owners(hash, host, owners);
+            return Added::Yes;
+        }
+        let owners = Owners::from_iter(std::iter::once((key.path.clone(), slot)));
+        let owners = owners.expect("one route is given");
+        self.hosts.insert(HostEntry { hash, host: host.clone(), owners });
+        self.count_wildcard(&key.host, 1);
+        Added::Yes
+    }
+
+    /// Removes a route that is there.
+    pub fn remove(&mut self, key: &RouteKey) {
+        let hash = self.key.pattern(&key.host);
+        let host = name_of(&key.host);
+        let Some(entry) = self.entry(hash, host.as_bytes()) else { return };
+        self.keep(hash, host.clone(), entry.owners.without(|path, _| *path == key.path));
+    }
+
+    /// Removes the routes of a slot under a hash, and says how many there were.
+    pub fn remove_owned(&mut self, hash: u64, slot: Slot) -> usize {
+        let owned: Vec<_> =
+            self.owned(hash, slot).map(|e| (e.host.clone(), e.owners.clone())).collect();
+        let mut removed = 0;
+        for (host, owners) in owned {
+            removed += owners.all().filter(|(_, owner)| *owner == slot).count();
+            self.keep(hash, host, owners.without(|_, owner| owner == slot));
+        }
+        removed
+    }
+
+    /// The hash under which the routes of a host stand.
+    pub fn hash(&self, pattern: &HostPattern) -> u64 {
+        self.key.pattern(pattern)
+    }
+
+    /// Does the slot own a route under this hash?
+    pub fn owns(&self, hash: u64, slot: Slot) -> bool {
+        self.owned(hash, slot).next().is_some()
+    }
+
+    /// The routes of a slot under a hash.
+    pub fn keys(&self, hash: u64, slot: Slot) -> impl Iterator<Item = RouteKey> {
+        self.owned(hash, slot).flat_map(move |entry| {
+            let own = entry.owners.all().filter(move |(_, owner)| *owner == slot);
+            own.map(|(path, _)| RouteKey { host: entry.pattern(), path: path.clone() })
+        })
+    }
+
+    fn owned(&self, hash: u64, slot: Slot) -> impl Iterator<Item = &HostEntry> {
+        let owns = move |entry: &&HostEntry| entry.owners.all().any(|(_, owner)| owner == slot);
+        self.hosts.at(hash).iter().filter(owns)
+    }
+
+    fn entry(&self, hash: u64, host: &[u8]) -> Option<&HostEntry> {
+        self.hosts.find(hash, |entry| entry.host.as_bytes() == host)
+    }
+
+    fn set_owners(&mut self, hash: u64, host: &Host, owners: Owners) {
+        let entry = self.hosts.get_mut(hash, |entry| entry.host == *host);
+        entry.expect("the host has an entry").owners = owners;
+    }
+
+    /// Leaves a host these owners, or removes it if none are left.
+    fn keep(&mut self, hash: u64, host: Host, owners: Option<Owners>) {
+        match owners {
+            Some(owners) => self.set_owners(hash, &host, owners),
+            None => {
+                self.hosts.remove(hash, |entry| entry.host == host);
+                if hash & 1 == 1 {
+                    self.count_wildcard(&HostPattern::Wildcard(host), -1);
+                }
+            }
+        }
+    }
+
+    fn count_wildcard(&mut self, pattern: &HostPattern, by: i32) {
+        let HostPattern::Wildcard(suffix) = pattern else { return };
+        let depth = labels(suffix.as_bytes());
+        let count = &mut Arc::make_mut(&mut self.depths)[depth];
+        *count = count.checked_add_signed(by).expect("each wildcard is counted once");
+        let bit = 1 << depth;
+        self.depths_used =
+            if *count > 0 { self.depths_used | bit } else { self.depths_used & !bit };
+    }
+}
+
+impl HostEntry {
+    fn pattern(&self) -> HostPattern {
+        let host = self.host.clone();
+        if self.hash & 1 == 1 { HostPattern::Wildcard(host) } else { HostPattern::Exact(host) }
+    }
+}
+
+impl Owners {
+    /// The owner of the longest prefix that takes the path.
+    fn find(&self, path: &mut NormalHead<'_>) -> Option<Slot> {
+        match self {
+            Owners::Whole(slot) => Some(*slot),
+            Owners::Paths(paths) => longest(paths, path.get()),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&PathPrefix, Slot)> {
+        const WHOLE: &PathPrefix = &PathPrefix::ROOT;
+        let (whole, paths) = match self {
+            Owners::Whole(slot) => (Some((WHOLE, *slot)), &[][..]),
+            Owners::Paths(paths) => (None, &paths[..]),
+        };
+        whole.into_iter().chain(paths.iter().map(|(path, slot)| (path, *slot)))
+    }
+
+    /// These and one more; nothing if they are [`MAX_PATHS`] already.
+    fn with(&self, path: &PathPrefix, slot: Slot) -> Option<Owners> {
+        let all = || self.all().map(|(path, slot)| (path.clone(), slot));
+        if all().count() >= MAX_PATHS {
+            return None;
+        }
+        let before = all().filter(|(p, _)| p.bytes() < path.bytes());
+        let behind = all().filter(|(p, _)| p.bytes() > path.bytes());
+        Owners::from_iter(before.chain(std::iter::once((path.clone(), slot))).chain(behind))
+    }
+
+    /// These but for some; nothing if none are left.
+    fn without(&self, gone: impl Fn(&PathPrefix, Slot) -> bool) -> Option<Owners> {
+        let left = self.all().filter(|(path, slot)| !gone(path, *slot));
+        Owners::from_iter(left.map(|(path, slot)| (path.clone(), slot)))
+    }
+
+    fn from_iter(sorted: impl Iterator<Item = (PathPrefix, Slot)>) -> Option<Owners> {
+        let paths: Arc<[(PathPrefix, Slot)]> = sorted.collect();
+        match &paths[..] {
+            [] => None,
+            [(path, slot)] if *path == PathPrefix::ROOT => Some(Owners::Whole(*slot)),
+            _ => Some(Owners::Paths(paths)),
+        }
+    }
+}
+
+/// The owner of the longest prefix that takes a normalised path.
+///
+/// A prefix P that takes the path sorts before it, and whatever sorts between the two begins with
+/// P. So the last prefix that does not sort behind the path either takes it or shares P with it,
+/// and then P is found in the same way in what they share, cut back to a segment border.
+fn longest(sorted: &[(PathPrefix, Slot)], path: &[u8]) -> Option<Slot> {
+    let mut head = path;
+    loop {
+        let end = sorted.partition_point(|(prefix, _)| prefix.bytes() <= head);
+        let (prefix, slot) = sorted[..end].last()?;
+        if prefix.matches(path) {
+            return Some(*slot);
+        }
+        let shared = prefix.bytes().iter().zip(head).take_while(|(a, b)| a == b).count();
+        // The border is at `shared` itself, or where the last slash before it begins a segment.
+        let on_border = path.get(shared).is_none_or(|b| *b == b'/');
+        let border = || path[..shared].iter().rposition(|b| *b == b'/').unwrap_or(0);
+        head = &path[..if on_border { shared } else { border() }];
+    }
+}
+
+fn labels(host: &[u8]) -> usize {
+    host.iter().filter(|b| **b == b'.').count() + 1
+}
+
+/// The host of a pattern, or its suffix.
+fn name_of(pattern: &HostPattern) -> &Host {
+    match pattern {
+        HostPattern::Exact(host) | HostPattern::Wildcard(host) => host,
+    }
+}

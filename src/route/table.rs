@@ -1,0 +1,324 @@
+//! The table: every route, app and dyno at one revision.
+//!
+//! An immutable value: a change makes a new one that shares its structure with the old. Hosts name
+//! the slot of their app, so a change of an app or its dynos touches that slot and no host.
+//! Invariants: a route belongs to one app; every app of a route is in the table; a look-up takes
+//! the most specific host that has a matching route (exact, then the longest wildcard suffix), and
+//! of its routes the longest path prefix; `owned` of a slot has exactly the hashes of the hosts
+//! under which its app has a route; each slot below `slots_used` holds an app or is in `free`,
+//! once.
+
+use std::{collections::BinaryHeap, fmt, sync::Arc};
+
+use super::{
+    app::{App, AppName, AppSettings},
+    change::{Change, Conflict, Revision},
+    dyno::Dyno,
+    host::{Host, HostPattern},
+    path::PathPrefix,
+    routes::{Added, HashKey, Routes},
+    slots::{MAX_SLOTS, Slot, Slots},
+    trie::{Entry, Trie},
+};
+
+/// What names a route: a host, and a path prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// Exact or wildcard.
+    pub host: HostPattern,
+    /// [`PathPrefix::ROOT`] where a route has none.
+    pub path: PathPrefix,
+}
+
+impl fmt::Display for RouteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)?;
+        if self.path != PathPrefix::ROOT { write!(f, "{}", self.path) } else { Ok(()) }
+    }
+}
+
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Apps.
+    pub apps: usize,
+    /// Routes.
+    pub routes: usize,
+    /// Dynos.
+    pub dynos: usize,
+}
+
+/// Every route, app and dyno at one revision; a clone costs a few pointers.
+#[derive(Clone)]
+pub struct Table {
+    revision: Revision,
+    counts: Counts,
+    key: HashKey,
+    names: Trie<NameEntry>,
+    routes: Routes,
+    apps: Slots<Arc<App>>,
+    /// By slot, the hashes of the hosts under which its app has a route.
+    owned: Slots<Trie<u64>>,
+    /// A stack of the slots below `slots_used` that hold no app.
+    free: Slots<Slot>,
+    free_len: u32,
+    slots_used: u32,
+}
+
+/// The slot of an app, under the hash of its name; the name itself is in the slot.
+#[derive(Clone)]
+struct NameEntry {
+    hash: u64,
+    slot: Slot,
+}
+
+impl Entry for NameEntry {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Entry for u64 {
+    fn hash(&self) -> u64 {
+        *self
+    }
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table::new(0)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Table { revision, counts, .. } = self;
+        f.debug_struct("Table").field("revision", revision).field("counts", counts).finish()
+    }
+}
+
+impl Table {
+    /// An empty table at revision 0 whose hashes are keyed with `seed`.
+    pub fn new(seed: u64) -> Table {
+        let key = HashKey::new(seed);
+        Table {
+            revision: Revision::default(),
+            counts: Counts::default(),
+            names: Trie::default(),
+            routes: Routes::new(key.clone()),
+            key,
+            apps: Slots::default(),
+            owned: Slots::default(),
+            free: Slots::default(),
+            free_len: 0,
+            slots_used: 0,
+        }
+    }
+
+    /// The revision this table stands at.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Says which revision this table stands at.
+    pub fn set_revision(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    /// How much is in it.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The app of the most specific route for a host and a path (its query cut off). Uses no heap.
+    pub fn find(&self, host: &Host, path: &[u8]) -> Option<Slot> {
+        self.routes.find(host, path)
+    }
+
+    /// The slot of an app.
+    pub fn slot(&self, app: &str) -> Option<Slot> {
+        let is_it = |e: &NameEntry| self.apps.get(e.slot).is_some_and(|a| a.name.as_str() == app);
+        self.names.find(self.key.hash(app.as_bytes()), is_it).map(|entry| entry.slot)
+    }
+
+    /// The app of that name.
+    pub fn app(&self, name: &str) -> Option<&Arc<App>> {
+        self.apps.get(self.slot(name)?)
+    }
+
+    /// Every app by its slot.
+    pub fn apps(&self) -> &Slots<Arc<App>> {
+        &self.apps
+    }
+
+    /// The first `limit` apps by name, of those whose names sort behind `after`. Looks at every
+    /// app: for lists that people page through, not for a request.
+    pub fn apps_in_order(&self, after: Option<&str>, limit: usize) -> Vec<&Arc<App>> {
+        let mut first = BinaryHeap::new();
+        for (slot, app) in self.apps.iter() {
+            let name = app.name.as_str();
+            if after.is_some_and(|after| name <= after) {
+                continue;
+            }
+            if first.len() < limit {
+                first.push((name, slot));
+            } else if let Some(mut last) = first.peek_mut().filter(|last| name < last.0) {
+                *last = (name, slot);
+            }
+        }
+        first.into_sorted_vec().iter().filter_map(|(_, slot)| self.apps.get(*slot)).collect()
+    }
+
+    /// The app that owns exactly this route.
+    pub fn route(&self, key: &RouteKey) -> Option<&Arc<App>> {
+        self.apps.get(self.routes.owner(key)?)
+    }
+
+    /// The routes of an app, sorted. Costs what the app has.
+    pub fn routes_of(&self, app: &str) -> Vec<RouteKey> {
+        let Some(slot) = self.slot(app) else { return Vec::new() };
+        let hashes = self.owned.get(slot).into_iter().flat_map(Trie::iter);
+        let mut keys: Vec<_> = hashes.flat_map(|hash| self.routes.keys(*hash, slot)).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Applies one change to this table in place; other clones of it stay as they are. Answers
+    /// whether anything changed. After an error the table is as it was.
+    pub fn apply(&mut self, change: &Change) -> Result<bool, Conflict> {
+        match change {
+            Change::PutApp(name, settings) => self.put_app(name, settings),
+            Change::DeleteApp(name) => self.delete_app(name),
+            Change::PutRoute(key, name) => self.put_route(key, name),
+            Change::DeleteRoute(key, name) => self.delete_route(key, name),
+            Change::PutDyno(name, dyno) => self.put_dyno(name, dyno),
+            Change::DeleteDyno(name, dyno) => self.delete_dyno(name, dyno),
+        }
+    }
+
+    fn put_app(&mut self, name: &AppName, settings: &AppSettings) -> Result<bool, Conflict> {
+        if let Some(slot) = self.slot(name.as_str()) {
+            let differs = self.at(slot).settings != *settings;
+            if differs {
+                self.at_mut(slot).settings = settings.clone();
+            }
+            return Ok(differs);
+        }
+        let slot = self.take_slot()?;
+        let app = App { name: name.clone(), settings: settings.clone(), dynos: Vec::new() };
+        self.apps.set(slot, Some(Arc::new(app)));
+        self.owned.set(slot, Some(Trie::default()));
+        self.names.insert(NameEntry { hash: self.key.hash(name.as_str().as_bytes()), slot });
+        self.counts.apps += 1;
+        Ok(true)
+    }
+
+    fn delete_app(&mut self, name: &AppName) -> Result<bool, Conflict> {
+        let slot = self.existing(name)?;
+        let owned = self.owned.get(slot).cloned().unwrap_or_default();
+        for hash in owned.iter() {
+            self.counts.routes -= self.routes.remove_owned(*hash, slot);
+        }
+        self.counts.apps -= 1;
+        self.counts.dynos -= self.at(slot).dynos.len();
+        self.names.remove(self.key.hash(name.as_str().as_bytes()), |entry| entry.slot == slot);
+        self.owned.set(slot, None);
+        self.apps.set(slot, None);
+        self.free.set(Slot(self.free_len), Some(slot));
+        self.free_len += 1;
+        Ok(true)
+    }
+
+    fn put_route(&mut self, key: &RouteKey, name: &AppName) -> Result<bool, Conflict> {
+        let slot = self.existing(name)?;
+        if let Some(owner) = self.routes.owner(key) {
+            if owner == slot {
+                return Ok(false);
+            }
+            let owner = self.at(owner).name.clone();
+            return Err(Conflict::RouteTaken { key: key.clone(), owner });
+        }
+        match self.routes.add(key, slot) {
+            Added::Yes => {}
+            Added::HostFull => return Err(Conflict::HostFull(key.host.clone())),
+        }
+        let hash = self.routes.hash(&key.host);
+        let owned = self.owned.get_mut(slot).expect("an app has a list of its routes");
+        if owned.at(hash).is_empty() {
+            owned.insert(hash);
+        }
+        self.counts.routes += 1;
+        Ok(true)
+    }
+
+    fn delete_route(&mut self, key: &RouteKey, name: &AppName) -> Result<bool, Conflict> {
+        let slot = self.slot(name.as_str()).filter(|slot| self.routes.owner(key) == Some(*slot));
+        let no_such_route = || Conflict::NoSuchRoute { app: name.clone(), key: key.clone() };
+        let slot = slot.ok_or_else(no_such_route)?;
+        self.routes.remove(key);
+        let hash = self.routes.hash(&key.host);
+        if !self.routes.owns(hash, slot) {
+            let owned = self.owned.get_mut(slot).expect("an app has a list of its routes");
+            owned.remove(hash, |_| true);
+        }
+        self.counts.routes -= 1;
+        Ok(true)
+    }
+
+    fn put_dyno(&mut self, name: &AppName, dyno: &Dyno) -> Result<bool, Conflict> {
+        let slot = self.existing(name)?;
+        let dynos = &self.at(slot).dynos;
+        match dynos.binary_search_by(|d| d.name.cmp(&dyno.name)) {
+            Ok(at) if *dynos[at] == *dyno => return Ok(false),
+            Ok(at) => self.at_mut(slot).dynos[at] = Arc::new(dyno.clone()),
+            Err(at) => {
+                self.at_mut(slot).dynos.insert(at, Arc::new(dyno.clone()));
+                self.counts.dynos += 1;
+            }
+        }
+        Ok(true)
+    }
+
+    fn delete_dyno(&mut self, name: &AppName, dyno: &str) -> Result<bool, Conflict> {
+        let slot = self.existing(name)?;
+        let at = self.at(slot).dynos.binary_search_by(|d| d.name.as_str().cmp(dyno));
+        let no_such_dyno = |_| Conflict::NoSuchDyno { app: name.clone(), dyno: dyno.to_owned() };
+        let at = at.map_err(no_such_dyno)?;
+        self.at_mut(slot).dynos.remove(at);
+        self.counts.dynos -= 1;
+        Ok(true)
+    }
+
+    fn existing(&self, name: &AppName) -> Result<Slot, Conflict> {
+        self.slot(name.as_str()).ok_or_else(|| Conflict::NoSuchApp(name.clone()))
+    }
+
+    fn at(&self, slot: Slot) -> &App {
+        self.apps.get(slot).expect("a slot that names and routes give holds an app")
+    }
+
+    fn at_mut(&mut self, slot: Slot) -> &mut App {
+        let app = self.apps.get_mut(slot);
+        Arc::make_mut(app.expect("a slot that names and routes give holds an app"))
+    }
+
+    /// A slot for a new app: the one that was freed last, else the next one.
+    fn take_slot(&mut self) -> Result<Slot, Conflict> {
+        if let Some(top) = self.free_len.checked_sub(1) {
+            let slot = *self.free.get(Slot(top)).expect("the stack is filled up to its length");
+            self.free.set(Slot(top), None);
+            self.free_len = top;
+            return Ok(slot);
+        }
+        if self.slots_used == MAX_SLOTS {
+            return Err(Conflict::Full);
+        }
+        self.slots_used += 1;
+        Ok(Slot(self.slots_used - 1))
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

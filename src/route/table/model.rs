@@ -1,0 +1,119 @@
+//! The table as its definition reads: two lists and a scan of all of them for each question.
+//!
+//! What the real table is compared with, by the tests beside it and by the fuzz target `table`,
+//! which includes this file. Invariant: nothing here is shared with the table but plain values.
+
+use std::sync::Arc;
+
+use crate::route::{
+    App, AppName, Change, Conflict, Counts, Host, HostPattern, RouteKey, Table, path,
+};
+
+/// Apps in the order they came, and every route with its owner.
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    pub apps: Vec<App>,
+    pub routes: Vec<(RouteKey, AppName)>,
+}
+
+impl Model {
+    /// Does what [`Table::apply`] says it does.
+    pub fn apply(&mut self, change: &Change) -> Result<bool, Conflict> {
+        match change {
+            Change::PutApp(name, settings) => match self.app_mut(name) {
+                Ok(app) if app.settings == *settings => return Ok(false),
+                Ok(app) => app.settings = settings.clone(),
+                Err(_) => self.apps.push(App {
+                    name: name.clone(),
+                    settings: settings.clone(),
+                    dynos: Vec::new(),
+                }),
+            },
+            Change::DeleteApp(name) => {
+                self.app_mut(name)?;
+                self.apps.retain(|app| app.name != *name);
+                self.routes.retain(|(_, owner)| owner != name);
+            }
+            Change::PutRoute(key, name) => {
+                self.app_mut(name)?;
+                if let Some(owner) = self.owner(key).cloned() {
+                    let taken = Conflict::RouteTaken { key: key.clone(), owner: owner.clone() };
+                    return if owner == *name { Ok(false) } else { Err(taken) };
+                }
+                self.routes.push((key.clone(), name.clone()));
+            }
+            Change::DeleteRoute(key, name) => {
+                if self.owner(key) != Some(name) {
+                    return Err(Conflict::NoSuchRoute { app: name.clone(), key: key.clone() });
+                }
+                self.routes.retain(|(k, _)| k != key);
+            }
+            Change::PutDyno(name, dyno) => {
+                let dynos = &mut self.app_mut(name)?.dynos;
+                if dynos.iter().any(|d| **d == *dyno) {
+                    return Ok(false);
+                }
+                dynos.retain(|d| d.name != dyno.name);
+                dynos.push(Arc::new(dyno.clone()));
+                dynos.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            Change::DeleteDyno(name, dyno) => {
+                let dynos = &mut self.app_mut(name)?.dynos;
+                let before = dynos.len();
+                dynos.retain(|d| d.name.as_str() != dyno);
+                if dynos.len() == before {
+                    return Err(Conflict::NoSuchDyno { app: name.clone(), dyno: dyno.clone() });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The app of the most specific of all routes that take this host and path.
+    pub fn find(&self, host: &Host, path: &[u8]) -> Option<&AppName> {
+        let path = path::normalise(path);
+        let taking = self.routes.iter().filter_map(|(key, owner)| {
+            let specific = match &key.host {
+                HostPattern::Exact(exact) => (exact == host).then_some(usize::MAX)?,
+                HostPattern::Wildcard(suffix) => {
+                    let end = format!(".{suffix}");
+                    host.as_str().ends_with(&end).then_some(end.len())?
+                }
+            };
+            key.path.matches(&path).then_some(((specific, key.path.as_str().len()), owner))
+        });
+        taking.max_by_key(|(rank, _)| *rank).map(|(_, owner)| owner)
+    }
+
+    /// Panics unless the table holds exactly what this holds and answers alike.
+    pub fn check(&self, table: &Table, requests: &[(Host, Vec<u8>)]) {
+        let dynos = self.apps.iter().map(|app| app.dynos.len()).sum();
+        let counts = Counts { apps: self.apps.len(), routes: self.routes.len(), dynos };
+        assert_eq!(table.counts(), counts);
+        assert_eq!(table.apps().iter().count(), self.apps.len());
+        for app in &self.apps {
+            assert_eq!(table.app(app.name.as_str()).map(|a| &**a), Some(app));
+            let own = self.routes.iter().filter(|(_, owner)| *owner == app.name);
+            let mut keys: Vec<RouteKey> = own.map(|(key, _)| key.clone()).collect();
+            keys.sort();
+            assert_eq!(table.routes_of(app.name.as_str()), keys);
+        }
+        for (key, owner) in &self.routes {
+            assert_eq!(table.route(key).map(|app| &app.name), Some(owner));
+        }
+        for (host, path) in requests {
+            let found = table.find(host, path).and_then(|slot| table.apps().get(slot));
+            let text = String::from_utf8_lossy(path);
+            assert_eq!(found.map(|app| &app.name), self.find(host, path), "{host}{text}");
+        }
+    }
+
+    fn owner(&self, key: &RouteKey) -> Option<&AppName> {
+        self.routes.iter().find(|(k, _)| k == key).map(|(_, owner)| owner)
+    }
+
+    fn app_mut(&mut self, name: &AppName) -> Result<&mut App, Conflict> {
+        let app = self.apps.iter_mut().find(|app| app.name == *name);
+        app.ok_or_else(|| Conflict::NoSuchApp(name.clone()))
+    }
+}

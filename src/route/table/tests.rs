@@ -1,0 +1,211 @@
+//! The table against a linear scan, and the rules of DESIGN one by one.
+
+use proptest::prelude::*;
+
+use super::{model::Model, *};
+use crate::route::{DynoAddr, DynoName, DynoState, routes::MAX_PATHS};
+
+fn app(name: &str) -> AppName {
+    AppName::parse(name).unwrap()
+}
+
+fn key(host: &str, path: &str) -> RouteKey {
+    RouteKey { host: HostPattern::parse(host).unwrap(), path: PathPrefix::parse(path).unwrap() }
+}
+
+fn host(text: &str) -> Host {
+    Host::parse(text.as_bytes()).unwrap()
+}
+
+fn dyno(name: &str, port: u16) -> Dyno {
+    Dyno {
+        name: DynoName::parse(name).unwrap(),
+        addr: DynoAddr::parse(&format!("127.0.0.1:{port}")).unwrap(),
+        release: "v1".into(),
+        weight: 100,
+        state: DynoState::Up,
+    }
+}
+
+/// A table with these routes, each `host`, `path`, `app`; the apps are made as they are named.
+fn table(routes: &[(&str, &str, &str)]) -> Table {
+    let mut table = Table::new(1);
+    for (host, path, owner) in routes {
+        table.apply(&Change::PutApp(app(owner), AppSettings::default())).unwrap();
+        assert_eq!(table.apply(&Change::PutRoute(key(host, path), app(owner))), Ok(true));
+    }
+    table
+}
+
+fn found<'a>(table: &'a Table, name: &str, path: &str) -> Option<&'a str> {
+    let slot = table.find(&host(name), path.as_bytes())?;
+    Some(table.apps().get(slot)?.name.as_str())
+}
+
+#[test]
+fn the_most_specific_host_with_a_matching_prefix_wins() {
+    let table = table(&[
+        ("www.a.test", "/shop", "shop"),
+        ("www.a.test", "/shop/cart", "cart"),
+        ("*.a.test", "/", "all"),
+        ("*.a.test", "/help", "help"),
+        ("*.b.a.test", "/x", "deep"),
+        ("*.test", "/", "top"),
+    ]);
+    let cases = [
+        ("www.a.test", "/shop", Some("shop")),
+        ("www.a.test", "/shopping", Some("all")),
+        ("www.a.test", "/shop/cart/1", Some("cart")),
+        ("www.a.test", "/shop/carts", Some("shop")),
+        ("www.a.test", "/x/../shop/%63art", Some("cart")),
+        ("www.a.test", "/", Some("all")),
+        ("www.a.test", "*", Some("all")),
+        ("www.a.test", "/help/1", Some("help")),
+        ("c.b.a.test", "/x", Some("deep")),
+        ("c.b.a.test", "/y", Some("all")),
+        ("b.a.test", "/x", Some("all")),
+        ("a.test", "/", Some("top")),
+        ("x.y.z.test", "/", Some("top")),
+        ("test", "/", None),
+        ("aa.testx", "/", None),
+        ("10.0.0.1", "/", None),
+        ("[::ffff:1.2.3.4]", "/", None),
+    ];
+    for (name, path, expected) in cases {
+        assert_eq!(found(&table, name, path), expected, "{name}{path}");
+    }
+}
+
+#[test]
+fn a_wildcard_does_not_take_its_own_suffix() {
+    let table = table(&[("*.a.test", "/", "all")]);
+    assert_eq!(found(&table, "a.test", "/"), None);
+    assert_eq!(found(&table, "xa.test", "/"), None);
+    assert_eq!(found(&table, "x.a.test", "/"), Some("all"));
+}
+
+#[test]
+fn a_freed_slot_is_used_again_and_its_routes_are_gone() {
+    let mut table =
+        table(&[("a.test", "/", "one"), ("*.b.test", "/x", "one"), ("c.test", "/", "two")]);
+    let slot = table.slot("one").unwrap();
+    assert_eq!(table.apply(&Change::DeleteApp(app("one"))), Ok(true));
+    assert_eq!(table.apply(&Change::PutApp(app("three"), AppSettings::default())), Ok(true));
+    assert_eq!(table.slot("three"), Some(slot));
+    assert_eq!(found(&table, "a.test", "/"), None);
+    assert_eq!(found(&table, "x.b.test", "/x"), None);
+    assert_eq!(table.counts(), Counts { apps: 2, routes: 1, dynos: 0 });
+}
+
+#[test]
+fn a_host_takes_so_many_prefixes_and_finds_the_longest() {
+    let mut table = table(&[]);
+    table.apply(&Change::PutApp(app("many"), AppSettings::default())).unwrap();
+    for n in 0..MAX_PATHS {
+        let put = Change::PutRoute(
+            key("a.test", &format!("/p{}", "/x".repeat(n % 500) + &n.to_string())),
+            app("many"),
+        );
+        assert_eq!(table.apply(&put), Ok(true));
+    }
+    let one_more = Change::PutRoute(key("a.test", "/more"), app("many"));
+    let full = Conflict::HostFull(HostPattern::parse("a.test").unwrap());
+    assert_eq!(table.apply(&one_more), Err(full));
+    assert_eq!(table.routes_of("many").len(), MAX_PATHS);
+    assert_eq!(found(&table, "a.test", "/p0/y"), Some("many"));
+    assert_eq!(found(&table, "a.test", &format!("/p{}1", "/x".repeat(400))), None);
+    assert_eq!(table.apply(&Change::DeleteApp(app("many"))), Ok(true));
+    assert_eq!(table.counts(), Counts::default());
+}
+
+#[test]
+fn apps_are_listed_page_by_page() {
+    let mut table = table(&[]);
+    let names: Vec<String> = (0..50).map(|n| format!("app-{:02}", n * 7 % 50)).collect();
+    for name in &names {
+        table.apply(&Change::PutApp(app(name), AppSettings::default())).unwrap();
+    }
+    let mut listed: Vec<String> = Vec::new();
+    loop {
+        let page = table.apps_in_order(listed.last().map(String::as_str), 8);
+        assert!(page.len() <= 8);
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page.iter().map(|app| app.name.to_string()));
+    }
+    assert!(listed.is_sorted());
+    assert_eq!(listed.len(), names.len());
+    assert!(table.apps_in_order(None, 0).is_empty());
+}
+
+const APPS: [&str; 5] = ["a", "b", "c", "d", "e"];
+const HOSTS: [&str; 6] = ["a.test", "b.a.test", "c.b.a.test", "test", "x.test", "1.b.a.test"];
+const PATHS: [&str; 8] = ["/", "/a", "/a/b", "/a-b", "/a/b/c", "/b", "/a//b", "/%2F"];
+
+fn change() -> impl Strategy<Value = Change> {
+    let name = || proptest::sample::select(&APPS[..]).prop_map(app);
+    let route = || {
+        let pattern = (proptest::sample::select(&HOSTS[..]), any::<bool>());
+        (pattern, proptest::sample::select(&PATHS[..])).prop_map(|((host, wild), path)| {
+            key(&format!("{}{host}", if wild { "*." } else { "" }), path)
+        })
+    };
+    prop_oneof![
+        4 => (name(), any::<bool>())
+            .prop_map(|(name, maintenance)| Change::PutApp(name, AppSettings { maintenance })),
+        1 => name().prop_map(Change::DeleteApp),
+        12 => (route(), name()).prop_map(|(key, name)| Change::PutRoute(key, name)),
+        4 => (route(), name()).prop_map(|(key, name)| Change::DeleteRoute(key, name)),
+        4 => (name(), 1u16..4, 1u16..3)
+            .prop_map(|(name, n, port)| Change::PutDyno(name, dyno(&format!("web.{n}"), port))),
+        2 => (name(), 1u16..4)
+            .prop_map(|(name, n)| Change::DeleteDyno(name, format!("web.{n}"))),
+    ]
+}
+
+fn requests() -> Vec<(Host, Vec<u8>)> {
+    let hosts = HOSTS.iter().copied().chain(["z.c.b.a.test", "other"]);
+    let paths =
+        ["/", "/a", "/a/b/c/d", "/a/bb", "/a-b/x", "/b/../a/%62", "/a//b", "/%2fx", "*", ""];
+    let pairs = hosts.flat_map(|name| paths.map(|path| (host(name), path.as_bytes().to_vec())));
+    pairs.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_table_agrees_with_a_linear_scan_and_clones_keep_theirs(
+        seed in any::<u64>(),
+        changes in proptest::collection::vec((change(), 0u8..16), 0..160),
+    ) {
+        let requests = requests();
+        let mut table = Table::new(seed);
+        let mut model = Model::default();
+        let mut kept = Vec::new();
+        for (change, keep) in changes {
+            if keep == 0 {
+                kept.push((table.clone(), model.clone()));
+            }
+            prop_assert_eq!(table.apply(&change), model.apply(&change), "{:?}", change);
+        }
+        kept.push((table, model));
+        for (table, model) in kept {
+            model.check(&table, &requests);
+        }
+    }
+
+    #[test]
+    fn slots_stay_below_the_most_apps_there_ever_were(
+        changes in proptest::collection::vec(change(), 0..160),
+    ) {
+        let mut table = Table::default();
+        let mut most = 0;
+        for change in changes {
+            let _conflict_or_not = table.apply(&change);
+            most = most.max(table.counts().apps);
+        }
+        prop_assert!(table.apps().iter().all(|(slot, _)| (slot.0 as usize) < most));
+    }
+}
