@@ -36,3 +36,4 @@
 pub mod error;
 pub mod route;
 pub mod shutdown;
+pub mod wire;

@@ -1,0 +1,16 @@
+//! The wire: bytes in, verdict out. No sockets, no clock.
+//!
+//! [`head`] finds a head's end as its bytes come and parses it once into offsets; [`request`] and
+//! [`response`] hold the strict rules and give their verdict; [`framing`] knows how a body ends;
+//! [`rewrite`] writes the head that goes on, straight into the outgoing buffer.
+//!
+//! Invariant: whatever the bytes are, no function here panics or takes more than linear time.
+
+pub mod chunked;
+pub mod connection;
+pub mod framing;
+pub mod head;
+pub mod name;
+pub mod request;
+pub mod response;
+pub mod rewrite;

@@ -1,0 +1,399 @@
+//! The heads that go on, written straight into the outgoing buffer.
+//!
+//! Order and case of the headers are kept. Left out are those for one hop alone, those that
+//! `Connection` names, the underscore twins of headers that we set, and those that are written anew
+//! from our own verdict: framing, forwarding, request id, Via.
+//! Invariant: what is written here is what a strict parser reads as the same message.
+
+use std::net::IpAddr;
+
+use super::{
+    framing::Body,
+    head::{Fields, Span},
+    name::Name,
+    request::Request,
+    response::Response,
+};
+
+/// What the router adds to a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward<'a> {
+    /// The client's address as this router's socket saw it.
+    pub remote: IpAddr,
+    /// `http` or `https`.
+    pub proto: &'a str,
+    /// The port that the client connected to.
+    pub port: u16,
+    /// Keep the client's X-Forwarded-Proto and -Port: it is in a trusted network.
+    pub trusted: bool,
+    /// A request id for clients that sent none that will do.
+    pub fresh_id: u128,
+    /// When the request came, in milliseconds since the Unix epoch.
+    pub start_ms: u64,
+    /// The router's name in `Via`.
+    pub via: &'a str,
+}
+
+/// Where in the outgoing buffer the log finds what it needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Landmarks {
+    /// The method.
+    pub method: Span,
+    /// Path and query.
+    pub target: Span,
+    /// The host.
+    pub host: Span,
+    /// The request id.
+    pub request_id: Span,
+    /// The whole X-Forwarded-For.
+    pub forwarded_for: Span,
+}
+
+/// Writes the request's head for the dyno behind what `out` holds.
+pub fn request(
+    head: &[u8],
+    fields: &Fields,
+    request: &Request,
+    forward: &Forward<'_>,
+    out: &mut Vec<u8>,
+) -> Landmarks {
+    let mut marks = Landmarks { method: put(out, request.method.of(head)), ..Default::default() };
+    out.push(b' ');
+    let target = out.len();
+    if request.rootless {
+        // OPTIONS of a whole host has a form of its own (RFC 9112, section 3.2.4).
+        let whole_host = request.target.is_empty() && request.method.of(head) == b"OPTIONS";
+        out.push(if whole_host { b'*' } else { b'/' });
+    }
+    out.extend_from_slice(request.target.of(head));
+    marks.target = Span::new(target, out.len() - target);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    for field in fields.iter() {
+        let name = field.name.of(head);
+        let left_out = field.kind.is_hop_by_hop()
+            || matches!(field.kind, Name::ContentLength | Name::Expect)
+            || (field.kind.is_set_by_router()
+                && !(forward.trusted && is_proto_or_port(field.kind)))
+            || request.connection.names(head, name)
+            || (field.kind == Name::Other && Name::is_underscore_twin(name));
+        if left_out {
+            continue;
+        }
+        let value = line(out, name, field.value.of(head));
+        if field.kind == Name::Host {
+            marks.host = value;
+        }
+    }
+    if request.upgrade {
+        for field in fields.of_kind(Name::Upgrade) {
+            line(out, b"Upgrade", field.value.of(head));
+        }
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
+    marks.forwarded_for = forwarded_for(head, fields, forward.remote, out);
+    let missing = |kind| !forward.trusted || fields.of_kind(kind).next().is_none();
+    if missing(Name::ForwardedProto) {
+        line(out, b"X-Forwarded-Proto", forward.proto.as_bytes());
+    }
+    if missing(Name::ForwardedPort) {
+        number_line(out, b"X-Forwarded-Port", forward.port.into());
+    }
+    marks.request_id = request_id(head, fields, forward.fresh_id, out);
+    number_line(out, b"X-Request-Start", forward.start_ms);
+    via(head, fields, request.minor, forward.via, out);
+    framing(&request.body, out);
+    if request.body.is_done() && fields.of_kind(Name::ContentLength).next().is_some() {
+        // An empty body that was announced: some servers answer a POST without one with 411.
+        number_line(out, b"Content-Length", 0);
+    }
+    out.extend_from_slice(b"\r\n");
+    marks
+}
+
+/// How the client's connection goes on after the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// To its next request, which HTTP/1.1 implies.
+    Implied,
+    /// To its next request, which an HTTP/1.0 client must be told.
+    Stated,
+    /// It closes.
+    Close,
+}
+
+/// What the router adds to an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// How the client's connection goes on.
+    pub persistence: Persistence,
+    /// The date for an answer without one (RFC 9110, section 6.6.1).
+    pub date: &'a [u8],
+    /// The router's name in `Via`.
+    pub via: &'a str,
+    /// The client knows the chunked coding.
+    pub chunked: bool,
+    /// It answers a HEAD request.
+    pub to_head: bool,
+}
+
+/// Writes the answer's head for the client behind what `out` holds.
+pub fn response(
+    head: &[u8],
+    fields: &Fields,
+    response: &Response,
+    answer: &Answer<'_>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    status(out, response.status);
+    out.push(b' ');
+    out.extend_from_slice(response.reason.of(head));
+    out.extend_from_slice(b"\r\n");
+    for field in fields.iter() {
+        let name = field.name.of(head);
+        let left_out = field.kind.is_hop_by_hop()
+            || matches!(field.kind, Name::ContentLength | Name::Via | Name::HostlerError)
+            || response.connection.names(head, name);
+        if !left_out {
+            line(out, name, field.value.of(head));
+        }
+    }
+    if response.status == 101 {
+        for field in fields.of_kind(Name::Upgrade) {
+            line(out, b"Upgrade", field.value.of(head));
+        }
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
+    via(head, fields, response.minor, answer.via, out);
+    if response.status >= 200 {
+        if !response.has_date {
+            line(out, b"Date", answer.date);
+        }
+        match answer.persistence {
+            Persistence::Implied => {}
+            Persistence::Stated => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+        }
+        answer_framing(response, answer, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn answer_framing(response: &Response, answer: &Answer<'_>, out: &mut Vec<u8>) {
+    match &response.body {
+        Body::Chunked(_) if !answer.chunked => {}
+        Body::Done => {
+            // A 204 has no Content-Length (RFC 9110, section 8.6); HEAD and 304 keep what a GET
+            // would have had.
+            let none = response.status == 204;
+            let describes = !none && (answer.to_head || response.status == 304);
+            match response.length {
+                Some(length) if describes => number_line(out, b"Content-Length", length),
+                _ if describes || none => {}
+                _ => number_line(out, b"Content-Length", 0),
+            }
+        }
+        body => framing(body, out),
+    }
+}
+
+fn framing(body: &Body, out: &mut Vec<u8>) {
+    match body {
+        Body::Length(length) => number_line(out, b"Content-Length", *length),
+        Body::Chunked(_) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Body::Done | Body::Close => {}
+    }
+}
+
+fn is_proto_or_port(kind: Name) -> bool {
+    matches!(kind, Name::ForwardedProto | Name::ForwardedPort)
+}
+
+fn forwarded_for(head: &[u8], fields: &Fields, remote: IpAddr, out: &mut Vec<u8>) -> Span {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    let start = out.len();
+    for field in fields.of_kind(Name::ForwardedFor).filter(|f| !f.value.is_empty()) {
+        out.extend_from_slice(field.value.of(head));
+        out.extend_from_slice(b", ");
+    }
+    address(out, remote);
+    let span = Span::new(start, out.len() - start);
+    out.extend_from_slice(b"\r\n");
+    span
+}
+
+/// A request id that will do is 20 to 200 letters, digits and `+ / = -`; it must be the only one.
+fn request_id(head: &[u8], fields: &Fields, fresh: u128, out: &mut Vec<u8>) -> Span {
+    out.extend_from_slice(b"X-Request-Id: ");
+    let start = out.len();
+    let mut sent = fields.of_kind(Name::RequestId).map(|field| field.value.of(head));
+    match (sent.next(), sent.next()) {
+        (Some(id), None)
+            if (20..=200).contains(&id.len())
+                && id.iter().all(|b| b.is_ascii_alphanumeric() || b"+/=-".contains(b)) =>
+        {
+            out.extend_from_slice(id);
+        }
+        _ => uuid(fresh, out),
+    }
+    let span = Span::new(start, out.len() - start);
+    out.extend_from_slice(b"\r\n");
+    span
+}
+
+/// A random UUID, version 4 (RFC 9562, section 5.4), from 128 random bits.
+fn uuid(random: u128, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut bytes = random.to_be_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    out.extend_from_slice(&text);
+}
+
+fn via(head: &[u8], fields: &Fields, minor: u8, name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Via: ");
+    for field in fields.of_kind(Name::Via).filter(|field| !field.value.is_empty()) {
+        out.extend_from_slice(field.value.of(head));
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(if minor == 0 { b"1.0 " } else { b"1.1 " });
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Span {
+    let start = out.len();
+    out.extend_from_slice(bytes);
+    Span::new(start, bytes.len())
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Span {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    let span = put(out, value);
+    out.extend_from_slice(b"\r\n");
+    span
+}
+
+/// Writes a header whose value is a number.
+pub fn number_line(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    number(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a number in decimal.
+pub fn number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Writes a status: always three digits.
+pub fn status(out: &mut Vec<u8>, status: u16) {
+    let digit = |n: u16| b'0' + (n % 10) as u8;
+    out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status)]);
+}
+
+/// Writes an IP address; IPv4 without going through the formatter, for it is on every request.
+pub fn address(out: &mut Vec<u8>, remote: IpAddr) -> Span {
+    let start = out.len();
+    match remote {
+        IpAddr::V4(v4) => {
+            for (i, octet) in v4.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                number(out, octet.into());
+            }
+        }
+        IpAddr::V6(v6) => {
+            use std::io::Write;
+            write!(out, "{v6}").expect("writing to a Vec cannot fail");
+        }
+    }
+    Span::new(start, out.len() - start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{request, response};
+
+    const ANSWER: Answer<'static> = Answer {
+        persistence: Persistence::Implied,
+        date: b"now",
+        via: "v",
+        chunked: true,
+        to_head: false,
+    };
+
+    #[test]
+    fn a_header_that_connection_names_ends_here_whatever_it_means() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: accept, x-a\r\nAccept: 1\r\n\
+            X-A: 2\r\nX-B: 3\r\n\r\n";
+        let bounds = request::Bounds { line: 100, name: 100, value: 100, count: 100 };
+        let mut fields = Fields::default();
+        let asked = Request::read(head, &mut fields, &bounds).unwrap();
+        let forward = Forward {
+            remote: [192, 0, 2, 7].into(),
+            proto: "http",
+            port: 80,
+            trusted: false,
+            fresh_id: 1,
+            start_ms: 2,
+            via: "v",
+        };
+        let mut out = Vec::new();
+        request(head, &fields, &asked, &forward, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("GET / HTTP/1.1\r\nHost: a\r\nX-B: 3\r\nX-Forwarded"), "{text}");
+    }
+
+    #[test]
+    fn no_length_goes_with_a_204_not_even_to_head() {
+        let head = b"HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n";
+        let bounds = response::Bounds { line: 100, cookie: 100, header: 100 };
+        for to_head in [false, true] {
+            let mut fields = Fields::default();
+            let answered = Response::read(head, &mut fields, &bounds, to_head).unwrap();
+            let answer = Answer { to_head, ..ANSWER };
+            let mut out = Vec::new();
+            response(head, &fields, &answered, &answer, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text, "HTTP/1.1 204 X\r\nVia: 1.1 v\r\nDate: now\r\n\r\n");
+        }
+    }
+
+    #[test]
+    fn a_cookie_and_a_date_that_connection_names_end_here() {
+        let head = b"HTTP/1.1 204 X\r\nConnection: set-cookie, date\r\nSet-Cookie: a\r\n\
+            Date: then\r\nX-B: 3\r\n\r\n";
+        let bounds = response::Bounds { line: 100, cookie: 100, header: 100 };
+        let mut fields = Fields::default();
+        let answered = Response::read(head, &mut fields, &bounds, false).unwrap();
+        let mut out = Vec::new();
+        response(head, &fields, &answered, &ANSWER, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "HTTP/1.1 204 X\r\nX-B: 3\r\nVia: 1.1 v\r\nDate: now\r\n\r\n");
+    }
+}
