@@ -1,0 +1,101 @@
+//! The live state of one dyno, and of one app: atomics that every worker shares.
+//!
+//! Invariants: a cell outlives revisions, it belongs to app, name, address and release together;
+//! the in-flight counts are raised and lowered by leases alone; times are milliseconds since the
+//! process began, as the workers' clocks give them, 0 meaning never.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// The live state of one dyno.
+// A line of its own, so that two workers that lease two dynos do not contend for one line.
+#[repr(align(64))]
+#[derive(Debug, Default)]
+pub struct Cell {
+    in_flight: AtomicU32,
+    strikes: AtomicU32,
+    quarantined_until_ms: AtomicU64,
+    retired: AtomicBool,
+}
+
+impl Cell {
+    /// Exchanges that this dyno is serving, tunnels included.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Counts one more exchange.
+    pub fn enter(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Counts one exchange less.
+    pub fn leave(&self) {
+        let before = self.in_flight.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a lease is settled once");
+    }
+
+    /// Has its dyno left the table? Connections to it are not kept then.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
+    /// Notes that the dyno left the table, or came back.
+    pub fn set_retired(&self, retired: bool) {
+        self.retired.store(retired, Relaxed);
+    }
+
+    /// Failed connects in a row.
+    pub fn strikes(&self) -> u32 {
+        self.strikes.load(Relaxed)
+    }
+
+    /// When the quarantine ends; 0 if there was none.
+    pub fn quarantined_until_ms(&self) -> u64 {
+        self.quarantined_until_ms.load(Relaxed)
+    }
+
+    /// Is the dyno passed over at `now_ms`?
+    pub fn is_quarantined(&self, now_ms: u64) -> bool {
+        self.quarantined_until_ms.load(Relaxed) > now_ms
+    }
+
+    /// Notes a connect that failed: the dyno is passed over until `until_ms`.
+    pub fn strike(&self, until_ms: u64) {
+        self.strikes.fetch_add(1, Relaxed);
+        self.quarantined_until_ms.fetch_max(until_ms, Relaxed);
+    }
+
+    /// Notes a connect that succeeded.
+    pub fn absolve(&self) {
+        // Read first: every fresh connection comes by here and a store would take the line away
+        // from the other workers.
+        if self.strikes.load(Relaxed) != 0 {
+            self.strikes.store(0, Relaxed);
+            self.quarantined_until_ms.store(0, Relaxed);
+        }
+    }
+}
+
+/// The live state of one app.
+#[derive(Debug, Default)]
+pub struct AppCell {
+    in_flight: AtomicU32,
+}
+
+impl AppCell {
+    /// Exchanges that the app's dynos are serving.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Counts one more exchange.
+    pub fn enter(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// Counts one exchange less.
+    pub fn leave(&self) {
+        let before = self.in_flight.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a lease is settled once");
+    }
+}

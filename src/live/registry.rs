@@ -1,0 +1,74 @@
+//! The cells of dynos that left the table while they still had exchanges.
+//!
+//! A dyno that stays in the table hands its cell on from snapshot to snapshot. One that leaves and
+//! comes back (a push that was turned back, a flapping registration) must find its old cell, with
+//! what is still in flight on it, for as long as anybody holds that cell.
+//! Invariants: never on the path of a request; holds no cell alive; bounded by the number of cells
+//! that are still held elsewhere.
+
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+
+use super::cell::Cell;
+use crate::route::{AppName, Dyno, DynoAddr, DynoName};
+
+/// What a cell belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CellKey {
+    app: AppName,
+    dyno: DynoName,
+    addr: DynoAddr,
+    release: Arc<str>,
+}
+
+impl CellKey {
+    /// The key of a dyno of an app.
+    pub fn new(app: &AppName, dyno: &Dyno) -> CellKey {
+        CellKey {
+            app: app.clone(),
+            dyno: dyno.name.clone(),
+            addr: dyno.addr.clone(),
+            release: dyno.release.clone(),
+        }
+    }
+}
+
+/// Cells without a dyno in the table.
+#[derive(Debug, Default)]
+pub struct Registry {
+    departed: DashMap<CellKey, Weak<Cell>>,
+}
+
+impl Registry {
+    /// Notes the cell of a dyno that leaves the table, if somebody still holds it.
+    pub fn depart(&self, key: CellKey, cell: &Arc<Cell>) {
+        cell.set_retired(true);
+        if cell.in_flight() > 0 {
+            self.departed.insert(key, Arc::downgrade(cell));
+        }
+    }
+
+    /// The cell of a dyno that enters the table: its old one if it is still held, else a new one.
+    pub fn arrive(&self, key: &CellKey) -> Arc<Cell> {
+        let old = if self.departed.is_empty() { None } else { self.departed.remove(key) };
+        let cell = old.and_then(|(_, cell)| cell.upgrade()).unwrap_or_default();
+        cell.set_retired(false);
+        cell
+    }
+
+    /// Forgets the cells that nobody holds any more.
+    pub fn sweep(&self) {
+        self.departed.retain(|_, cell| cell.strong_count() > 0);
+    }
+
+    /// How many departed cells are known.
+    pub fn len(&self) -> usize {
+        self.departed.len()
+    }
+
+    /// Is none known?
+    pub fn is_empty(&self) -> bool {
+        self.departed.is_empty()
+    }
+}

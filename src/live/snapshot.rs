@@ -1,0 +1,119 @@
+//! A table with the cell of each dyno, replaced as one value.
+//!
+//! Invariants: `apps` and the table have the same slots; a dyno that both the old and the new table
+//! have, with the same name, address and release, has the same cell in both; advancing costs what
+//! changed, not what the table holds.
+
+use std::sync::Arc;
+
+use super::{
+    cell::{AppCell, Cell},
+    registry::{CellKey, Registry},
+};
+use crate::route::{App, Dyno, Host, Slot, Slots, Table};
+
+/// A dyno and its live state.
+#[derive(Debug, Clone)]
+pub struct LiveDyno {
+    /// What was pushed.
+    pub dyno: Arc<Dyno>,
+    /// What is known of it.
+    pub cell: Arc<Cell>,
+}
+
+/// An app, its live state, and its dynos with theirs.
+#[derive(Debug)]
+pub struct LiveApp {
+    /// What was pushed.
+    pub app: Arc<App>,
+    /// What is known of the app as a whole.
+    pub cell: Arc<AppCell>,
+    /// Its dynos, sorted by name.
+    pub dynos: Box<[LiveDyno]>,
+}
+
+/// The table and the cells at one revision.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    table: Table,
+    apps: Slots<Arc<LiveApp>>,
+}
+
+impl Snapshot {
+    /// A snapshot of a table, all cells new.
+    pub fn new(table: Table, registry: &Registry) -> Snapshot {
+        Snapshot { table: Table::default(), apps: Slots::default() }.advance(table, registry)
+    }
+
+    /// The snapshot of the next table: apps and dynos that did not change keep their state.
+    pub fn advance(&self, table: Table, registry: &Registry) -> Snapshot {
+        let mut apps = self.apps.clone();
+        table.apps().changed_since(self.table.apps(), |slot, before, now| {
+            if before.zip(now).is_some_and(|(before, now)| Arc::ptr_eq(before, now)) {
+                return;
+            }
+            let old = self.apps.get(slot);
+            let new = now.map(|app| Arc::new(LiveApp::follow(app, old, registry)));
+            if let Some(old) = old {
+                old.depart_without(new.as_deref(), registry);
+            }
+            apps.set(slot, new);
+        });
+        Snapshot { table, apps }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The app that owns a host and a path.
+    pub fn find(&self, host: &Host, path: &[u8]) -> Option<&Arc<LiveApp>> {
+        self.apps.get(self.table.find(host, path)?)
+    }
+
+    /// The app in a slot.
+    pub fn at(&self, slot: Slot) -> Option<&Arc<LiveApp>> {
+        self.apps.get(slot)
+    }
+
+    /// The app of that name.
+    pub fn app(&self, name: &str) -> Option<&Arc<LiveApp>> {
+        self.apps.get(self.table.slot(name)?)
+    }
+}
+
+impl LiveApp {
+    fn follow(app: &Arc<App>, old: Option<&Arc<LiveApp>>, registry: &Registry) -> LiveApp {
+        // A slot that was emptied and filled within one step may hold another app.
+        let old = old.filter(|old| old.app.name == app.name);
+        let live = |dyno: &Arc<Dyno>| {
+            let kept = old.and_then(|old| old.same(dyno));
+            let cell = kept.unwrap_or_else(|| registry.arrive(&CellKey::new(&app.name, dyno)));
+            LiveDyno { dyno: dyno.clone(), cell }
+        };
+        LiveApp {
+            app: app.clone(),
+            cell: old.map(|old| old.cell.clone()).unwrap_or_default(),
+            dynos: app.dynos.iter().map(live).collect(),
+        }
+    }
+
+    /// The cell of this dyno, if name, address and release are the same here.
+    fn same(&self, dyno: &Dyno) -> Option<Arc<Cell>> {
+        let at = self.dynos.binary_search_by(|d| d.dyno.name.cmp(&dyno.name)).ok()?;
+        let mine = &self.dynos[at];
+        let same = mine.dyno.addr == dyno.addr && mine.dyno.release == dyno.release;
+        same.then(|| mine.cell.clone())
+    }
+
+    /// Registers the cells that are here and not in `next`.
+    fn depart_without(&self, next: Option<&LiveApp>, registry: &Registry) {
+        let next = next.filter(|next| next.app.name == self.app.name);
+        for live in &self.dynos {
+            if next.is_none_or(|next| next.same(&live.dyno).is_none()) {
+                registry.depart(CellKey::new(&self.app.name, &live.dyno), &live.cell);
+            }
+        }
+    }
+}
