@@ -38,4 +38,5 @@ pub mod error;
 pub mod live;
 pub mod route;
 pub mod shutdown;
+pub mod telemetry;
 pub mod wire;

@@ -1,0 +1,191 @@
+//! Every metric of the process, declared once: name, labels, and a comment that is its help text.
+//!
+//! Workers count for themselves (`worker`) and add to these on their tick; gauges are set by who
+//! owns the fact. Invariants: the first `max_apps` apps that have an exchange get series of their
+//! own, all others share [`OTHER_APPS`]; requests without an app are under [`NO_APP`]; label values
+//! never come from the network.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::worker::WorkerMetrics;
+
+/// The label of the apps that came when all series were taken.
+pub const OTHER_APPS: &str = "_other";
+/// The label of requests whose host is no route's.
+pub const NO_APP: &str = "_none";
+
+/// Upper bounds of the service time's buckets, in seconds: the time-outs for a first byte (30) and
+/// for silence (55) are among them, so that what hit one can be told from what did not.
+const SERVICE_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 55.0];
+
+/// A metric could not be registered: two declarations have one name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the metrics cannot be registered: {0}; each name is declared once, in telemetry/metrics.rs"
+)]
+pub struct MetricsError(#[from] prometheus::Error);
+
+macro_rules! make {
+    (Histogram, $name:literal, $help:literal, $labels:tt) => {
+        Histogram::with_opts(
+            HistogramOpts::new($name, $help.trim()).buckets(SERVICE_SECONDS.to_vec()),
+        )
+    };
+    ($kind:ident, $name:literal, $help:literal, []) => {
+        $kind::with_opts(Opts::new($name, $help.trim()))
+    };
+    ($kind:ident, $name:literal, $help:literal, $labels:tt) => {
+        $kind::new(Opts::new($name, $help.trim()), &$labels)
+    };
+}
+
+macro_rules! metrics {
+    ($(#[doc = $help:literal] $field:ident: $kind:ident = $name:literal $labels:tt;)*) => {
+        /// Every metric of the process.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            apps: Arc<Apps>,
+            $(#[doc = $help] pub $field: $kind,)*
+        }
+
+        impl Metrics {
+            /// Makes and registers every metric; `max_apps` apps get series of their own.
+            ///
+            /// # Errors
+            /// If two metrics have one name.
+            pub fn new(max_apps: usize) -> Result<Metrics, MetricsError> {
+                let metrics = Metrics {
+                    registry: Registry::new(),
+                    apps: Arc::new(Apps::new(max_apps)),
+                    $($field: make!($kind, $name, $help, $labels)?,)*
+                };
+                $(metrics.registry.register(Box::new(metrics.$field.clone()))?;)*
+                metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+                Ok(metrics)
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Exchanges that ended, by app and by class of the status that the client was sent.
+    exchanges: IntCounterVec = "hostler_exchanges_total" ["app", "status"];
+    /// Exchanges that ended with a fault, by code.
+    faults: IntCounterVec = "hostler_faults_total" ["code"];
+    /// Seconds from the dyno's connection to the end of the exchange.
+    service_seconds: Histogram = "hostler_service_seconds" [];
+    /// Bytes of request bodies that clients sent.
+    bytes_in: IntCounter = "hostler_request_body_bytes_total" [];
+    /// Bytes of bodies that clients were sent.
+    bytes_out: IntCounter = "hostler_response_body_bytes_total" [];
+    /// Client connections that were accepted.
+    connections_accepted: IntCounter = "hostler_connections_accepted_total" [];
+    /// Client connections that are open.
+    connections_open: IntGauge = "hostler_connections_open" [];
+    /// Connects to dynos that succeeded.
+    dyno_connects: IntCounter = "hostler_dyno_connects_total" [];
+    /// Connects to dynos that failed.
+    dyno_connect_failures: IntCounter = "hostler_dyno_connect_failures_total" [];
+    /// Attempts that took a kept connection to their dyno.
+    dyno_reuses: IntCounter = "hostler_dyno_reuses_total" [];
+    /// Attempts after the first of their exchange.
+    retries: IntCounter = "hostler_retries_total" [];
+    /// Lines of the exchange log that were lost: the queue was full or the output failed.
+    log_dropped_lines: IntCounter = "hostler_log_dropped_lines_total" [];
+    /// Revision of the table that is served.
+    table_revision: IntGauge = "hostler_table_revision" [];
+    /// Apps in the table.
+    table_apps: IntGauge = "hostler_table_apps" [];
+    /// Routes in the table.
+    table_routes: IntGauge = "hostler_table_routes" [];
+    /// Dynos in the table.
+    table_dynos: IntGauge = "hostler_table_dynos" [];
+    /// 1 if the store took the last write that it was given, else 0.
+    store_writable: IntGauge = "hostler_store_writable" [];
+    /// Workers that accept connections.
+    workers: IntGauge = "hostler_workers" [];
+    /// The version that runs; always 1.
+    build_info: IntGaugeVec = "hostler_build_info" ["version"];
+}
+
+impl Metrics {
+    /// The counters of one worker.
+    pub fn worker(&self) -> WorkerMetrics {
+        WorkerMetrics::new(self, self.apps.clone())
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If the encoder finds a metric without a name or a value: a mistake of ours.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+/// Which apps have series of their own; shared by the workers.
+#[derive(Debug)]
+pub(super) struct Apps {
+    max: usize,
+    names: Mutex<HashSet<Box<str>>>,
+    // The names once there are `max`: from then on no worker takes the lock.
+    full: OnceLock<HashSet<Box<str>>>,
+}
+
+impl Apps {
+    fn new(max: usize) -> Apps {
+        let full = if max == 0 { OnceLock::from(HashSet::new()) } else { OnceLock::new() };
+        Apps { max, names: Mutex::default(), full }
+    }
+
+    /// Does the app have series of its own? It gets them if there is room.
+    pub(super) fn admit(&self, app: &str) -> bool {
+        if let Some(names) = self.full.get() {
+            return names.contains(app);
+        }
+        // The set is whole even if a holder of the lock panicked: an insert is one step.
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < self.max {
+            names.insert(app.into());
+        }
+        let admitted = names.contains(app);
+        if names.len() == self.max {
+            self.full.get_or_init(|| names.clone());
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_every_plain_metric_from_the_start() {
+        let text = Metrics::new(10).unwrap().render().unwrap();
+        for name in ["hostler_table_revision 0", "hostler_log_dropped_lines_total 0"] {
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(text.contains("hostler_build_info{version="), "{text}");
+        assert!(text.contains("# HELP hostler_retries_total Attempts after the first"), "{text}");
+    }
+
+    #[test]
+    fn the_first_apps_keep_their_series_when_all_are_taken() {
+        let apps = Apps::new(2);
+        assert_eq!(["a", "b", "c", "a", "b"].map(|app| apps.admit(app)), {
+            [true, true, false, true, true]
+        });
+        assert!(!Apps::new(0).admit("a"));
+    }
+}

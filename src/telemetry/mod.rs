@@ -1,0 +1,20 @@
+//! What the router tells of itself: one line an exchange, metrics, and diagnostics.
+//!
+//! Reading order: `record` (one exchange as it is told), `line` and `escape` (its text), `log` (the
+//! way of the lines to the output), `metrics` (every metric) and `worker` (the counters that a
+//! worker keeps to itself), `diagnostics`.
+
+pub mod diagnostics;
+mod escape;
+pub mod line;
+pub mod log;
+pub mod metrics;
+pub mod record;
+pub mod worker;
+
+pub use diagnostics::{Level, init_diagnostics};
+pub use line::LogFormat;
+pub use log::{AccessLog, LogGuard, LogSink};
+pub use metrics::Metrics;
+pub use record::Record;
+pub use worker::WorkerMetrics;
