@@ -37,6 +37,7 @@ pub mod balance;
 pub mod error;
 pub mod live;
 pub mod route;
+pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod wire;

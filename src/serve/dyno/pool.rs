@@ -1,0 +1,136 @@
+//! The idle connections to dynos, kept by one worker for its next exchanges.
+//!
+//! Invariants: a connection belongs to one cell, hence to one app, name, address and release, and
+//! is never used for another; one on which anything has come, the end included, is not used again;
+//! the youngest is used first, so that the others can age; what is kept is bounded per dyno and in
+//! all.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    io::ErrorKind,
+    sync::Arc,
+};
+
+use crate::{
+    live,
+    serve::{io::Io, stream::Stream},
+};
+
+/// The most idle connections that one worker keeps to one dyno.
+const MAX_PER_DYNO: usize = 256;
+/// The most idle connections that one worker keeps in all.
+const MAX_IDLE: usize = 4096;
+
+/// A connection to a dyno, in use by one exchange.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Stream,
+    /// It carried an exchange before: the dyno may be closing it at this moment.
+    pub reused: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    io: Io,
+    since_ms: u64,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    /// Keeps the address that is the bucket's key from being another cell's.
+    cell: Arc<live::Cell>,
+    idle: VecDeque<Idle>,
+}
+
+/// One worker's idle connections, by the address of their dyno's cell.
+#[derive(Debug, Default)]
+pub struct Pool {
+    buckets: RefCell<HashMap<usize, Bucket, foldhash::fast::RandomState>>,
+    kept: Cell<usize>,
+}
+
+impl Pool {
+    /// A kept connection of this dyno, if one is as it was left.
+    pub fn take(&self, cell: &Arc<live::Cell>) -> Option<Connection> {
+        let mut buckets = self.buckets.borrow_mut();
+        let bucket = buckets.get_mut(&(Arc::as_ptr(cell) as usize))?;
+        while let Some(idle) = bucket.idle.pop_back() {
+            self.kept.set(self.kept.get() - 1);
+            if is_quiet(&idle.io) {
+                return Some(Connection { stream: Stream::new(idle.io), reused: true });
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange is over and whose dyno keeps it too.
+    pub fn keep(&self, cell: &Arc<live::Cell>, connection: Connection, now_ms: u64) {
+        if self.kept.get() >= MAX_IDLE || cell.is_retired() {
+            return;
+        }
+        let mut buckets = self.buckets.borrow_mut();
+        let bucket = buckets
+            .entry(Arc::as_ptr(cell) as usize)
+            .or_insert_with(|| Bucket { cell: cell.clone(), idle: VecDeque::new() });
+        if bucket.idle.len() < MAX_PER_DYNO {
+            bucket.idle.push_back(Idle { io: connection.stream.io, since_ms: now_ms });
+            self.kept.set(self.kept.get() + 1);
+        }
+    }
+
+    /// Closes the connections that came before `before_ms`, that their dyno closed, or whose dyno
+    /// left the table.
+    pub fn sweep(&self, before_ms: u64) {
+        let mut kept = 0;
+        self.buckets.borrow_mut().retain(|_, bucket| {
+            if bucket.cell.is_retired() {
+                return false;
+            }
+            bucket.idle.retain(|idle| idle.since_ms >= before_ms && is_quiet(&idle.io));
+            kept += bucket.idle.len();
+            !bucket.idle.is_empty()
+        });
+        self.kept.set(kept);
+    }
+}
+
+/// Has nothing come on this connection, its end included?
+fn is_quiet(io: &Io) -> bool {
+    // Readiness is known without a system call; only where there is some is the socket asked, for
+    // it may be what the last answer left behind. Not by a poll: that says "not yet" of anything
+    // once the task has used up what the runtime lets it do in one go.
+    io.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use tokio::{
+        net::{TcpListener, TcpStream},
+        task::coop::has_budget_remaining,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_connection_is_not_taken_for_a_quiet_one_by_a_busy_task() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let io = Io::Tcp(stream);
+        assert!(is_quiet(&io));
+        drop(listener.accept().await.unwrap());
+        poll_fn(|cx| io.poll_readable(cx)).await.unwrap();
+        poll_fn(|cx| {
+            while has_budget_remaining() {
+                assert!(io.poll_readable(cx).is_ready());
+            }
+            assert!(io.poll_readable(cx).is_pending());
+            assert!(!is_quiet(&io));
+            Poll::Ready(())
+        })
+        .await;
+    }
+}

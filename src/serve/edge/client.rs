@@ -1,0 +1,81 @@
+//! One client's connection, as its exchanges see it.
+//!
+//! Invariants: there is one deadline, that of whatever the connection's task waits for; what is in
+//! the input between two exchanges belongs to the next request.
+
+use std::{
+    future::poll_fn,
+    net::IpAddr,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use crate::serve::{
+    stream::{Heard, Stream},
+    wheel::Timer,
+    worker::Worker,
+};
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Client {
+    /// Its bytes; what is in the input between two exchanges belongs to the next request.
+    pub stream: Stream,
+    /// The deadline of whatever the connection's task waits for.
+    pub timer: Timer,
+    /// The client's address.
+    pub remote: IpAddr,
+    /// The port that it connected to.
+    pub port: u16,
+}
+
+/// The most bytes that are read and thrown away from a client that was answered early.
+const LINGER_BYTES: usize = 1 << 20;
+/// How long a client that was answered early may go on sending.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+impl Client {
+    /// Writes all of `bytes`, waiting at most `timeout` from one progress to the next. Answers
+    /// whether the client took them.
+    pub async fn send(&mut self, mut bytes: &[u8], timeout: Duration) -> bool {
+        self.timer.set(timeout);
+        poll_fn(|cx| {
+            while !bytes.is_empty() {
+                match self.stream.io.poll_write(cx, bytes) {
+                    Poll::Ready(Ok(count)) => {
+                        bytes = &bytes[count..];
+                        self.timer.set(timeout);
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Pending if self.timer.is_over() => return Poll::Ready(false),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(true)
+        })
+        .await
+    }
+
+    /// Ends the answer, then reads on for a while: a close with unread input would reset the
+    /// connection and could take the answer with it (RFC 9112, section 9.6).
+    pub async fn linger(&mut self, worker: &Worker) {
+        self.timer.set(LINGER_TIME);
+        let mut read = 0;
+        poll_fn(|cx| {
+            if ready!(self.stream.io.poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            loop {
+                read += self.stream.pending().len();
+                self.stream.discard();
+                if read > LINGER_BYTES || self.timer.is_over() || worker.cut.get() {
+                    return Poll::Ready(());
+                }
+                if ready!(self.stream.poll_hear(cx, &worker.buffers)) != Heard::Bytes {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The side of the clients: accepting their connections, and the life of one.
+
+pub mod accept;
+pub mod client;
+pub mod h1;
+
+pub use client::Client;

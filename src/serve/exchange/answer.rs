@@ -1,0 +1,336 @@
+//! The answer on its way to the client: interim heads, the final head, the body.
+//!
+//! Invariants: nothing of an answer is written before its head was judged; the body's first bytes
+//! go out with the head where they fit; nothing is read from the dyno while the client has not
+//! taken what was read before.
+
+use std::task::{Context, Poll, ready};
+
+use super::{Exchange, Facts};
+use crate::{
+    error::Fault,
+    serve::{
+        buffers::Buf,
+        dyno::Connection,
+        edge::Client,
+        splice::{self, Conduit, Filled},
+        stream::Heard,
+        worker::Worker,
+    },
+    wire::{
+        framing::{Body, Coding},
+        head::Finder,
+        response::{Bounds, Refusal, Response},
+        rewrite::{self, Persistence},
+    },
+};
+
+/// The most interim answers before the final one.
+const MAX_INTERIM: u32 = 32;
+/// The most bytes that are held back of a body's trailer section, with what surrounds it.
+const MAX_HELD: usize = 64 << 10;
+
+#[derive(Debug)]
+enum State {
+    /// Before the end of a head.
+    Head(Finder),
+    /// In the body of the final answer.
+    Body,
+    /// All of the answer was written.
+    Whole,
+    /// A 101 was written: what follows is another protocol.
+    Switched,
+}
+
+/// How far the answer has come.
+#[derive(Debug)]
+pub struct Answer {
+    state: State,
+    body: Body,
+    coding: Coding,
+    /// Heads, and bodies that fitted behind them, that the client has not taken yet.
+    out: Option<Buf>,
+    conduit: Conduit,
+    interim: u32,
+    /// A byte of an answer came from the dyno.
+    pub begun: bool,
+    /// The client took bytes that no other answer can follow: a part of a head, or a final one.
+    pub committed: bool,
+    /// The dyno's connection may carry another exchange.
+    pub reusable: bool,
+    /// Bytes moved since the flag was last lowered.
+    pub moved: bool,
+    /// The client is the one who is waited for.
+    pub waits_for_client: bool,
+}
+
+/// What is over when [`Answer::poll`] is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The whole answer was written.
+    Answer,
+    /// The 101 was written.
+    Switch,
+}
+
+impl Answer {
+    /// An answer of which nothing has come; `first` goes to the client before it.
+    pub fn new(first: Option<Buf>) -> Answer {
+        Answer {
+            state: State::Head(Finder::default()),
+            body: Body::Done,
+            coding: Coding::Keep,
+            out: first,
+            conduit: Conduit::default(),
+            interim: 0,
+            begun: false,
+            committed: false,
+            reusable: false,
+            moved: false,
+            waits_for_client: false,
+        }
+    }
+
+    /// Moves what can be moved. `sent` says that all of the request was sent.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        dyno: &mut Connection,
+        exchange: &mut Exchange,
+        sent: bool,
+    ) -> Poll<Result<Over, Fault>> {
+        loop {
+            self.waits_for_client = true;
+            ready!(self.poll_flush(cx, worker, client, dyno))?;
+            self.waits_for_client = false;
+            match &mut self.state {
+                State::Whole => return Poll::Ready(Ok(Over::Answer)),
+                State::Switched => return Poll::Ready(Ok(Over::Switch)),
+                State::Body if self.body.is_done() => {
+                    self.state = State::Whole;
+                    continue;
+                }
+                State::Body => {
+                    if self.may_splice(client, dyno)
+                        && ready!(self.poll_splice(cx, worker, dyno, exchange))?
+                    {
+                        continue;
+                    }
+                }
+                State::Head(finder) => {
+                    let found = finder.find(dyno.stream.pending());
+                    if let Some(len) = found.map_err(|_| Fault::BadResponse)? {
+                        self.take_head(worker, dyno, exchange, len, sent)?;
+                        continue;
+                    }
+                }
+            }
+            let in_head = matches!(self.state, State::Head(_));
+            let limit = if in_head { worker.settings.limits.response_head } else { MAX_HELD };
+            if !dyno.stream.make_room(limit) {
+                let fault = if in_head { Fault::OversizedHeader } else { Fault::ServerInterrupted };
+                return Poll::Ready(Err(fault));
+            }
+            let heard = ready!(dyno.stream.poll_hear(cx, &worker.buffers));
+            if heard != Heard::Bytes {
+                self.take_end(heard)?;
+                continue;
+            }
+            self.moved = true;
+            self.begun = true;
+            if !in_head {
+                self.take_body(dyno, exchange)?;
+            }
+        }
+    }
+
+    /// Writes what may be written until nothing of it is left.
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        dyno: &mut Connection,
+    ) -> Poll<Result<(), Fault>> {
+        while let Some(out) = &mut self.out {
+            let written = ready!(client.stream.io.poll_write(cx, out.pending()));
+            out.consume(written.map_err(|_| Fault::ClientInterrupted)?);
+            self.moved = true;
+            // Whole interim heads may be followed by anything.
+            self.committed = !out.is_drained() || !matches!(self.state, State::Head(_));
+            if out.is_drained() {
+                self.out = None;
+            }
+        }
+        while dyno.stream.accepted() > 0 {
+            let passed = ready!(dyno.stream.poll_pass(cx, &mut client.stream.io));
+            passed.map_err(|_| Fault::ClientInterrupted)?;
+            self.moved = true;
+        }
+        if !self.conduit.is_empty() {
+            let io = &client.stream.io;
+            let drained = self.conduit.poll_drain(cx, &worker.pipes, io, &mut self.moved);
+            ready!(drained).map_err(|_| Fault::ClientInterrupted)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Is the way through the kernel open, and worth it?
+    fn may_splice(&self, client: &Client, dyno: &Connection) -> bool {
+        dyno.stream.is_bulk()
+            && self.body.opaque() >= splice::WORTHWHILE
+            && dyno.stream.pending().is_empty()
+            && splice::is_possible(&dyno.stream.io, &client.stream.io)
+    }
+
+    /// Takes bytes of the body into the conduit; answers whether that could be done.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &Worker,
+        dyno: &mut Connection,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<bool, Fault>> {
+        let limit = self.body.opaque();
+        match ready!(self.conduit.poll_fill(cx, &worker.pipes, &dyno.stream.io, limit)) {
+            Filled::Bytes(count) => {
+                self.body.pass(count as u64);
+                exchange.bytes += count as u64;
+                self.moved = true;
+            }
+            Filled::End => self.take_end(Heard::End)?,
+            Filled::Broken => self.take_end(Heard::Broken)?,
+            Filled::Unable => return Poll::Ready(Ok(false)),
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// The dyno sends no more.
+    fn take_end(&mut self, heard: Heard) -> Result<(), Fault> {
+        match self.state {
+            State::Body if self.body.ends_with_connection() && heard == Heard::End => {
+                self.state = State::Whole;
+                Ok(())
+            }
+            State::Head(_) if !self.begun && heard == Heard::End => {
+                Err(Fault::ClosedWithoutResponse)
+            }
+            _ => Err(Fault::ServerInterrupted),
+        }
+    }
+
+    /// Judges a whole head and writes it anew.
+    fn take_head(
+        &mut self,
+        worker: &Worker,
+        dyno: &mut Connection,
+        exchange: &mut Exchange,
+        len: usize,
+        sent: bool,
+    ) -> Result<(), Fault> {
+        let facts = exchange.facts.expect("an exchange with a dyno has a request");
+        let limits = &worker.settings.limits;
+        if len > limits.response_head {
+            return Err(Fault::OversizedHeader);
+        }
+        let bounds = Bounds {
+            line: limits.status_line,
+            cookie: limits.set_cookie,
+            header: limits.response_header,
+        };
+        let head = &dyno.stream.pending()[..len];
+        let mut fields = worker.fields.borrow_mut();
+        let response =
+            Response::read(head, &mut fields, &bounds, facts.is_head).map_err(fault_of)?;
+        if response.status < 100 || (response.status == 101 && !facts.upgrade) {
+            return Err(Fault::BadResponse);
+        }
+        if response.is_interim() {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(Fault::BadResponse);
+            }
+        } else {
+            self.settle_head(worker, &response, &facts, exchange, sent);
+        }
+        // An HTTP/1.0 client knows no interim answers (RFC 9110, section 15.2).
+        if facts.is_http11 || !response.is_interim() {
+            let out = self.out.get_or_insert_with(|| worker.buffers.common());
+            worker.clock.with_date(|date| {
+                let answer = rewrite::Answer {
+                    persistence: persistence(&facts, exchange.persists),
+                    date,
+                    via: &worker.settings.via,
+                    chunked: facts.is_http11,
+                    to_head: facts.is_head,
+                };
+                rewrite::response(head, &fields, &response, &answer, out);
+            });
+        }
+        drop(fields);
+        dyno.stream.consume(len);
+        match response.status {
+            101 => self.state = State::Switched,
+            _ if response.is_interim() => self.state = State::Head(Finder::default()),
+            _ => {
+                self.state = State::Body;
+                self.body = response.body;
+                self.take_body(dyno, exchange)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what the final head decides: how both connections go on, and how the body is coded.
+    fn settle_head(
+        &mut self,
+        worker: &Worker,
+        response: &Response,
+        facts: &Facts,
+        exchange: &mut Exchange,
+        sent: bool,
+    ) {
+        let stripped = matches!(response.body, Body::Chunked(_)) && !facts.is_http11;
+        self.coding = if stripped { Coding::Strip } else { Coding::Keep };
+        let until_close = stripped || response.body.ends_with_connection();
+        self.reusable = response.keeps_alive() && !response.body.ends_with_connection();
+        // An answer that overtakes its request leaves the end of the request unknown.
+        exchange.persists = facts.keeps_alive && sent && !until_close && !worker.draining.get();
+        exchange.until_close = until_close;
+        exchange.status = response.status;
+    }
+
+    /// Accepts what has come of the body; what fits goes out with the head.
+    fn take_body(&mut self, dyno: &mut Connection, exchange: &mut Exchange) -> Result<(), Fault> {
+        let accepted = dyno.stream.accept(&mut self.body, self.coding);
+        exchange.bytes += accepted.map_err(|_| match self.committed {
+            true => Fault::ServerInterrupted,
+            false => Fault::BadResponse,
+        })?;
+        if let Some(out) = &mut self.out {
+            dyno.stream.pour(out);
+        }
+        Ok(())
+    }
+}
+
+/// How the client's connection goes on, as it must be told.
+pub fn persistence(facts: &Facts, persists: bool) -> Persistence {
+    match (persists, facts.is_http11) {
+        (true, true) => Persistence::Implied,
+        (true, false) => Persistence::Stated,
+        (false, _) => Persistence::Close,
+    }
+}
+
+fn fault_of(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::Malformed => Fault::BadResponse,
+        Refusal::ContentLength => Fault::InvalidContentLength,
+        Refusal::StatusLine => Fault::OversizedStatusLine,
+        Refusal::Cookie => Fault::OversizedCookie,
+        Refusal::Header => Fault::OversizedHeader,
+    }
+}

@@ -1,0 +1,19 @@
+//! One request from its head to its settlement.
+//!
+//! [`receive`] reads the head, [`decide`] finds the app and rewrites the head, [`attempt`] carries
+//! it to a dyno, by [`relay`] in both directions at once or by [`upgrade`] as a tunnel, [`settle`]
+//! answers faults, logs and counts. Invariants: a settled exchange has exactly one log line; its
+//! lease is held to the end of the body; route and app are decided on one revision, each choice of
+//! a dyno loads the pointer anew, and no table is held across an await.
+
+pub mod answer;
+pub mod attempt;
+pub mod decide;
+pub mod receive;
+pub mod relay;
+pub mod run;
+pub mod settle;
+pub mod upgrade;
+pub mod upload;
+
+pub use run::{Exchange, Facts, Next, run};

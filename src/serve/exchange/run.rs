@@ -1,0 +1,122 @@
+//! What an exchange is made of, and the order of its steps.
+//!
+//! Invariants: every exchange is settled, whatever its steps answer; what it must remember is here,
+//! and lives as long as it does.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{attempt, decide, receive, settle};
+use crate::serve::{buffers::Buf, edge::Client, lease::Lease, reply::Format, worker::Worker};
+use crate::{
+    live::LiveApp,
+    wire::{framing::Body, rewrite::Landmarks},
+};
+
+/// How a client's connection goes on after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// To its next request.
+    Request,
+    /// It is closed.
+    Close,
+    /// It is closed once the client had time to read the answer.
+    Linger,
+}
+
+/// What the exchange must know of the request once its head is rewritten.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// The client speaks HTTP/1.1 and so knows chunks and interim answers.
+    pub is_http11: bool,
+    /// The method is HEAD.
+    pub is_head: bool,
+    /// Sending it twice is as good as once.
+    pub is_idempotent: bool,
+    /// The client waits for a 100 before it sends its body.
+    pub expects_continue: bool,
+    /// It asks for another protocol.
+    pub upgrade: bool,
+    /// The client wants its connection to go on.
+    pub keeps_alive: bool,
+    /// What it would like error answers to be.
+    pub format: Format,
+}
+
+/// One request and its answer, as far as they have come.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The rewritten head, and the body behind it as far as it fitted: all that a second attempt
+    /// sends again.
+    pub out: Buf,
+    /// Where in `out` the log finds its fields.
+    pub marks: Landmarks,
+    /// What is known of the request, once its head was accepted.
+    pub facts: Option<Facts>,
+    /// The app that owns the host.
+    pub app: Option<Arc<LiveApp>>,
+    /// What is still to be accepted of the request's body.
+    pub body: Body,
+    /// Bytes of the body went to a dyno that are not in `out`.
+    pub streamed: bool,
+    /// The place on the dyno that serves it, or was tried last.
+    pub lease: Option<Lease>,
+    /// When its first byte was there.
+    pub began_ms: u64,
+    /// When the connection to the dyno stood.
+    pub connected_ms: Option<u64>,
+    /// The status of the final answer whose head was written for the client; 0 before.
+    pub status: u16,
+    /// Bytes of an answer went to the client that a fault's answer cannot follow.
+    pub committed: bool,
+    /// The client's connection may carry another exchange after this answer.
+    pub persists: bool,
+    /// The answer ends with the client's connection.
+    pub until_close: bool,
+    /// Bytes of body that were written to the client.
+    pub bytes: u64,
+    /// Bytes of body that the client sent.
+    pub bytes_in: u64,
+}
+
+/// Carries one request from its head to its settlement.
+pub async fn run(worker: &Rc<Worker>, client: &mut Client) -> Next {
+    let head_len = match receive::head(worker, client).await {
+        Ok(Some(len)) => len,
+        Ok(None) => return Next::Close,
+        Err(fault) => return settle::refuse(worker, client, fault).await,
+    };
+    let mut exchange = Exchange::new(worker);
+    let result = match decide::decide(worker, client, head_len, &mut exchange) {
+        Ok(()) => attempt::run(worker, client, &mut exchange).await,
+        Err(fault) => Err(fault),
+    };
+    settle::settle(worker, client, exchange, result).await
+}
+
+impl Exchange {
+    /// An exchange of which nothing is known yet.
+    pub fn new(worker: &Worker) -> Exchange {
+        Exchange {
+            out: worker.buffers.common(),
+            marks: Landmarks::default(),
+            facts: None,
+            app: None,
+            body: Body::Done,
+            streamed: false,
+            lease: None,
+            began_ms: worker.clock.now_ms(),
+            connected_ms: None,
+            status: 0,
+            committed: false,
+            persists: false,
+            until_close: false,
+            bytes: 0,
+            bytes_in: 0,
+        }
+    }
+
+    /// Could another attempt send all of the request again?
+    pub fn can_be_sent_again(&self) -> bool {
+        self.body.is_done() && !self.streamed
+    }
+}

@@ -1,0 +1,131 @@
+//! The end of an exchange: the answer to a fault, the log line, the counts.
+//!
+//! Invariants: each exchange is logged and counted once; a fault is answered only if no byte of
+//! another answer was written; the client's connection goes on only where the end of the request is
+//! certain and was read.
+
+use super::{Exchange, Facts, Next, answer::persistence};
+use crate::{
+    error::Fault,
+    serve::{
+        edge::Client,
+        reply::{self, Format, Reply},
+        worker::Worker,
+    },
+    telemetry::Record,
+    wire::rewrite,
+};
+
+/// The status of a fault that nobody can be answered with: the client left.
+const CLIENT_LEFT: u16 = 499;
+
+/// Settles an exchange whose head was never accepted as a request.
+pub async fn refuse(worker: &Worker, client: &mut Client, fault: Fault) -> Next {
+    let exchange = Exchange::new(worker);
+    settle(worker, client, exchange, Err(fault)).await
+}
+
+/// Settles an exchange.
+pub async fn settle(
+    worker: &Worker,
+    client: &mut Client,
+    mut exchange: Exchange,
+    result: Result<(), Fault>,
+) -> Next {
+    let fault = result.err();
+    if fault.is_some() && !exchange.committed {
+        exchange.bytes = 0;
+    }
+    let next = match fault {
+        None if exchange.persists => Next::Request,
+        None if exchange.body.is_done() => Next::Close,
+        None => Next::Linger,
+        Some(_) if exchange.committed => {
+            // The client must not take a cut for the end of an answer that ends with its
+            // connection.
+            if exchange.until_close {
+                client.stream.io.reset_on_drop();
+            }
+            Next::Close
+        }
+        Some(fault) if fault.status() == CLIENT_LEFT => {
+            exchange.status = CLIENT_LEFT;
+            Next::Close
+        }
+        Some(fault) => Box::pin(answer(worker, client, &mut exchange, fault)).await,
+    };
+    if exchange.marks.host.is_empty() {
+        // No head was written for a dyno; the log should still say who asked.
+        exchange.marks.forwarded_for = rewrite::address(&mut exchange.out, client.remote);
+    }
+    record(worker, &exchange, fault);
+    if next == Next::Request {
+        client.stream.rewind();
+    }
+    next
+}
+
+/// Answers a fault; says how the client's connection goes on.
+async fn answer(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    fault: Fault,
+) -> Next {
+    let facts = exchange.facts.unwrap_or(Facts {
+        is_http11: true,
+        is_head: false,
+        is_idempotent: false,
+        expects_continue: false,
+        upgrade: false,
+        keeps_alive: false,
+        format: Format::Text,
+    });
+    exchange.status = fault.status();
+    let read = exchange.body.is_done() && client.stream.accepted() == 0;
+    let persists = facts.keeps_alive && read && fault.keeps_client() && !worker.draining.get();
+    let mut out = worker.buffers.common();
+    let len = worker.clock.with_date(|date| {
+        let reply = Reply {
+            format: facts.format,
+            persistence: persistence(&facts, persists),
+            to_head: facts.is_head,
+            date,
+            via: &worker.settings.via,
+        };
+        reply::fault(fault, &reply, &mut out)
+    });
+    exchange.bytes = len as u64;
+    if !client.send(out.pending(), worker.settings.timeouts.idle).await {
+        return Next::Close;
+    }
+    if persists { Next::Request } else { Next::Linger }
+}
+
+fn record(worker: &Worker, exchange: &Exchange, fault: Option<Fault>) {
+    let ms = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX);
+    let now_ms = worker.clock.now_ms();
+    let lease = exchange.lease.as_ref();
+    let (out, marks) = (&exchange.out, &exchange.marks);
+    let record = Record {
+        fault,
+        app: exchange.app.as_ref().map_or("", |app| app.app.name.as_str()),
+        method: marks.method.of(out),
+        path: marks.target.of(out),
+        host: marks.host.of(out),
+        request_id: marks.request_id.of(out),
+        fwd: marks.forwarded_for.of(out),
+        dyno: lease.map_or("", |lease| lease.dyno().dyno.name.as_str()),
+        connect_ms: lease.map(|_| ms(exchange.began_ms, exchange.connected_ms.unwrap_or(now_ms))),
+        service_ms: exchange.connected_ms.map(|connected| ms(connected, now_ms)),
+        status: exchange.status,
+        bytes: (fault.is_none() || lease.is_some()).then_some(exchange.bytes),
+        protocol: "http1.1",
+        tls: false,
+        tls_version: None,
+    };
+    worker.log.borrow_mut().write(&record);
+    let mut metrics = worker.metrics.borrow_mut();
+    metrics.request_bytes(exchange.bytes_in);
+    metrics.exchange(&record);
+}

@@ -1,0 +1,147 @@
+//! The request on its way to the dyno: the rewritten head, then the body as the client sends it.
+//!
+//! Invariants: what can be sent again is sent from `out` alone; a dyno that takes no more of the
+//! request may still answer it, so that is not a fault here; nothing is read from the client while
+//! the dyno has not taken what was read before.
+
+use std::task::{Context, Poll, ready};
+
+use super::Exchange;
+use crate::{
+    error::Fault,
+    serve::{
+        dyno::Connection,
+        edge::Client,
+        splice::{self, Conduit, Filled},
+        stream::Heard,
+        worker::Worker,
+    },
+    wire::framing::{Coding, FramingError},
+};
+
+/// The most bytes that are held back of a body's trailer section, with what surrounds it.
+const MAX_HELD: usize = 64 << 10;
+
+/// How far the request has gone.
+#[derive(Debug, Default)]
+pub struct Upload {
+    /// Bytes of `out` that the dyno took.
+    pub sent: usize,
+    conduit: Conduit,
+    /// The dyno takes no more.
+    refused: bool,
+    /// Bytes moved since the flag was last lowered.
+    pub moved: bool,
+    /// The client is the one who is waited for.
+    pub waits_for_client: bool,
+}
+
+impl Upload {
+    /// Is all of the request sent, or as much as the dyno will take?
+    pub fn is_over(&self, client: &Client, exchange: &Exchange) -> bool {
+        self.refused || self.is_whole(client, exchange)
+    }
+
+    /// Is all of the request sent?
+    pub fn is_whole(&self, client: &Client, exchange: &Exchange) -> bool {
+        self.sent == exchange.out.len()
+            && exchange.body.is_done()
+            && client.stream.accepted() == 0
+            && self.conduit.is_empty()
+            && !self.refused
+    }
+
+    /// Moves what can be moved; pending is the only way in which it is not over.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        dyno: &mut Connection,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<(), Fault>> {
+        while !self.is_over(client, exchange) {
+            self.waits_for_client = false;
+            let written = if self.sent < exchange.out.len() {
+                let written = dyno.stream.io.poll_write(cx, &exchange.out[self.sent..]);
+                if let Poll::Ready(Ok(count)) = written {
+                    self.sent += count;
+                }
+                written
+            } else {
+                let written = client.stream.poll_pass(cx, &mut dyno.stream.io);
+                exchange.streamed |= matches!(written, Poll::Ready(Ok(1..)));
+                written
+            };
+            match written {
+                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(Ok(_)) => {
+                    self.moved = true;
+                    continue;
+                }
+                Poll::Ready(Err(_)) => {
+                    self.refused = true;
+                    continue;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+            if !self.conduit.is_empty() {
+                let io = &dyno.stream.io;
+                let drained = self.conduit.poll_drain(cx, &worker.pipes, io, &mut self.moved);
+                self.refused = ready!(drained).is_err();
+                continue;
+            }
+            self.waits_for_client = true;
+            if self.may_splice(client, dyno, exchange)
+                && ready!(self.poll_splice(cx, worker, client, exchange))?
+            {
+                continue;
+            }
+            if !client.stream.make_room(MAX_HELD) {
+                return Poll::Ready(Err(Fault::BadChunk));
+            }
+            match client.stream.poll_hear(cx, &worker.buffers) {
+                Poll::Ready(Heard::Bytes) => {
+                    self.moved = true;
+                    let accepted = client.stream.accept(&mut exchange.body, Coding::Keep);
+                    exchange.bytes_in += accepted.map_err(|_: FramingError| Fault::BadChunk)?;
+                }
+                Poll::Ready(Heard::End | Heard::Broken) => {
+                    return Poll::Ready(Err(Fault::ClientInterrupted));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Is the way through the kernel open, and worth it?
+    fn may_splice(&self, client: &Client, dyno: &Connection, exchange: &Exchange) -> bool {
+        client.stream.is_bulk()
+            && exchange.body.opaque() >= splice::WORTHWHILE
+            && client.stream.pending().is_empty()
+            && splice::is_possible(&client.stream.io, &dyno.stream.io)
+    }
+
+    /// Takes bytes of the body into the conduit; answers whether that could be done.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<bool, Fault>> {
+        let limit = exchange.body.opaque();
+        match ready!(self.conduit.poll_fill(cx, &worker.pipes, &client.stream.io, limit)) {
+            Filled::Bytes(count) => {
+                exchange.body.pass(count as u64);
+                exchange.streamed = true;
+                exchange.bytes_in += count as u64;
+                self.moved = true;
+                Poll::Ready(Ok(true))
+            }
+            Filled::Unable => Poll::Ready(Ok(false)),
+            Filled::End | Filled::Broken => Poll::Ready(Err(Fault::ClientInterrupted)),
+        }
+    }
+}

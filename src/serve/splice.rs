@@ -1,0 +1,216 @@
+//! Bodies moved inside the kernel: from one socket through a pipe to the other (splice(2)).
+//!
+//! A body that comes faster than its buffers empty is passed by reference to its pages, not copied
+//! through the worker. Measured by `benches/versus` on 10 MB answers; the figures are in the
+//! README. Invariants: only bytes that framing already calls data go this way; what is in a pipe
+//! leaves it before anything else is sent; a pipe goes back to its worker empty, or is closed.
+
+use std::{
+    cell::RefCell,
+    io,
+    os::fd::OwnedFd,
+    task::{Context, Poll, ready},
+};
+
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+
+use super::io::Io;
+
+/// The fewest bytes of certain data for which the way through a pipe is taken.
+pub const WORTHWHILE: u64 = 64 << 10;
+/// How many bytes a pipe is asked to hold. An unprivileged process gets less once its pipes hold
+/// more than `fs.pipe-user-pages-soft` pages together (pipe(7)), which costs speed alone.
+const PIPE_SIZE: usize = 512 << 10;
+/// How many empty pipes a worker keeps.
+const KEPT: usize = 16;
+
+#[derive(Debug)]
+struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+/// The empty pipes of one worker.
+#[derive(Debug, Default)]
+pub struct Pipes {
+    free: RefCell<Vec<Pipe>>,
+}
+
+/// One direction's way through the kernel.
+#[derive(Debug, Default)]
+pub struct Conduit {
+    pipe: Option<Pipe>,
+    held: usize,
+}
+
+/// What filling a conduit found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// So many bytes are in the pipe now.
+    Bytes(usize),
+    /// The orderly end.
+    End,
+    /// The kernel cannot splice here: read instead.
+    Unable,
+    /// The connection broke.
+    Broken,
+}
+
+impl Conduit {
+    /// Is nothing in the pipe?
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Moves up to `limit` bytes from `from` into the pipe, which must be empty.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipes: &Pipes,
+        from: &Io,
+        limit: u64,
+    ) -> Poll<Filled> {
+        debug_assert!(self.is_empty());
+        let Io::Tcp(from) = from else { return Poll::Ready(Filled::Unable) };
+        loop {
+            if ready!(from.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Filled::Broken);
+            }
+            let Some(pipe) = self.pipe.take().or_else(|| pipes.take()) else {
+                return Poll::Ready(Filled::Unable);
+            };
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(PIPE_SIZE);
+            // The pipe is empty, so that "would block" can only mean the socket.
+            let moved = from.try_io(Interest::READABLE, || step(from, &pipe.write, limit));
+            match moved {
+                Ok(count) if count > 0 => {
+                    self.pipe = Some(pipe);
+                    self.held = count;
+                    return Poll::Ready(Filled::Bytes(count));
+                }
+                // Nothing went in, whatever the reason.
+                _ => pipes.give(pipe),
+            }
+            return Poll::Ready(match moved {
+                Ok(_) => Filled::End,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => Filled::Unable,
+                Err(_) => Filled::Broken,
+            });
+        }
+    }
+
+    /// Moves what is in the pipe to `to`, all of it; raises `moved` if any of it went.
+    pub fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipes: &Pipes,
+        to: &Io,
+        moved: &mut bool,
+    ) -> Poll<io::Result<()>> {
+        let (Some(pipe), Io::Tcp(to)) = (&self.pipe, to) else { return Poll::Ready(Ok(())) };
+        while self.held > 0 {
+            ready!(to.poll_write_ready(cx))?;
+            match to.try_io(Interest::WRITABLE, || step(&pipe.read, to, self.held)) {
+                Ok(count) => {
+                    self.held -= count;
+                    *moved = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if let Some(pipe) = self.pipe.take() {
+            pipes.give(pipe);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn step(from: impl std::os::fd::AsFd, to: impl std::os::fd::AsFd, len: usize) -> io::Result<usize> {
+    Ok(splice(from, None, to, None, len, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?)
+}
+
+impl Pipes {
+    fn take(&self) -> Option<Pipe> {
+        if let Some(pipe) = self.free.borrow_mut().pop() {
+            return Some(pipe);
+        }
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        // A pipe that stays small is slower, nothing else.
+        let _ = fcntl_setpipe_size(&write, PIPE_SIZE);
+        Some(Pipe { read, write })
+    }
+
+    fn give(&self, pipe: Pipe) {
+        let mut free = self.free.borrow_mut();
+        if free.len() < KEPT {
+            free.push(pipe);
+        }
+    }
+}
+
+/// Could bytes of `from` reach `to` through a pipe?
+pub fn is_possible(from: &Io, to: &Io) -> bool {
+    matches!((from, to), (Io::Tcp(_), Io::Tcp(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, io::Write};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let one = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (one, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_goes_in_comes_out_whole_and_the_pipe_goes_home() {
+        let pipes = Pipes::default();
+        let ((mut dyno, from), (to, mut client)) = (pair().await, pair().await);
+        dyno.write_all(b"hello, world").await.unwrap();
+        let (from, to) = (Io::Tcp(from), Io::Tcp(to));
+        let mut conduit = Conduit::default();
+        let filled = poll_fn(|cx| conduit.poll_fill(cx, &pipes, &from, 5)).await;
+        assert_eq!((filled, conduit.is_empty()), (Filled::Bytes(5), false));
+        let mut moved = false;
+        poll_fn(|cx| conduit.poll_drain(cx, &pipes, &to, &mut moved)).await.unwrap();
+        let mut got = [0; 5];
+        client.read_exact(&mut got).await.unwrap();
+        assert_eq!((&got, moved, conduit.is_empty()), (b"hello", true, true));
+        assert_eq!(pipes.free.borrow().len(), 1);
+    }
+
+    /// The deadline of a client that reads slowly once moved only when all of a pipe had gone.
+    #[tokio::test]
+    async fn a_part_that_went_is_progress_and_a_full_pipe_never_goes_home() {
+        let pipes = Pipes::default();
+        let (to, client) = pair().await;
+        socket2::SockRef::from(&to).set_send_buffer_size(4096).unwrap();
+        socket2::SockRef::from(&client).set_recv_buffer_size(4096).unwrap();
+        let pipe = pipes.take().unwrap();
+        let held =
+            std::fs::File::from(pipe.write.try_clone().unwrap()).write(&[b'x'; PIPE_SIZE]).unwrap();
+        let mut conduit = Conduit { pipe: Some(pipe), held };
+        let to = Io::Tcp(to);
+        let mut moved = false;
+        poll_fn(|cx| {
+            assert!(conduit.poll_drain(cx, &pipes, &to, &mut moved).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(moved && !conduit.is_empty());
+        drop(conduit);
+        assert!(pipes.free.borrow().is_empty());
+        drop(client);
+    }
+}

@@ -1,0 +1,192 @@
+//! One worker: a core's runtime, its listeners, its buffers, its connections to dynos, its clock.
+//!
+//! Invariants: everything here belongs to one thread; what it shares with the other workers are the
+//! snapshot (one atomic pointer), the cells (atomics) and the queues of the telemetry; an exchange
+//! that need not wait takes no lock, channel or task hop.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::{net::TcpListener, runtime::LocalRuntime, sync::Notify};
+
+use super::{
+    buffers::Buffers,
+    clock::Clock,
+    dyno::Pool,
+    edge::accept,
+    settings::Settings,
+    splice::Pipes,
+    wheel::{TICK, Wheel},
+};
+use crate::{
+    live::{Reader, Snapshot, Status},
+    shutdown::Shutdown,
+    telemetry::{AccessLog, WorkerMetrics},
+    wire::head::Fields,
+};
+
+/// How many ticks lie between two flushes of log and metrics: 250 ms.
+const TICKS_A_FLUSH: u64 = 5;
+/// How many ticks lie between two sweeps of the idle connections: 1 s.
+const TICKS_A_SWEEP: u64 = 20;
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The data plane's settings.
+    pub settings: Arc<Settings>,
+    /// This worker's own listeners, bound with SO_REUSEPORT.
+    pub listeners: Vec<std::net::TcpListener>,
+    /// The snapshot that all workers follow.
+    pub snapshots: Reader<Snapshot>,
+    /// Its access log.
+    pub log: AccessLog,
+    /// Its counters.
+    pub metrics: WorkerMetrics,
+    /// The zero of the process's clock.
+    pub began: Instant,
+    /// The most connections of this worker.
+    pub max_connections: usize,
+    /// The end of the process.
+    pub shutdown: Shutdown,
+    /// How long accepting goes on once the drain has begun.
+    pub grace: Duration,
+    /// Where it says that it serves.
+    pub status: Arc<Status>,
+}
+
+/// One core's part of the data plane.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) settings: Arc<Settings>,
+    pub(super) snapshots: Reader<Snapshot>,
+    pub(super) buffers: Rc<Buffers>,
+    pub(super) pipes: Pipes,
+    pub(super) dynos: Pool,
+    pub(super) wheel: Rc<Wheel>,
+    pub(super) clock: Clock,
+    pub(super) random: RefCell<fastrand::Rng>,
+    /// Filled and read within one step of one exchange, never across an await.
+    pub(super) fields: RefCell<Fields>,
+    pub(super) log: RefCell<AccessLog>,
+    pub(super) metrics: RefCell<WorkerMetrics>,
+    pub(super) open: Cell<usize>,
+    pub(super) max_connections: usize,
+    /// A connection closed: there may be room for one more, or none is left to wait for.
+    pub(super) closed: Notify,
+    /// Connections that wait for a request close, others after their answer.
+    pub(super) draining: Cell<bool>,
+    /// Exchanges are cut.
+    pub(super) cut: Cell<bool>,
+}
+
+/// Runs a worker on this thread until the process is told to end and the drain is over.
+///
+/// # Errors
+/// If the runtime cannot be made, or a listener not be given to it.
+pub fn run(parts: Parts) -> io::Result<()> {
+    let runtime = LocalRuntime::new()?;
+    runtime.block_on(serve(parts))
+}
+
+async fn serve(parts: Parts) -> io::Result<()> {
+    let listeners = parts
+        .listeners
+        .into_iter()
+        .map(TcpListener::from_std)
+        .collect::<io::Result<Vec<TcpListener>>>()?;
+    let worker = Rc::new(Worker {
+        settings: parts.settings,
+        snapshots: parts.snapshots,
+        buffers: Rc::default(),
+        pipes: Pipes::default(),
+        dynos: Pool::default(),
+        wheel: Rc::default(),
+        clock: Clock::new(parts.began),
+        random: RefCell::new(fastrand::Rng::new()),
+        fields: RefCell::default(),
+        log: RefCell::new(parts.log),
+        metrics: RefCell::new(parts.metrics),
+        open: Cell::new(0),
+        max_connections: parts.max_connections,
+        closed: Notify::new(),
+        draining: Cell::new(false),
+        cut: Cell::new(false),
+    });
+    let acceptors: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::task::spawn_local(accept::run(worker.clone(), listener)))
+        .collect();
+    let ticker = tokio::task::spawn_local(tick(worker.clone()));
+    parts.status.workers_serving.fetch_add(1, Ordering::Relaxed);
+
+    parts.shutdown.draining().await;
+    // Whoever sends traffic here sees `/readyz` fail first, and needs the time to look.
+    tokio::select! {
+        () = tokio::time::sleep(parts.grace) => {}
+        () = parts.shutdown.stopped() => {}
+    }
+    for acceptor in acceptors {
+        acceptor.abort();
+        // The task hands back its listener with what waits in the accept queue.
+        let _ = acceptor.await;
+    }
+    parts.status.workers_serving.fetch_sub(1, Ordering::Relaxed);
+    worker.drain(&parts.shutdown).await;
+    ticker.abort();
+    worker.log.borrow_mut().flush();
+    worker.metrics.borrow_mut().flush();
+    Ok(())
+}
+
+/// How long a cut exchange has to settle.
+const CUT_TIME: Duration = Duration::from_millis(500);
+
+impl Worker {
+    /// Lets the exchanges end, then cuts those that are left.
+    async fn drain(&self, shutdown: &Shutdown) {
+        self.draining.set(true);
+        self.wheel.wake_all();
+        tokio::select! {
+            () = self.emptied() => return,
+            () = shutdown.stopped() => {}
+        }
+        self.cut.set(true);
+        self.wheel.wake_all();
+        // An exchange settles in the poll that sees the cut; a client that takes no answer does
+        // not hold up the end of the process.
+        let _ = tokio::time::timeout(CUT_TIME, self.emptied()).await;
+    }
+
+    async fn emptied(&self) {
+        while self.open.get() > 0 {
+            self.closed.notified().await;
+        }
+    }
+}
+
+async fn tick(worker: Rc<Worker>) {
+    let began = tokio::time::Instant::now();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut count = 0u64;
+    loop {
+        ticks.tick().await;
+        worker.clock.correct();
+        worker.wheel.turn((began.elapsed().as_millis() / TICK.as_millis()) as u64);
+        count += 1;
+        if count.is_multiple_of(TICKS_A_FLUSH) {
+            worker.log.borrow_mut().flush();
+            worker.metrics.borrow_mut().flush();
+        }
+        if count.is_multiple_of(TICKS_A_SWEEP) {
+            let idle = worker.settings.timeouts.pool_idle.as_millis() as u64;
+            worker.dynos.sweep(worker.clock.now_ms().saturating_sub(idle));
+        }
+    }
+}
