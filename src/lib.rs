@@ -33,7 +33,9 @@
 #![deny(unsafe_code, unused_must_use)]
 #![warn(missing_docs, rust_2018_idioms)]
 
+pub mod api;
 pub mod balance;
+pub mod control;
 pub mod error;
 pub mod live;
 pub mod route;

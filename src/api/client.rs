@@ -1,0 +1,384 @@
+//! A client of the push API over plain HTTP/1.1.
+//!
+//! Invariants: one connection a call, closed behind it; a call ends within the client's time-out;
+//! an answer is read to a bound; what callers put into a path is escaped here and nowhere else.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{
+    access::Access,
+    error::ClientError,
+    types::{
+        AppBody, AppView, DynoBody, DynoView, HistoryEntry, List, Problem, Readiness, Receipt,
+        RevisionView, RouteBody, RouteView, TransactionBody,
+    },
+};
+
+/// How long a connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a whole call may take, unless [`Client::with_timeout`] says otherwise.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+/// How many items are asked for at a time where all are wanted.
+const PAGE: usize = 1000;
+/// The most pages that are asked for where all are wanted: a table has at most 16 million apps.
+const MAX_PAGES: usize = 20_000;
+/// How many bytes of a foreign answer an error shows.
+const EXCERPT: usize = 200;
+/// What says why in the history, on a single write.
+const REASON: &str = "hostler-reason";
+
+/// Calls the push API.
+#[derive(Debug, Clone)]
+pub struct Client {
+    access: Access,
+    call_timeout: Duration,
+    reason: Option<String>,
+}
+
+impl Client {
+    /// A client of the push API at that address, with that token.
+    pub fn new(access: Access) -> Client {
+        Client { access, call_timeout: CALL_TIMEOUT, reason: None }
+    }
+
+    /// Bounds a whole call.
+    pub fn with_timeout(mut self, call_timeout: Duration) -> Client {
+        self.call_timeout = call_timeout;
+        self
+    }
+
+    /// Says why, for the history, on every write that follows.
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Client {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The address as a URL.
+    pub fn url(&self) -> String {
+        self.access.url()
+    }
+
+    /// Every app, sorted by name.
+    pub async fn apps(&self) -> Result<Vec<AppView>, ClientError> {
+        self.all("/apps").await
+    }
+
+    /// One app.
+    pub async fn app(&self, app: &str) -> Result<AppView, ClientError> {
+        self.get(&app_path(app)).await
+    }
+
+    /// Makes an app, or replaces its settings.
+    pub async fn put_app(&self, app: &str, body: &AppBody) -> Result<Receipt, ClientError> {
+        self.write(Method::PUT, &app_path(app), Some(body)).await
+    }
+
+    /// Changes an app's settings by a JSON merge patch (RFC 7396).
+    pub async fn patch_app(&self, app: &str, patch: &Value) -> Result<Receipt, ClientError> {
+        self.write(Method::PATCH, &app_path(app), Some(patch)).await
+    }
+
+    /// Removes an app with all its routes and dynos.
+    pub async fn delete_app(&self, app: &str) -> Result<Receipt, ClientError> {
+        self.delete(&app_path(app)).await
+    }
+
+    /// Every route of an app.
+    pub async fn routes(&self, app: &str) -> Result<Vec<RouteView>, ClientError> {
+        self.all(&format!("/apps/{}/routes", escape(app))).await
+    }
+
+    /// Gives a host, or a path prefix of it, to an app.
+    pub async fn put_route(
+        &self,
+        app: &str,
+        host: &str,
+        path: Option<&str>,
+    ) -> Result<Receipt, ClientError> {
+        self.write(Method::PUT, &route_path(app, host, path), Some(&RouteBody {})).await
+    }
+
+    /// Takes a host, or a path prefix of it, from an app.
+    pub async fn delete_route(
+        &self,
+        app: &str,
+        host: &str,
+        path: Option<&str>,
+    ) -> Result<Receipt, ClientError> {
+        self.delete(&route_path(app, host, path)).await
+    }
+
+    /// Every dyno of an app, sorted by name.
+    pub async fn dynos(&self, app: &str) -> Result<Vec<DynoView>, ClientError> {
+        self.all(&format!("/apps/{}/dynos", escape(app))).await
+    }
+
+    /// One dyno.
+    pub async fn dyno(&self, app: &str, dyno: &str) -> Result<DynoView, ClientError> {
+        self.get(&dyno_path(app, dyno)).await
+    }
+
+    /// Makes a dyno, or replaces it.
+    pub async fn put_dyno(
+        &self,
+        app: &str,
+        dyno: &str,
+        body: &DynoBody,
+    ) -> Result<Receipt, ClientError> {
+        self.write(Method::PUT, &dyno_path(app, dyno), Some(body)).await
+    }
+
+    /// Changes a dyno by a JSON merge patch (RFC 7396).
+    pub async fn patch_dyno(
+        &self,
+        app: &str,
+        dyno: &str,
+        patch: &Value,
+    ) -> Result<Receipt, ClientError> {
+        self.write(Method::PATCH, &dyno_path(app, dyno), Some(patch)).await
+    }
+
+    /// Removes a dyno.
+    pub async fn delete_dyno(&self, app: &str, dyno: &str) -> Result<Receipt, ClientError> {
+        self.delete(&dyno_path(app, dyno)).await
+    }
+
+    /// Does all of the ops, or none.
+    pub async fn transact(&self, body: &TransactionBody) -> Result<Receipt, ClientError> {
+        self.write(Method::POST, "/transactions", Some(body)).await
+    }
+
+    /// Where the table stands.
+    pub async fn revision(&self) -> Result<RevisionView, ClientError> {
+        self.get("/revision").await
+    }
+
+    /// The accepted transactions before a revision, the latest first; at most `limit` (1 to 1000).
+    pub async fn history(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<List<HistoryEntry>, ClientError> {
+        let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
+        self.get(&format!("/history?limit={limit}{before}")).await
+    }
+
+    /// Should the process get traffic?
+    pub async fn ready(&self) -> Result<Readiness, ClientError> {
+        let (status, body) = self.exchange(self.request(Method::GET, "/readyz", None)?).await?;
+        serde_json::from_slice(&body).map_err(|_| self.foreign(status, &body))
+    }
+
+    /// A page of a list: at most `limit` items from behind `after`, or from the beginning.
+    pub async fn page<T: DeserializeOwned>(
+        &self,
+        list: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<List<T>, ClientError> {
+        let after = after.map(|after| format!("&after={}", escape(after))).unwrap_or_default();
+        self.get(&format!("{list}?limit={limit}{after}")).await
+    }
+
+    async fn all<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>, ClientError> {
+        let mut items = Vec::new();
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let page: List<T> = self.page(list, after.as_deref(), PAGE).await?;
+            items.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call(self.request(Method::GET, &format!("/v1{path}"), None)?).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<Receipt, ClientError> {
+        self.write(Method::DELETE, path, None::<&()>).await
+    }
+
+    async fn write<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<Receipt, ClientError> {
+        let body = body.map(|body| json!(body));
+        self.call(self.request(method, &format!("/v1{path}"), body)?).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
+        let url = self.access.url();
+        let bad_request = |_| ClientError::Url {
+            url: format!("{url}{path}"),
+            reason: "the path or the reason holds what HTTP cannot carry",
+        };
+        let mut request = Request::builder()
+            .uri(path)
+            .header(header::HOST, url.trim_start_matches("http://"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.access.token))
+            .header(header::USER_AGENT, concat!("hostler/", env!("CARGO_PKG_VERSION")));
+        if let Some(reason) = self.reason.as_ref().filter(|_| method != Method::GET) {
+            request = request.header(REASON, reason.as_bytes());
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        request.method(method).body(Full::new(body)).map_err(bad_request)
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<T, ClientError> {
+        let (status, body) = self.exchange(request).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|_| self.foreign(status, &body));
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(ClientError::Refused(problem)),
+            Err(_) => Err(self.foreign(status, &body)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let too_late = |_| ClientError::Timeout { url: self.url(), after: self.call_timeout };
+        timeout(self.call_timeout, self.exchange_unbounded(request)).await.map_err(too_late)?
+    }
+
+    async fn exchange_unbounded(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let broken = |source| ClientError::Broken { url: self.url(), source };
+        let stream = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+        let answer = async {
+            let answer = sender.send_request(request).await.map_err(broken)?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            match body {
+                Ok(body) => Ok((status, body.to_bytes())),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    Err(self.foreign(status, b"more than 64 MiB"))
+                }
+                Err(error) => match error.downcast::<hyper::Error>() {
+                    Ok(error) => Err(broken(*error)),
+                    Err(error) => Err(self.foreign(status, error.to_string().as_bytes())),
+                },
+            }
+        };
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            done = &mut answer => done,
+            // What ended the connection, `answer` says too, behind the bytes that still came.
+            _ = connection => answer.await,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, ClientError> {
+        let connect = TcpStream::connect((self.access.host.as_str(), self.access.port));
+        let connected = timeout(CONNECT_TIMEOUT, connect).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        stream.map_err(|source| ClientError::Connect { url: self.url(), source })
+    }
+
+    fn foreign(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let excerpt = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]).into_owned();
+        ClientError::Foreign { url: self.url(), status: status.as_u16(), excerpt }
+    }
+}
+
+/// The path of an app below `/v1`, as a call or an op names it.
+pub fn app_path(app: &str) -> String {
+    format!("/apps/{}", escape(app))
+}
+
+/// The path of a route below `/v1`, as a call or an op names it.
+pub fn route_path(app: &str, host: &str, path: Option<&str>) -> String {
+    let query = path.map(|path| format!("?path={}", escape(path))).unwrap_or_default();
+    format!("/apps/{}/routes/{}{query}", escape(app), escape(host))
+}
+
+/// The path of a dyno below `/v1`, as a call or an op names it.
+pub fn dyno_path(app: &str, dyno: &str) -> String {
+    format!("/apps/{}/dynos/{}", escape(app), escape(dyno))
+}
+
+/// Escapes all but unreserved characters (RFC 3986, section 2.3) and the `*` of a wildcard, which a
+/// path segment may hold.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'*' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_escaped() {
+        assert_eq!(escape("a b/ä%"), "a%20b%2F%C3%A4%25");
+        assert_eq!(
+            route_path("blog", "*.a.test", Some("/x?y")),
+            "/apps/blog/routes/*.a.test?path=%2Fx%3Fy"
+        );
+        assert_eq!(dyno_path("blog", "web.1"), "/apps/blog/dynos/web.1");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_told_with_the_address_and_the_remedy() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = Client::new(Access::new(&url, "t").unwrap()).apps().await.unwrap_err();
+        assert!(error.is_unreachable());
+        let text = error.to_string();
+        for part in [url.as_str(), "HOSTLER_URL", "hostler serve"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_listener_is_a_time_out() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::new(Access::new(&url, "t").unwrap());
+        let error = client.with_timeout(Duration::from_millis(50)).apps().await.unwrap_err();
+        assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
+    }
+}

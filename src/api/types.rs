@@ -1,0 +1,201 @@
+//! What the push API says and hears, as JSON.
+//!
+//! Invariants: unknown fields of a request are refused; a field that is absent has the default that
+//! its comment states; objects are written back whole, defaults included.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `/v1/apps/{app}`: an app's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppBody {
+    /// Every request is answered with the maintenance page. Default: false.
+    pub maintenance: bool,
+}
+
+/// `/v1/apps/{app}/routes/{host}?path=`: a route has no settings of its own yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteBody {}
+
+/// `/v1/apps/{app}/dynos/{name}`: where a dyno listens and what the platform says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DynoBody {
+    /// `IP:port` or `unix:/path`.
+    pub addr: String,
+    /// The release it runs. Default: empty.
+    #[serde(default)]
+    pub release: String,
+    /// Its share beside the app's other dynos, 1 to 1000. Default: 100.
+    #[serde(default = "default_weight")]
+    pub weight: u16,
+    /// `starting`, `up`, `draining` or `crashed`. Default: `up`.
+    #[serde(default = "default_state")]
+    pub state: String,
+    /// Seconds until the dyno leaves the table unless it is pushed again. Default: null, never.
+    #[serde(default)]
+    pub ttl_s: Option<u32>,
+}
+
+fn default_weight() -> u16 {
+    100
+}
+
+fn default_state() -> String {
+    "up".into()
+}
+
+/// An app as GET answers it: its name beside its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppView {
+    /// Its name.
+    pub name: String,
+    /// Its settings.
+    #[serde(flatten)]
+    pub settings: AppBody,
+    /// How many routes it has.
+    pub routes: usize,
+    /// How many dynos it has.
+    pub dynos: usize,
+}
+
+/// A route as GET answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// The app that owns it.
+    pub app: String,
+    /// Its host, normalised; `*.` before it for a wildcard.
+    pub host: String,
+    /// Its path prefix; `/` where it has none.
+    pub path: String,
+}
+
+/// A dyno as GET answers it: its name beside what was pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DynoView {
+    /// The app it belongs to.
+    pub app: String,
+    /// Its name.
+    pub name: String,
+    /// What was pushed.
+    #[serde(flatten)]
+    pub dyno: DynoBody,
+}
+
+/// A list, with the revision it was read at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// The revision of the table that was read.
+    pub revision: u64,
+    /// What it holds, sorted by name.
+    pub items: Vec<T>,
+    /// Where the next page begins: the value of `after` (of `before`, in the history) to ask with.
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /v1/revision`: where the table stands and how much is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionView {
+    /// The revision that this router serves.
+    pub revision: u64,
+    /// Apps.
+    pub apps: usize,
+    /// Routes.
+    pub routes: usize,
+    /// Dynos.
+    pub dynos: usize,
+}
+
+/// `GET /readyz`: should the process get traffic?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Should it?
+    pub ready: bool,
+    /// Why not; empty if it should.
+    pub reasons: Vec<String>,
+}
+
+/// `POST /v1/transactions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionBody {
+    /// Refused when an object that the ops name changed after this revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_revision: Option<u64>,
+    /// Why, for the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The edits, in order.
+    pub ops: Vec<Op>,
+}
+
+/// One edit: the method, path below `/v1` and body of the single call that it stands for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Op {
+    /// `PUT`, `PATCH` or `DELETE`.
+    pub method: String,
+    /// Below `/v1`: `/apps/blog/dynos/web.1`.
+    pub path: String,
+    /// The body of the call; absent for DELETE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+}
+
+/// The answer to every write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The revision that the write made; the current one if it changed nothing.
+    pub revision: u64,
+    /// Did it change anything?
+    pub changed: bool,
+}
+
+/// One accepted transaction, as `GET /v1/history` answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// The revision it made.
+    pub revision: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Who.
+    pub author: String,
+    /// Why, if they said.
+    pub reason: Option<String>,
+    /// How many objects it changed.
+    pub changes: u64,
+}
+
+/// `application/problem+json` (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong and what to do.
+    pub detail: String,
+    /// Every mistake found, if there are several or if they belong to a field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// One mistake in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// Which op of the transaction, from 0; absent outside of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<usize>,
+    /// The field (`addr`), the part of the path (`app`, `host`, `path`, `dyno`), or `method`,
+    /// `body`.
+    pub field: String,
+    /// What is wrong with it and what it should be.
+    pub reason: String,
+}

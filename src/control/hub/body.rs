@@ -1,0 +1,192 @@
+//! The bodies of ops: JSON into values of the table and back, every mistake named by its field.
+//!
+//! They are read field by field and not by a derived reader, which would stop at the first mistake.
+//! Invariants: the fields are those of [`api::AppBody`], [`api::RouteBody`] and [`api::DynoBody`],
+//! with their defaults; a field that is not among them is refused; what was written is read back.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{address, push::Mistake, settings::Settings};
+use crate::{
+    api,
+    route::{
+        AppSettings, Dyno, DynoAddr, DynoName, DynoState,
+        dyno::{DEFAULT_WEIGHT, MAX_DYNO_NAME, MAX_WEIGHT},
+    },
+};
+
+/// Settings of an app as the push API says them.
+pub fn app_body(settings: &AppSettings) -> api::AppBody {
+    api::AppBody { maintenance: settings.maintenance }
+}
+
+/// A dyno as the push API says it.
+pub fn dyno_body(dyno: &Dyno) -> api::DynoBody {
+    api::DynoBody {
+        addr: dyno.addr.to_string(),
+        release: dyno.release.to_string(),
+        weight: dyno.weight,
+        state: dyno.state.as_str().into(),
+        ttl_s: None,
+    }
+}
+
+/// Reads the settings of an app; no body means the defaults.
+pub fn read_app(body: Option<&Value>) -> Result<AppSettings, Vec<Mistake>> {
+    let mut fields = Fields::of("an app", body)?;
+    let maintenance = fields.boolean("maintenance");
+    fields.finish()?;
+    Ok(AppSettings { maintenance })
+}
+
+/// Reads the body of a route, which has no settings.
+pub fn read_route(body: Option<&Value>) -> Result<(), Vec<Mistake>> {
+    Fields::of("a route", body)?.finish()
+}
+
+/// Reads a dyno.
+pub fn read_dyno(
+    name: &DynoName,
+    body: Option<&Value>,
+    settings: &Settings,
+) -> Result<Dyno, Vec<Mistake>> {
+    let mut fields = Fields::of("a dyno", body)?;
+    let addr = fields.take("addr");
+    let addr = fields.noted("addr", read_addr(addr, settings));
+    let release = fields.take("release");
+    let release = fields.noted("release", read_release(release));
+    let weight = fields.take("weight");
+    let weight = fields.noted("weight", read_weight(weight));
+    let state = fields.take("state");
+    let state = fields.noted("state", read_state(state));
+    let ttl_s = fields.take("ttl_s");
+    fields.noted("ttl_s", read_ttl(ttl_s));
+    fields.finish()?;
+    match (addr, release, weight, state) {
+        (Some(addr), Some(release), Some(weight), Some(state)) => {
+            Ok(Dyno { name: name.clone(), addr, release, weight, state })
+        }
+        _ => unreachable!("a field that is missing was noted as a mistake"),
+    }
+}
+
+fn read_addr(value: Option<&Value>, settings: &Settings) -> Result<DynoAddr, String> {
+    let Some(value) = value else {
+        return Err("it is missing: IP:port or unix:/path, where the dyno listens".into());
+    };
+    let text = value.as_str().ok_or_else(|| not("a string, IP:port or unix:/path", value))?;
+    let addr = DynoAddr::parse(text).map_err(|error| error.to_string())?;
+    match address::objection(&addr, settings) {
+        Some(reason) => Err(reason),
+        None => Ok(addr),
+    }
+}
+
+fn read_release(value: Option<&Value>) -> Result<Arc<str>, String> {
+    let text = match value {
+        Some(value) => value.as_str().ok_or_else(|| not("a string", value))?,
+        None => "",
+    };
+    if text.len() > MAX_DYNO_NAME || !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return Err(format!("a release is at most {MAX_DYNO_NAME} printable ASCII characters"));
+    }
+    Ok(text.into())
+}
+
+fn read_weight(value: Option<&Value>) -> Result<u16, String> {
+    let Some(value) = value else {
+        return Ok(DEFAULT_WEIGHT);
+    };
+    let weight = value.as_u64().and_then(|weight| u16::try_from(weight).ok());
+    weight
+        .filter(|weight| (1..=MAX_WEIGHT).contains(weight))
+        .ok_or_else(|| not(&format!("a whole number from 1 to {MAX_WEIGHT}"), value))
+}
+
+fn read_state(value: Option<&Value>) -> Result<DynoState, String> {
+    let Some(value) = value else {
+        return Ok(DynoState::default());
+    };
+    value
+        .as_str()
+        .and_then(DynoState::parse)
+        .ok_or_else(|| not("one of starting, up, draining and crashed", value))
+}
+
+fn read_ttl(value: Option<&Value>) -> Result<(), String> {
+    match value {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => Err("dynos do not expire yet: leave it out, or null".into()),
+    }
+}
+
+/// "it is …, not …", the value cut short.
+fn not(should: &str, value: &Value) -> String {
+    const SHOWN: usize = 40;
+    let is = match value {
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+        plain => {
+            let text = plain.to_string();
+            match text.char_indices().nth(SHOWN) {
+                Some((cut, _)) => format!("{}…", &text[..cut]),
+                None => text,
+            }
+        }
+    };
+    format!("it is {is} and should be {should}")
+}
+
+/// The fields of a body, each to be taken once.
+struct Fields<'a> {
+    of: &'static str,
+    body: Option<&'a Map<String, Value>>,
+    known: Vec<&'static str>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of what is in `body`: none if there is no body, or a null.
+    fn of(of: &'static str, body: Option<&'a Value>) -> Result<Fields<'a>, Vec<Mistake>> {
+        let body = match body {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(map)) => Some(map),
+            Some(other) => return Err(vec![Mistake::malformed("body", not("an object", other))]),
+        };
+        Ok(Fields { of, body, known: Vec::new(), mistakes: Vec::new() })
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.body?.get(name)
+    }
+
+    fn boolean(&mut self, name: &'static str) -> bool {
+        let read = match self.take(name) {
+            None => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| not("true or false", value)),
+        };
+        self.noted(name, read).unwrap_or_default()
+    }
+
+    fn noted<T>(&mut self, name: &str, read: Result<T, String>) -> Option<T> {
+        read.map_err(|reason| self.mistakes.push(Mistake::malformed(name, reason))).ok()
+    }
+
+    /// Every mistake, the fields that nobody took among them.
+    fn finish(mut self) -> Result<(), Vec<Mistake>> {
+        for name in self.body.into_iter().flat_map(|map| map.keys()) {
+            if !self.known.contains(&name.as_str()) {
+                let known = match self.known.as_slice() {
+                    [] => "none".into(),
+                    known => known.join(", "),
+                };
+                let reason = format!("{} has no such field; it has: {known}", self.of);
+                self.mistakes.push(Mistake::malformed(name, reason));
+            }
+        }
+        if self.mistakes.is_empty() { Ok(()) } else { Err(self.mistakes) }
+    }
+}

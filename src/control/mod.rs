@@ -1,0 +1,4 @@
+//! The control plane: everything that changes what the data plane sees.
+
+pub mod hub;
+pub mod store;

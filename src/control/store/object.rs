@@ -1,0 +1,254 @@
+//! Objects as the store keeps them: a kind, a readable key, and a body of JSON.
+//!
+//! An app's key is `blog`, a dyno's `blog/web.1`, a route's `www.a.test/api`: no app or host holds
+//! a slash, so each key reads back in one way.
+//! Invariants: kinds sort so that an app stands before its dynos and routes; one object has one
+//! body text (fields in one order, no blanks); a revision edits an object at most once, and every
+//! object that goes with a removed app is an edit of its own.
+
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::route::{
+    AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
+    RouteKey, Table,
+};
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An app and its settings.
+    App,
+    /// A dyno.
+    Dyno,
+    /// A route.
+    Route,
+}
+
+impl Kind {
+    /// Every kind, in the order in which objects are put into a table.
+    pub const ALL: [Kind; 3] = [Kind::App, Kind::Dyno, Kind::Route];
+
+    /// The word of the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::App => "app",
+            Kind::Dyno => "dyno",
+            Kind::Route => "route",
+        }
+    }
+}
+
+/// What names an object in the whole table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectKey {
+    /// An app.
+    App(AppName),
+    /// A dyno of an app.
+    Dyno(AppName, DynoName),
+    /// A route, whoever owns it.
+    Route(RouteKey),
+}
+
+impl ObjectKey {
+    /// What it is.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            ObjectKey::App(_) => Kind::App,
+            ObjectKey::Dyno(..) => Kind::Dyno,
+            ObjectKey::Route(_) => Kind::Route,
+        }
+    }
+
+    /// Its key in the database.
+    pub(super) fn text(&self) -> String {
+        match self {
+            ObjectKey::App(app) => app.to_string(),
+            ObjectKey::Dyno(app, dyno) => format!("{app}/{dyno}"),
+            ObjectKey::Route(key) => format!("{}{}", key.host, key.path),
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ObjectKey::App(app) => write!(f, "app {app}"),
+            ObjectKey::Dyno(app, dyno) => write!(f, "dyno {dyno} of app {app}"),
+            ObjectKey::Route(key) => write!(f, "route {key}"),
+        }
+    }
+}
+
+/// What became of one object in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    key: ObjectKey,
+    body: Option<String>,
+}
+
+impl Edit {
+    /// The object.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// What it is now; none once it is removed.
+    pub(super) fn body(&self) -> Option<&str> {
+        self.body.as_deref()
+    }
+}
+
+/// What changes that led from one table to another came to, object by object: what a removed app
+/// took with it is named, what was made and removed on the way is not.
+pub fn edits_between(before: &Table, after: &Table, changes: &[Change]) -> Vec<Edit> {
+    let mut touched = BTreeSet::new();
+    for change in changes {
+        touch(before, change, &mut touched);
+    }
+    let differs = |key: &ObjectKey| Value::of(before, key) != Value::of(after, key);
+    let edit = |key: ObjectKey| Edit { body: Value::of(after, &key).map(|v| v.encode()), key };
+    touched.into_iter().filter(differs).map(edit).collect()
+}
+
+/// Adds the objects that a change may have altered, seen from the table before the transaction.
+fn touch(before: &Table, change: &Change, touched: &mut BTreeSet<ObjectKey>) {
+    match change {
+        Change::PutApp(app, _) => {
+            touched.insert(ObjectKey::App(app.clone()));
+        }
+        Change::DeleteApp(name) => {
+            touched.insert(ObjectKey::App(name.clone()));
+            touched.extend(belongings(before, name));
+        }
+        Change::PutRoute(key, _) | Change::DeleteRoute(key, _) => {
+            touched.insert(ObjectKey::Route(key.clone()));
+        }
+        Change::PutDyno(app, dyno) => {
+            touched.insert(ObjectKey::Dyno(app.clone(), dyno.name.clone()));
+        }
+        Change::DeleteDyno(app, name) => {
+            let dyno = DynoName::parse(name).ok();
+            touched.extend(dyno.map(|dyno| ObjectKey::Dyno(app.clone(), dyno)));
+        }
+    }
+}
+
+/// The routes and dynos of an app.
+pub fn belongings(table: &Table, app: &AppName) -> Vec<ObjectKey> {
+    let routes = table.routes_of(app.as_str()).into_iter().map(ObjectKey::Route);
+    let dynos = table.app(app.as_str()).map(|app| app.dynos.as_slice()).unwrap_or_default();
+    routes.chain(dynos.iter().map(|d| ObjectKey::Dyno(app.clone(), d.name.clone()))).collect()
+}
+
+/// What a table holds under a key.
+#[derive(PartialEq)]
+enum Value<'a> {
+    App(&'a AppSettings),
+    Dyno(&'a Dyno),
+    Route(&'a AppName),
+}
+
+impl Value<'_> {
+    fn of<'a>(table: &'a Table, key: &ObjectKey) -> Option<Value<'a>> {
+        match key {
+            ObjectKey::App(name) => Some(Value::App(&table.app(name.as_str())?.settings)),
+            ObjectKey::Dyno(app, name) => {
+                Some(Value::Dyno(table.app(app.as_str())?.dyno(name.as_str())?))
+            }
+            ObjectKey::Route(key) => Some(Value::Route(&table.route(key)?.name)),
+        }
+    }
+
+    fn encode(&self) -> String {
+        let encoded = match self {
+            Value::App(settings) => {
+                let AppSettings { maintenance } = **settings;
+                serde_json::to_string(&AppRow { maintenance })
+            }
+            Value::Dyno(dyno) => serde_json::to_string(&DynoRow {
+                addr: dyno.addr.to_string().into(),
+                release: (&*dyno.release).into(),
+                weight: dyno.weight,
+                state: dyno.state.as_str().into(),
+            }),
+            Value::Route(app) => serde_json::to_string(&RouteRow { app: app.as_str().into() }),
+        };
+        encoded.expect("plain fields have a JSON form")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppRow {
+    maintenance: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DynoRow<'a> {
+    #[serde(borrow)]
+    addr: Cow<'a, str>,
+    #[serde(borrow)]
+    release: Cow<'a, str>,
+    weight: u16,
+    #[serde(borrow)]
+    state: Cow<'a, str>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteRow<'a> {
+    #[serde(borrow)]
+    app: Cow<'a, str>,
+}
+
+/// Puts an object that was read into a table; the app of a dyno or route must be there already.
+/// The error says what is wrong with the object.
+pub fn insert(table: &mut Table, kind: Kind, key: &str, body: &str) -> Result<(), String> {
+    let change = decode(table, kind, key, body)
+        .map_err(|reason| format!("{} {key:?}: {reason}", kind.as_str()))?;
+    let applied = table.apply(&change);
+    applied.map(|_| ()).map_err(|conflict| format!("{} {key:?}: {conflict}", kind.as_str()))
+}
+
+fn decode(table: &Table, kind: Kind, key: &str, body: &str) -> Result<Change, String> {
+    let json =
+        |error: serde_json::Error| format!("its body {body:?} is not what it should be: {error}");
+    match kind {
+        Kind::App => {
+            let AppRow { maintenance } = serde_json::from_str(body).map_err(json)?;
+            let name = AppName::parse(key).map_err(|e| e.to_string())?;
+            Ok(Change::PutApp(name, AppSettings { maintenance }))
+        }
+        Kind::Dyno => {
+            let row: DynoRow<'_> = serde_json::from_str(body).map_err(json)?;
+            let (app, name) = key.split_once('/').ok_or("its key is not app/dyno")?;
+            let dyno = Dyno {
+                name: DynoName::parse(name).map_err(|e| e.to_string())?,
+                addr: DynoAddr::parse(&row.addr).map_err(|e| e.to_string())?,
+                release: Arc::from(&*row.release),
+                weight: row.weight,
+                state: DynoState::parse(&row.state).ok_or("its state is unknown")?,
+            };
+            Ok(Change::PutDyno(owner(table, app)?, dyno))
+        }
+        Kind::Route => {
+            let row: RouteRow<'_> = serde_json::from_str(body).map_err(json)?;
+            let slash = key.find('/').ok_or("its key is not host/path")?;
+            let (host, path) = key.split_at(slash);
+            let key = RouteKey {
+                host: HostPattern::parse(host).map_err(|e| e.to_string())?,
+                path: PathPrefix::parse(path).map_err(|e| e.to_string())?,
+            };
+            Ok(Change::PutRoute(key, owner(table, &row.app)?))
+        }
+    }
+}
+
+/// The name of an app that is in the table already: shared, not made anew for each of its objects.
+fn owner(table: &Table, app: &str) -> Result<AppName, String> {
+    let found = table.app(app).map(|app| app.name.clone());
+    found.ok_or_else(|| format!("there is no app {app:?}"))
+}
