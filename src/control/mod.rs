@@ -1,4 +1,6 @@
 //! The control plane: everything that changes what the data plane sees.
 
+pub mod api;
+pub mod follow;
 pub mod hub;
 pub mod store;

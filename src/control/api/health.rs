@@ -1,0 +1,39 @@
+//! Is the process alive, should it get traffic, what does it count: for machines.
+//!
+//! Invariants: `/healthz` is 200 for as long as the process turns; `/readyz` gives every reason why
+//! it is not 200, all at once.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+
+use super::{problem::json, router::Shared};
+use crate::api::Readiness;
+
+pub(super) const HEALTHZ: &str = "/healthz";
+pub(super) const READYZ: &str = "/readyz";
+pub(super) const METRICS: &str = "/metrics";
+
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let state = &shared.state;
+    let mut reasons: Vec<String> = state.status.not_ready().into_iter().map(Into::into).collect();
+    if state.shutdown.is_draining() {
+        reasons.push("draining".into());
+    }
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, "application/json", &Readiness { ready, reasons })
+}
+
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = (shared.state.metrics)();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

@@ -1,0 +1,118 @@
+//! Answers: JSON with its revision, and refusals as `application/problem+json` (RFC 9457).
+//!
+//! Invariants: every JSON body ends with a newline; a 401 says how to authenticate (RFC 9110,
+//! section 15.5.2); a refusal names the field where there is one.
+
+use axum::{
+    body::Body,
+    extract::rejection::{PathRejection, QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::{
+    api::{FieldError, Problem},
+    control::hub::PushError,
+};
+
+/// The revision that an answer was given at.
+pub(super) const REVISION: HeaderName = HeaderName::from_static("hostler-revision");
+
+/// Why a call is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+impl Refusal {
+    /// A refusal that belongs to no field.
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Refusal {
+        Refusal { status, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// A refusal for every mistake found.
+    pub(super) fn fields(status: StatusCode, errors: Vec<FieldError>) -> Refusal {
+        let detail = match &errors[..] {
+            [one] => format!("{}: {}", one.field, one.reason),
+            several => format!("{} mistakes, see errors", several.len()),
+        };
+        Refusal { status, detail, errors }
+    }
+
+    /// A refusal for one field.
+    pub(super) fn field(status: StatusCode, field: &str, reason: impl Into<String>) -> Refusal {
+        let error = FieldError { op: None, field: field.into(), reason: reason.into() };
+        Refusal::fields(status, vec![error])
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Refusal { status, detail, errors } = self;
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail,
+            errors,
+        };
+        let mut response = json(status, "application/problem+json", &problem);
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"hostler\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<PushError> for Refusal {
+    fn from(error: PushError) -> Refusal {
+        let status = StatusCode::from_u16(error.status());
+        Refusal {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            detail: error.to_string(),
+            errors: error.errors().to_vec(),
+        }
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Refusal {
+        Refusal::field(StatusCode::BAD_REQUEST, "path", rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Refusal {
+        Refusal::field(StatusCode::BAD_REQUEST, "query", rejection.body_text())
+    }
+}
+
+/// An answer at a revision.
+pub(super) fn answer(revision: u64, value: &impl Serialize) -> Response {
+    let mut response = json(StatusCode::OK, "application/json", value);
+    response.headers_mut().insert(REVISION, revision.into());
+    response
+}
+
+/// A JSON answer.
+pub(super) fn json(
+    status: StatusCode,
+    content_type: &'static str,
+    value: &impl Serialize,
+) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            (status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
+        }
+        // Our own types are plain structs, which JSON can always express; a bug, not a refusal.
+        Err(error) => {
+            tracing::error!(%error, "an answer of the push API cannot be written as JSON");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the push API can be told, as it is meant.
+//!
+//! Invariant: the token that it may hold never shows in `Debug`.
+
+use std::{fmt, path::PathBuf};
+
+/// The push API's settings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The admin token, if the environment gives one (`HOSTLER_ADMIN_TOKEN`); else it is in the
+    /// file `admin.token` of the data directory.
+    pub admin_token_env: Option<String>,
+    /// Where the router keeps its files.
+    pub data_dir: PathBuf,
+    /// `/metrics` answers calls that bear no token.
+    pub metrics_without_token: bool,
+    /// The longest body of a write, in bytes; at most 4 GiB are meaningful.
+    pub max_body: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            admin_token_env: None,
+            data_dir: "./data".into(),
+            metrics_without_token: false,
+            max_body: 16 << 20,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("admin_token_env", &self.admin_token_env.as_ref().map(|_| "(given)"))
+            .field("data_dir", &self.data_dir)
+            .field("metrics_without_token", &self.metrics_without_token)
+            .field("max_body", &self.max_body)
+            .finish()
+    }
+}

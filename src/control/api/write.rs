@@ -1,0 +1,182 @@
+//! Writes: every one is a push of ops to the hub.
+//!
+//! Invariants: a single call is a push of one op, which is its own method, path below `/v1` and
+//! body, so that a call and an op can never differ in what they mean; a transaction with a
+//! malformed op is refused with every such op named, and nothing of it reaches the hub.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::{
+    body,
+    gate::Author,
+    problem::{Refusal, answer},
+    read::{Params, no_params},
+    router::Shared,
+};
+use crate::{
+    api::{FieldError, Op, TransactionBody},
+    control::hub::{Push, PushError},
+};
+
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 500;
+/// How long a push may take before the caller is told that its outcome is not known yet.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(30);
+/// The header that says why, on a single write.
+const REASON: &str = "hostler-reason";
+
+/// PUT, PATCH or DELETE of one object.
+pub(super) async fn write(
+    State(shared): State<Arc<Shared>>,
+    Extension(Author(author)): Extension<Author>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let method = request.method().clone();
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
+    let reason = reason_header(request.headers())?;
+    let mut held = body::read(&shared, request).await?;
+    let body = match (method == Method::DELETE, held.json.take()) {
+        (true, None) => None,
+        (true, Some(_)) => return Err(bad_body("DELETE takes no body")),
+        // An object whose every field has a default may be made by a call without a body.
+        (false, json) => Some(json.unwrap_or_else(|| Value::Object(Map::new()))),
+    };
+    let op = Op { method: method.to_string(), path, body };
+    let push = Push { author, reason, if_revision: None, ops: vec![op] };
+    push_to_hub(&shared, push, PushError::of_single_call).await
+}
+
+/// `POST /v1/transactions`.
+pub(super) async fn transaction(
+    State(shared): State<Arc<Shared>>,
+    Extension(Author(author)): Extension<Author>,
+    params: Params,
+    request: Request,
+) -> Result<Response, Refusal> {
+    no_params(params)?;
+    let mut held = body::read(&shared, request).await?;
+    let body = held.json.take().ok_or_else(|| bad_body("a transaction has a body with ops"))?;
+    let TransactionBody { if_revision, reason, ops } = parse_transaction(body)?;
+    push_to_hub(&shared, Push { author, reason, if_revision, ops }, std::convert::identity).await
+}
+
+async fn push_to_hub(
+    shared: &Shared,
+    push: Push,
+    told: fn(PushError) -> PushError,
+) -> Result<Response, Refusal> {
+    let too_late = |_| {
+        let detail = "the store has not answered in 30 s: the write may still be done, see \
+                      GET /v1/history";
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, detail)
+    };
+    let pushed = timeout(PUSH_TIMEOUT, shared.state.hub.push(push)).await.map_err(too_late)?;
+    let receipt = pushed.map_err(told)?;
+    Ok(answer(receipt.revision, &receipt))
+}
+
+fn bad_body(reason: &str) -> Refusal {
+    Refusal::field(StatusCode::BAD_REQUEST, "body", reason)
+}
+
+fn reason_header(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(REASON) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).ok().filter(|text| is_reason(text));
+    let bad = || Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, vec![bad_reason()]);
+    Ok(Some(text.ok_or_else(bad)?.to_owned()))
+}
+
+fn is_reason(text: &str) -> bool {
+    text.len() <= MAX_REASON && !text.chars().any(char::is_control)
+}
+
+fn bad_reason() -> FieldError {
+    let reason = format!("a reason is at most {MAX_REASON} bytes of text on one line");
+    FieldError { op: None, field: "reason".into(), reason }
+}
+
+/// Reads a transaction by hand, so that every mistake is found and named, not the first alone.
+fn parse_transaction(body: Value) -> Result<TransactionBody, Refusal> {
+    let mut errors = Vec::new();
+    let mut wrong = |op: Option<usize>, field: &str, reason: &str| {
+        errors.push(FieldError { op, field: field.into(), reason: reason.into() });
+    };
+    let Value::Object(fields) = body else {
+        return Err(bad_body("a transaction is an object: {\"ops\":[…]}"));
+    };
+    let (mut if_revision, mut reason, mut ops) = (None, None, None);
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("if_revision" | "reason", Value::Null) => {}
+            ("if_revision", value) => match value.as_u64() {
+                Some(revision) => if_revision = Some(revision),
+                None => wrong(None, "if_revision", "a revision is a whole number from 0"),
+            },
+            ("reason", Value::String(text)) if is_reason(&text) => reason = Some(text),
+            ("reason", _) => wrong(None, "reason", &bad_reason().reason),
+            ("ops", Value::Array(array)) => ops = Some(array),
+            ("ops", _) => wrong(None, "ops", "ops is an array"),
+            (other, _) => wrong(None, other, "no such field: if_revision, reason, ops"),
+        }
+    }
+    if ops.is_none() {
+        wrong(None, "ops", "missing: a transaction has an array of ops");
+    }
+    let ops = ops.unwrap_or_default();
+    let ops = ops
+        .into_iter()
+        .enumerate()
+        .filter_map(|(i, op)| parse_op(op, |field, reason| wrong(Some(i), field, reason)));
+    let ops: Vec<Op> = ops.collect();
+    if errors.is_empty() {
+        return Ok(TransactionBody { if_revision, reason, ops });
+    }
+    Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, errors))
+}
+
+fn parse_op(op: Value, mut wrong: impl FnMut(&str, &str)) -> Option<Op> {
+    let Value::Object(fields) = op else {
+        wrong("op", "an op is an object: {\"method\":…,\"path\":…,\"body\":…}");
+        return None;
+    };
+    let (mut method, mut path, mut body) = (None, None, None);
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("method", Value::String(text)) => method = Some(text),
+            ("path", Value::String(text)) => path = Some(text),
+            ("body", value) => body = Some(value),
+            // Named once, as malformed, and not once more as missing.
+            ("method", _) => {
+                wrong("method", "a text: PUT, PATCH or DELETE");
+                method = Some(String::new());
+            }
+            ("path", _) => {
+                wrong("path", "a text: the path below /v1, /apps/blog/dynos/web.1");
+                path = Some(String::new());
+            }
+            (other, _) => wrong(other, "no such field: method, path, body"),
+        }
+    }
+    match (method, path) {
+        (Some(method), Some(path)) => Some(Op { method, path, body }),
+        (method, path) => {
+            if method.is_none() {
+                wrong("method", "missing: PUT, PATCH or DELETE");
+            }
+            if path.is_none() {
+                wrong("path", "missing: the path below /v1, /apps/blog/dynos/web.1");
+            }
+            None
+        }
+    }
+}
