@@ -35,6 +35,7 @@
 
 pub mod api;
 pub mod balance;
+pub mod config;
 pub mod control;
 pub mod error;
 pub mod live;

@@ -1,0 +1,205 @@
+//! Every setting, declared once: name, default, what it is for, how it is read and where it goes.
+//!
+//! The name in the environment (`HOSTLER_HTTP_LISTEN`) and the flag (`--http-listen`) follow from
+//! the name in the file (`http.listen`). Invariants: the defaults pass their own checks; a secret
+//! has no flag, because everybody on a machine can read the flags of its processes.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use super::{
+    parse::{self, Wrong},
+    resolve::Machine,
+    settings::Settings,
+};
+use crate::telemetry::{LogFormat, diagnostics};
+
+/// The prefix of all variables of the environment.
+pub const ENV_PREFIX: &str = "HOSTLER_";
+
+/// How a value is read, and where it goes.
+pub enum Read {
+    /// `5s`
+    Duration(RangeInclusive<Duration>, fn(&mut Settings) -> &mut Duration),
+    /// `8KiB`
+    Size(RangeInclusive<usize>, fn(&mut Settings) -> &mut usize),
+    /// A whole number.
+    Count(RangeInclusive<usize>, fn(&mut Settings) -> &mut usize),
+    /// A whole number, or `auto`: what the machine suggests.
+    Auto(RangeInclusive<usize>, fn(&Machine) -> usize, fn(&mut Settings) -> &mut usize),
+    /// `true` or `false`
+    Switch(fn(&mut Settings) -> &mut bool),
+    /// Some text of its own kind.
+    Text(fn(&mut Settings, &str) -> Result<(), Wrong>),
+    /// Entries between commas, or an array.
+    List(fn(&mut Settings, &str) -> Result<(), Wrong>),
+    /// A text that is never shown.
+    Secret(fn(&mut Settings, &str) -> Result<(), Wrong>),
+}
+
+/// One setting.
+pub struct Key {
+    /// Its name in the file, group and all.
+    pub name: &'static str,
+    /// The value that it has when nobody gives one.
+    pub default: &'static str,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// How it is read.
+    pub read: Read,
+}
+
+impl Key {
+    /// Its name in the environment.
+    pub fn env(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.name.replace('.', "_").to_uppercase())
+    }
+
+    /// Its flag, without the dashes; none for a secret.
+    pub fn flag(&self) -> Option<String> {
+        let secret = matches!(self.read, Read::Secret(_));
+        (!secret).then(|| self.name.replace(['.', '_'], "-"))
+    }
+
+    /// Reads a value into its place. Answers what a listing shows.
+    pub fn set(&self, to: &mut Settings, text: &str, machine: &Machine) -> Result<String, Wrong> {
+        let shown = text.to_owned();
+        match &self.read {
+            Read::Duration(range, place) => *place(to) = parse::duration(text, range)?,
+            Read::Size(range, place) => *place(to) = parse::size(text, range)?,
+            Read::Count(range, place) => *place(to) = parse::count(text, range)?,
+            Read::Auto(range, suggested, place) => {
+                let value =
+                    if text == "auto" { suggested(machine) } else { parse::count(text, range)? };
+                *place(to) = value;
+                return Ok(value.to_string());
+            }
+            Read::Switch(place) => *place(to) = parse::boolean(text)?,
+            Read::Text(put) | Read::List(put) => put(to, text)?,
+            Read::Secret(put) => {
+                put(to, text)?;
+                return Ok(if text.is_empty() { "" } else { "(not shown)" }.to_owned());
+            }
+        }
+        Ok(shown)
+    }
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// From a millisecond to a day: no time-out of 0, none that is for ever.
+const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
+/// For waits that may be none at all.
+const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
+/// Parts of a head. The upper bound keeps offsets into a head within 32 bits and a buffer sane.
+const PART: RangeInclusive<usize> = 64..=16 << 20;
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])+ $name:literal = $default:literal, $read:expr;)*) => {
+        /// Every setting, in the order of the file: first those without a group.
+        pub static KEYS: &[Key] = &[
+            $(Key { name: $name, default: $default, doc: concat!($($doc),+), read: $read },)*
+        ];
+    };
+}
+
+keys! {
+    /// Directory of the store, the last table and the admin token.
+    "data_dir" = "./data", Read::Text(|s, v| { s.data_dir = parse::path(v)?; Ok(()) });
+    /// Threads of the data plane; auto: the cores that this process may use.
+    "workers" = "auto", Read::Auto(1..=1024, |m| m.cores.clamp(1, 1024), |s| &mut s.workers);
+    /// What is written to standard output for each exchange: logfmt, json or off.
+    "access_log" = "logfmt",
+        Read::Text(|s, v| { s.access_log = parse::word(v, &LogFormat::ALL)?; Ok(()) });
+    /// The least grave diagnostics on standard error: error, warn, info, debug or trace.
+    "log_level" = "info",
+        Read::Text(|s, v| { s.log_level = parse::word(v, &diagnostics::LEVELS)?; Ok(()) });
+    /// Admin token of the push API, 16 characters or more; empty: one is made at the first start.
+    "admin_token" = "", Read::Secret(|s, v| { s.api.admin_token = parse::token(v)?; Ok(()) });
+
+    /// Addresses that take plain HTTP. $PORT stands for [::]:$PORT and wins over the file.
+    "http.listen" = "[::]:8080",
+        Read::List(|s, v| { s.http_listen = parse::listeners(v)?; Ok(()) });
+    /// Most client connections; auto: half of the limit on open files, less a reserve.
+    "http.max_connections" = "auto",
+        Read::Auto(1..=10_000_000, Machine::connections, |s| &mut s.serve.max_connections);
+    /// Name of this router in Via.
+    "http.via" = "hostler", Read::Text(|s, v| { s.serve.via = parse::via_name(v)?; Ok(()) });
+    /// Networks whose X-Forwarded-Proto and X-Forwarded-Port are kept, as in 10.0.0.0/8.
+    "http.trusted_networks" = "",
+        Read::List(|s, v| { s.serve.trusted_networks = parse::list(v, parse::network)?; Ok(()) });
+
+    /// Addresses of the push API, the metrics and health.
+    "control.listen" = "127.0.0.1:9080",
+        Read::List(|s, v| { s.control_listen = parse::listeners(v)?; Ok(()) });
+    /// Let the control listener speak without TLS off loopback, where others can read its tokens.
+    "control.plaintext_off_loopback" = "false",
+        Read::Switch(|s| &mut s.api.plaintext_off_loopback);
+    /// Answer /metrics without a token.
+    "control.metrics_without_token" = "false",
+        Read::Switch(|s| &mut s.api.metrics_without_token);
+
+    /// How long accepting goes on after SIGTERM while /readyz fails: the time that whoever sends
+    /// traffic here needs to notice.
+    "drain.grace" = "0s", Read::Duration(TIME_OR_NONE, |s| &mut s.drain_grace);
+    /// When what still runs is cut, counted from SIGTERM; platforms kill at 30s.
+    "drain.deadline" = "30s", Read::Duration(TIME_OR_NONE, |s| &mut s.drain_deadline);
+
+    /// How long a dyno is passed over after a failed connect.
+    "dynos.quarantine" = "5s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.quarantine);
+    /// Most connect attempts of one exchange.
+    "dynos.max_attempts" = "10", Read::Text(|s, v| {
+        // At most 1000, so it fits.
+        s.serve.max_attempts = parse::count(v, &(1..=1000))? as u32;
+        Ok(())
+    });
+    /// Networks in which the address of a dyno must lie.
+    "dynos.networks" = "0.0.0.0/0, ::/0",
+        Read::List(|s, v| { s.hub.networks = parse::list(v, parse::network)?; Ok(()) });
+    /// Directories below which the socket of a dyno must lie.
+    "dynos.socket_dirs" = "",
+        Read::List(|s, v| { s.hub.socket_dirs = parse::list(v, parse::directory)?; Ok(()) });
+
+    /// Longest request line.
+    "limits.request_line" = "8KiB", Read::Size(PART, |s| &mut s.serve.limits.request_line);
+    /// Longest name of a request's header.
+    "limits.header_name" = "1000", Read::Size(PART, |s| &mut s.serve.limits.header_name);
+    /// Longest value of a request's header.
+    "limits.header_value" = "8KiB", Read::Size(PART, |s| &mut s.serve.limits.header_value);
+    /// Most headers of a request.
+    "limits.header_count" = "1000", Read::Count(1..=10_000, |s| &mut s.serve.limits.header_count);
+    /// Longest head of a request.
+    "limits.request_head" = "64KiB", Read::Size(PART, |s| &mut s.serve.limits.request_head);
+    /// Longest status line of an answer.
+    "limits.status_line" = "8KiB", Read::Size(PART, |s| &mut s.serve.limits.status_line);
+    /// Longest Set-Cookie line of an answer.
+    "limits.set_cookie" = "8KiB", Read::Size(PART, |s| &mut s.serve.limits.set_cookie);
+    /// Longest line of any other header of an answer.
+    "limits.response_header" = "512KiB", Read::Size(PART, |s| &mut s.serve.limits.response_header);
+    /// Longest head of an answer.
+    "limits.response_head" = "1MiB", Read::Size(PART, |s| &mut s.serve.limits.response_head);
+
+    /// One connect attempt.
+    "timeouts.connect" = "5s", Read::Duration(TIME, |s| &mut s.serve.timeouts.connect);
+    /// All connect attempts of an exchange, and every wait for a dyno.
+    "timeouts.connect_total" = "75s", Read::Duration(TIME, |s| &mut s.serve.timeouts.connect_total);
+    /// From the whole request sent to the first byte of the answer.
+    "timeouts.first_byte" = "30s", Read::Duration(TIME, |s| &mut s.serve.timeouts.first_byte);
+    /// Silence of both sides in the middle of an exchange, tunnels included.
+    "timeouts.idle" = "55s", Read::Duration(TIME, |s| &mut s.serve.timeouts.idle);
+    /// From the first byte of a request to the end of its head.
+    "timeouts.request_head" = "30s", Read::Duration(TIME, |s| &mut s.serve.timeouts.request_head);
+    /// How long the connection of a client waits for its next request.
+    "timeouts.keep_alive" = "60s", Read::Duration(TIME, |s| &mut s.serve.timeouts.keep_alive);
+    /// How long a connection to a dyno is kept for the next exchange.
+    "timeouts.pool_idle" = "90s", Read::Duration(TIME, |s| &mut s.serve.timeouts.pool_idle);
+
+    /// How many apps get series of their own in the metrics; the others share one.
+    "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);
+}
+
+/// The setting of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

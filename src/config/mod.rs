@@ -1,0 +1,21 @@
+//! Settings: as written in a file, the environment and flags, into what each part is told.
+//!
+//! Reading order: `keys` (every setting, declared once), `resolve` (sources to [`Settings`], pure),
+//! `load` (reads the sources), `file`, `parse`, `mistake`; `template` writes `config/default.toml`.
+
+mod file;
+pub mod keys;
+pub mod load;
+pub mod mistake;
+pub mod parse;
+pub mod resolve;
+pub mod settings;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use load::{flags, load};
+pub use mistake::{Mistake, Mistakes, Source};
+pub use resolve::{Machine, Sources, resolve};
+pub use settings::{ApiSettings, HubSettings, Settings, Stated};
+pub use template::default_toml;

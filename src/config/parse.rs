@@ -1,0 +1,211 @@
+//! Values as written into values as meant: durations, sizes, counts, addresses, networks, lists.
+//!
+//! Invariants: pure; every function answers with a [`Wrong`] that says what is wrong and what a
+//! right value looks like; a bound is part of the reading, so that no value beyond it goes on.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// The most entries of a list.
+pub const MAX_LIST: usize = 256;
+/// The shortest admin token, in characters: 16 of base64 are 96 bits.
+pub const MIN_TOKEN: usize = 16;
+/// The longest admin token, in characters.
+pub const MAX_TOKEN: usize = 256;
+
+/// Why a value is refused, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A refusal.
+pub fn wrong<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong { what: what.into(), remedy: remedy.into() })
+}
+
+const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+const SIZE_UNITS: [(&str, u64); 4] =
+    [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
+
+/// Reads `250ms`, `5s`, `2m`, `1h`.
+pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    let remedy = || {
+        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+        format!("write a whole number and ms, s, m or h, from {from} to {to}")
+    };
+    match with_unit(text, &DURATION_UNITS).map(Duration::from_millis) {
+        Some(value) if range.contains(&value) => Ok(value),
+        Some(_) => wrong(format!("{text} is out of range"), remedy()),
+        None => wrong(format!("{text:?} is not a duration"), remedy()),
+    }
+}
+
+/// A duration as [`duration`] reads it.
+pub fn show_duration(value: Duration) -> String {
+    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+    let exact = |(_, unit): &&(&str, u64)| millis >= *unit && millis.is_multiple_of(*unit);
+    match DURATION_UNITS.iter().rev().find(exact) {
+        Some((name, unit)) => format!("{}{name}", millis / unit),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// Reads `8KiB`, `1MiB`, or a number of bytes.
+pub fn size(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
+    let remedy = || {
+        let (from, to) = (range.start(), range.end());
+        format!("write a number of bytes, or a number and KiB or MiB, from {from} to {to} bytes")
+    };
+    match with_unit(text, &SIZE_UNITS).and_then(|bytes| usize::try_from(bytes).ok()) {
+        Some(value) if range.contains(&value) => Ok(value),
+        Some(_) => wrong(format!("{text} is out of range"), remedy()),
+        None => wrong(format!("{text:?} is not a size"), remedy()),
+    }
+}
+
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// Reads a whole number.
+pub fn count(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
+    let remedy = format!("write a whole number from {} to {}", range.start(), range.end());
+    match text.parse() {
+        Ok(value) if range.contains(&value) => Ok(value),
+        Ok(_) => wrong(format!("{text} is out of range"), remedy),
+        Err(_) => wrong(format!("{text:?} is not a whole number"), remedy),
+    }
+}
+
+/// Reads `true` or `false`.
+pub fn boolean(text: &str) -> Result<bool, Wrong> {
+    text.parse().or_else(|_| wrong(format!("{text:?} is neither"), "write true or false"))
+}
+
+/// Reads one of a few words.
+pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    wrong(format!("{text:?} is not known"), format!("write one of {}", known.join(", ")))
+}
+
+/// Reads a list: entries between commas; an empty text is an empty list.
+pub fn list<T: PartialEq>(
+    text: &str,
+    entry: impl Fn(&str) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    let mut entries = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let value = entry(part)?;
+        if entries.contains(&value) {
+            return wrong(format!("{part} stands there twice"), "write it once");
+        }
+        entries.push(value);
+        if entries.len() > MAX_LIST {
+            return wrong(
+                format!("more than {MAX_LIST} entries"),
+                format!("write at most {MAX_LIST}"),
+            );
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads the addresses of a listener, at least one.
+pub fn listeners(text: &str) -> Result<Vec<SocketAddr>, Wrong> {
+    const REMEDY: &str = "write IP:port, as in [::]:8080 or 127.0.0.1:8080, commas between several";
+    let listeners = list(text, |entry| {
+        entry.parse().or_else(|_| wrong(format!("{entry:?} is not an address"), REMEDY))
+    })?;
+    if listeners.is_empty() { wrong("no address is given", REMEDY) } else { Ok(listeners) }
+}
+
+/// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone.
+pub fn network(text: &str) -> Result<(IpAddr, u8), Wrong> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return wrong(
+            format!("{text:?} is not a network"),
+            "write address/length, as in 10.0.0.0/8",
+        );
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let Some(length) = length.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits)) else {
+        return wrong(
+            format!("{text} has no length from 0 to {bits}"),
+            "write it behind the slash",
+        );
+    };
+    let first = first_of_network(address, length);
+    if first != address {
+        return wrong(
+            format!("{text} has bits behind its length"),
+            format!("write {first}/{length}, or {address}/{bits} for that address alone"),
+        );
+    }
+    Ok((address, length))
+}
+
+fn first_of_network(address: IpAddr, length: u8) -> IpAddr {
+    // A shift by all bits, for length 0, leaves nothing.
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & mask).into())
+        }
+    }
+}
+
+/// Reads a path that is not empty.
+pub fn path(text: &str) -> Result<PathBuf, Wrong> {
+    if text.is_empty() { wrong("no path is given", "write one") } else { Ok(text.into()) }
+}
+
+/// Reads an absolute path without `..`.
+pub fn directory(text: &str) -> Result<PathBuf, Wrong> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() && !text.split('/').any(|part| part == "..") {
+        return Ok(path);
+    }
+    wrong(format!("{text:?} is not an absolute path without .."), "write one, as in /run/dynos")
+}
+
+/// Reads the name of a router in `Via`: a token (RFC 9110, section 5.6.2).
+pub fn via_name(text: &str) -> Result<String, Wrong> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if (1..=64).contains(&text.len()) && text.bytes().all(token) {
+        return Ok(text.to_owned());
+    }
+    wrong(format!("{text:?} cannot stand in Via"), "write 1 to 64 letters, digits, -, . or _")
+}
+
+/// Reads a secret token; empty is none. The message never shows it.
+pub fn token(text: &str) -> Result<Option<String>, Wrong> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if (MIN_TOKEN..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Some(text.to_owned()));
+    }
+    wrong(
+        "the token is too short, too long, or holds spaces or other than ASCII characters",
+        format!("give {MIN_TOKEN} to {MAX_TOKEN} letters, digits or signs, or none: one is made"),
+    )
+}

@@ -1,0 +1,256 @@
+//! Sources to settings: file, environment and flags, the later winning.
+//!
+//! Invariants: pure, the machine's facts are arguments; every key is read exactly once, from the
+//! strongest source that gives it, or from its default; the checks between settings run only on
+//! values that were read; either all is right or all mistakes come back.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    file,
+    keys::{ENV_PREFIX, KEYS, Key},
+    mistake::{Mistake, Mistakes, Source, did_you_mean},
+    parse::show_duration,
+    settings::{Settings, Stated},
+};
+
+/// Variables with our prefix that are not settings: the client commands read the first two, `load`
+/// the third.
+const OTHER_ENV: [&str; 3] = ["HOSTLER_URL", "HOSTLER_TOKEN", "HOSTLER_CONFIG"];
+/// The variable by which platforms say where to listen.
+const PORT: &str = "PORT";
+/// Open files that are no connections: store, listeners, logs, runtimes, with room to spare.
+const RESERVED_FILES: usize = 256;
+
+/// What the machine allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// The hard limit on open files, to which the start raises the soft one.
+    pub open_files: usize,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Machine { cores: 1, open_files: 1024 }
+    }
+}
+
+impl Machine {
+    /// How many client connections there is room for, when each may need one to a dyno.
+    pub fn connections(&self) -> usize {
+        (self.open_files.saturating_sub(RESERVED_FILES) / 2).clamp(1, 1_000_000)
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// Name and text of the file, if there is one.
+    pub file: Option<(&'a str, &'a str)>,
+    /// The environment, all of it: names and values.
+    pub env: &'a [(String, String)],
+    /// Names of settings (`http.listen`) and the values that flags gave them.
+    pub flags: &'a [(String, String)],
+    /// What the machine allows.
+    pub machine: Machine,
+}
+
+/// Reads all sources.
+///
+/// # Errors
+/// Every mistake that can be found, at least one.
+pub fn resolve(sources: Sources<'_>) -> Result<Settings, Mistakes> {
+    let (given, mut mistakes) =
+        sources.file.map(|(name, text)| file::read(name, text)).unwrap_or_default();
+    mistakes.extend(unknown_env(sources.env));
+    let mut settings = Settings::blank();
+    for key in KEYS {
+        let in_file = given.iter().find(|given| given.key == key.name);
+        let (text, source) = given_outside(key, &sources)
+            .or_else(|| in_file.map(|given| (given.text.clone(), given.source.clone())))
+            .unwrap_or_else(|| (key.default.to_owned(), Source::Default));
+        match key.set(&mut settings, text.trim(), &sources.machine) {
+            Ok(value) => settings.stated.push(Stated { key: key.name, value, source }),
+            Err(wrong) => mistakes.push(Mistake {
+                source,
+                key: key.name.into(),
+                what: wrong.what,
+                remedy: wrong.remedy,
+            }),
+        }
+    }
+    mistakes.extend(Checks { settings: &settings, machine: &sources.machine }.run());
+    if mistakes.is_empty() { Ok(settings) } else { Err(Mistakes(mistakes)) }
+}
+
+/// What flags or the environment give for a key.
+fn given_outside(key: &Key, sources: &Sources<'_>) -> Option<(String, Source)> {
+    let find = |list: &[(String, String)], name: &str| {
+        list.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+    };
+    if let (Some(flag), Some(text)) = (key.flag(), find(sources.flags, key.name)) {
+        return Some((text, Source::Flag(flag)));
+    }
+    if let Some(text) = find(sources.env, &key.env()) {
+        return Some((text, Source::Env(key.env())));
+    }
+    if key.name == "http.listen" {
+        let port = find(sources.env, PORT)?;
+        return Some((format!("[::]:{}", port.trim()), Source::Env(PORT.into())));
+    }
+    None
+}
+
+fn unknown_env(env: &[(String, String)]) -> Vec<Mistake> {
+    let known: Vec<String> = KEYS.iter().map(Key::env).collect();
+    let is_unknown = |name: &str, value: &str| {
+        name.starts_with(ENV_PREFIX)
+            && !OTHER_ENV.contains(&name)
+            && !known.iter().any(|known| known == name)
+            && !is_kubernetes_link(name, value)
+    };
+    env.iter()
+        .filter(|(name, value)| is_unknown(name, value))
+        .map(|(name, _)| Mistake {
+            source: Source::Env(name.clone()),
+            key: String::new(),
+            what: "there is no such setting".into(),
+            remedy: did_you_mean(name, known.iter().map(String::as_str))
+                .unwrap_or_else(|| "take it out; `hostler check` lists all".into()),
+        })
+        .collect()
+}
+
+/// Kubernetes puts variables of this form into every container beside something called `hostler`:
+/// nobody wrote them, so they are nobody's mistake.
+fn is_kubernetes_link(name: &str, value: &str) -> bool {
+    let numbered = || {
+        name.split("_PORT_")
+            .nth(1)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || numbered()
+        || (name.ends_with("_PORT") && value.contains("://"))
+}
+
+/// Checks between settings.
+struct Checks<'a> {
+    settings: &'a Settings,
+    machine: &'a Machine,
+}
+
+impl Checks<'_> {
+    fn run(&self) -> Vec<Mistake> {
+        let (s, t, l) = (self.settings, &self.settings.serve.timeouts, &self.settings.serve.limits);
+        let checks = [
+            self.time_order("drain.grace", s.drain_grace, "drain.deadline", s.drain_deadline),
+            self.time_order(
+                "timeouts.connect",
+                t.connect,
+                "timeouts.connect_total",
+                t.connect_total,
+            ),
+            self.size_order("request_line", l.request_line, "request_head", l.request_head),
+            self.size_order("header_name", l.header_name, "request_head", l.request_head),
+            self.size_order("header_value", l.header_value, "request_head", l.request_head),
+            self.size_order("status_line", l.status_line, "response_head", l.response_head),
+            self.size_order("set_cookie", l.set_cookie, "response_head", l.response_head),
+            self.size_order("response_header", l.response_header, "response_head", l.response_head),
+            self.control_is_private(),
+            self.listeners_differ(),
+            self.connections_fit(),
+        ];
+        checks.into_iter().flatten().collect()
+    }
+
+    /// Where the value of a key comes from; none if it could not be read, and then a check that
+    /// needs it says nothing.
+    fn source(&self, key: &str) -> Option<&Source> {
+        Some(&self.settings.stated.iter().find(|stated| stated.key == key)?.source)
+    }
+
+    fn mistake(&self, key: &str, what: String, remedy: impl Into<String>) -> Option<Mistake> {
+        let source = self.source(key)?.clone();
+        Some(Mistake { source, key: key.into(), what, remedy: remedy.into() })
+    }
+
+    fn order(&self, less: &str, low: String, more: &str, high: String) -> Option<Mistake> {
+        // The mistake is told of the one that somebody wrote.
+        let (at, other) =
+            if *self.source(less)? == Source::Default { (more, less) } else { (less, more) };
+        self.source(other)?;
+        let what = format!("{less} is {low}, {more} only {high}");
+        self.mistake(at, what, format!("lower {less} or raise {more}"))
+    }
+
+    fn time_order(&self, less: &str, low: Duration, more: &str, high: Duration) -> Option<Mistake> {
+        if low <= high {
+            return None;
+        }
+        self.order(less, show_duration(low), more, show_duration(high))
+    }
+
+    fn size_order(&self, less: &str, low: usize, more: &str, high: usize) -> Option<Mistake> {
+        if low <= high {
+            return None;
+        }
+        let name = |key: &str| format!("limits.{key}");
+        self.order(&name(less), format!("{low} bytes"), &name(more), format!("{high} bytes"))
+    }
+
+    fn control_is_private(&self) -> Option<Mistake> {
+        let is_public = |addr: &&SocketAddr| !addr.ip().to_canonical().is_loopback();
+        let public = self.settings.control_listen.iter().find(is_public)?;
+        if self.settings.api.plaintext_off_loopback {
+            return None;
+        }
+        self.source("control.plaintext_off_loopback")?;
+        self.mistake(
+            "control.listen",
+            format!("{public} is off loopback, and tokens would cross the network unencrypted"),
+            "listen on 127.0.0.1 or [::1], or set control.plaintext_off_loopback = true \
+             (HOSTLER_CONTROL_PLAINTEXT_OFF_LOOPBACK) if nobody else can read that network",
+        )
+    }
+
+    fn listeners_differ(&self) -> Option<Mistake> {
+        let http = &self.settings.http_listen;
+        let clash = |c: &&SocketAddr| c.port() != 0 && http.iter().any(|h| overlap(h, c));
+        let both = self.settings.control_listen.iter().find(clash)?;
+        self.mistake(
+            "control.listen",
+            format!("{both} is taken by http.listen too"),
+            "give one of them another port",
+        )
+    }
+
+    fn connections_fit(&self) -> Option<Mistake> {
+        let most = self.machine.open_files.saturating_sub(RESERVED_FILES).max(1);
+        let wanted = self.settings.serve.max_connections;
+        if wanted <= most {
+            return None;
+        }
+        self.mistake(
+            "http.max_connections",
+            format!(
+                "{wanted} connections need more than the {} open files that are allowed",
+                self.machine.open_files
+            ),
+            format!("write auto or at most {most}, or raise the hard limit (ulimit -Hn)"),
+        )
+    }
+}
+
+/// Can the two not be bound side by side?
+fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+    let (ip, other) = (a.ip().to_canonical(), b.ip().to_canonical());
+    // [::] takes both families; 0.0.0.0 only its own.
+    let covers = |any: std::net::IpAddr, ip: std::net::IpAddr| {
+        any.is_unspecified() && (any.is_ipv6() || ip.is_ipv4())
+    };
+    a.port() == b.port() && (ip == other || covers(ip, other) || covers(other, ip))
+}

@@ -1,0 +1,111 @@
+//! The settings as meant: each part's own, checked, with units in the types.
+//!
+//! Invariants: what stands here passed every check of `resolve`; the admin token shows in no
+//! `Debug` and in no listing.
+
+use std::{fmt, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::mistake::Source;
+use crate::{
+    serve,
+    telemetry::{Level, LogFormat},
+};
+
+/// Everything that the process is told at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The data plane's.
+    pub serve: serve::Settings,
+    /// The hub's.
+    pub hub: HubSettings,
+    /// The push API's.
+    pub api: ApiSettings,
+    /// Where plain HTTP is taken; at least one.
+    pub http_listen: Vec<SocketAddr>,
+    /// Where the push API, metrics and health are; at least one.
+    pub control_listen: Vec<SocketAddr>,
+    /// Store, last table and admin token are in this directory.
+    pub data_dir: PathBuf,
+    /// How many threads the data plane has.
+    pub workers: usize,
+    /// What is written for each exchange.
+    pub access_log: LogFormat,
+    /// The least grave diagnostics that are shown.
+    pub log_level: Level,
+    /// How many apps get series of their own in the metrics.
+    pub metrics_max_apps: usize,
+    /// How long accepting goes on once the end has begun.
+    pub drain_grace: Duration,
+    /// When what still runs is cut, counted from the beginning of the end.
+    pub drain_deadline: Duration,
+    /// Every setting as it was given, in the order of the declarations.
+    pub stated: Vec<Stated>,
+}
+
+/// What the hub is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HubSettings {
+    /// A dyno's address lies in one of these: (address, prefix length).
+    pub networks: Vec<(IpAddr, u8)>,
+    /// A dyno's socket lies below one of these directories.
+    pub socket_dirs: Vec<PathBuf>,
+}
+
+/// What the push API's server is told.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct ApiSettings {
+    /// The admin token; none: one is made at the first start.
+    pub admin_token: Option<String>,
+    /// `/metrics` is answered without a token.
+    pub metrics_without_token: bool,
+    /// Listening without TLS off loopback is allowed.
+    pub plaintext_off_loopback: bool,
+}
+
+impl fmt::Debug for ApiSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiSettings")
+            .field("admin_token", &self.admin_token.as_ref().map(|_| "(not shown)"))
+            .field("metrics_without_token", &self.metrics_without_token)
+            .field("plaintext_off_loopback", &self.plaintext_off_loopback)
+            .finish()
+    }
+}
+
+/// One setting, for a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// Its name.
+    pub key: &'static str,
+    /// Its value as written; for `auto`, what came of it; for a secret, whether there is one.
+    pub value: String,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+impl fmt::Display for Stated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.key, self.value, self.source)
+    }
+}
+
+impl Settings {
+    /// Settings in which nothing is set yet: what the keys are read into.
+    pub(super) fn blank() -> Settings {
+        Settings {
+            serve: serve::Settings::default(),
+            hub: HubSettings::default(),
+            api: ApiSettings::default(),
+            http_listen: Vec::new(),
+            control_listen: Vec::new(),
+            data_dir: PathBuf::new(),
+            workers: 0,
+            access_log: LogFormat::default(),
+            log_level: Level::INFO,
+            metrics_max_apps: 0,
+            drain_grace: Duration::ZERO,
+            drain_deadline: Duration::ZERO,
+            stated: Vec::new(),
+        }
+    }
+}
