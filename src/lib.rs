@@ -35,6 +35,7 @@
 
 pub mod api;
 pub mod balance;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod error;
@@ -44,3 +45,4 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod wire;
+pub mod wiring;

@@ -1,0 +1,139 @@
+//! `hostler apps`: list, make, show and remove apps.
+//!
+//! Invariant: making an app never touches one that is there already.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{args::Api, failure::Failure, output};
+use crate::api::{AppView, Client, ClientError, Op, TransactionBody, client::app_path};
+
+/// `hostler apps`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hostler apps\n  hostler apps create blog")]
+#[command(disable_help_subcommand = true)]
+pub(super) struct Apps {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pub(super) api: Api,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an app
+    #[command(after_help = "Example:\n  hostler apps create blog")]
+    Create {
+        /// Its name: a-z, 0-9 and -, as a host's label
+        name: String,
+    },
+    /// Show an app
+    #[command(after_help = "Example:\n  hostler apps info blog")]
+    Info {
+        /// Its name
+        name: String,
+    },
+    /// Remove an app with all its hosts and dynos
+    #[command(after_help = "Example:\n  hostler apps destroy blog --confirm blog")]
+    Destroy {
+        /// Its name
+        name: String,
+        /// The name again, instead of being asked for it on a terminal
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+    },
+}
+
+impl Apps {
+    /// Does the command and answers what to print.
+    pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
+        match &self.command {
+            None => self.list(client).await,
+            Some(Command::Create { name }) => self.create(client, name).await,
+            Some(Command::Info { name }) => self.info(client, name).await,
+            Some(Command::Destroy { name, confirm }) => {
+                confirmed(name, confirm.as_deref())?;
+                let receipt = client.delete_app(name).await?;
+                let done = format!("Removed app {name} with its hosts and dynos");
+                Ok(output::receipt(self.api.json, &receipt, &done, &done))
+            }
+        }
+    }
+
+    async fn list(&self, client: &Client) -> Result<String, Failure> {
+        let apps = client.apps().await?;
+        if self.api.json {
+            return Ok(output::json(&apps));
+        }
+        if apps.is_empty() {
+            return Ok("No apps yet. Make one: hostler apps create NAME\n".into());
+        }
+        let row = |app: &AppView| {
+            let (routes, dynos) = (app.routes.to_string(), app.dynos.to_string());
+            [app.name.clone(), routes, dynos, on_off(app).into()]
+        };
+        let rows: Vec<_> = apps.iter().map(row).collect();
+        Ok(output::table(["NAME", "ROUTES", "DYNOS", "MAINTENANCE"], &rows))
+    }
+
+    async fn create(&self, client: &Client, name: &str) -> Result<String, Failure> {
+        // A PUT would replace the settings of an app of that name: so look first, and have the hub
+        // refuse if one was made since.
+        let seen = client.revision().await?.revision;
+        match client.app(name).await {
+            Ok(_) => return Err(Failure::Refused(format!("there is an app {name} already"))),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => {}
+            Err(error) => return Err(error.into()),
+        }
+        let put = Op { method: "PUT".into(), path: app_path(name), body: Some(json!({})) };
+        let reason = self.api.reason.clone();
+        let body = TransactionBody { if_revision: Some(seen), reason, ops: vec![put] };
+        let receipt = client.transact(&body).await?;
+        let done = format!("Made app {name}");
+        Ok(output::receipt(self.api.json, &receipt, &done, &done))
+    }
+
+    async fn info(&self, client: &Client, name: &str) -> Result<String, Failure> {
+        let app = client.app(name).await?;
+        if self.api.json {
+            return Ok(output::json(&app));
+        }
+        let rows = [
+            ["Routes:".into(), app.routes.to_string()],
+            ["Dynos:".into(), app.dynos.to_string()],
+            ["Maintenance:".into(), on_off(&app).into()],
+        ];
+        Ok(output::table(["App:", &output::printable(&app.name)], &rows))
+    }
+}
+
+/// The word for an app's maintenance mode.
+pub(super) fn on_off(app: &AppView) -> &'static str {
+    if app.settings.maintenance { "on" } else { "off" }
+}
+
+/// Asks for the name again where a person may have mistyped it; a script says what it means.
+fn confirmed(name: &str, confirm: Option<&str>) -> Result<(), Failure> {
+    let given = match confirm {
+        Some(given) => given.to_owned(),
+        None if io::stdin().is_terminal() => ask(name)?,
+        None => return Ok(()),
+    };
+    if given == name {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{given:?} is not {name:?}: nothing was removed")))
+}
+
+fn ask(name: &str) -> Result<String, Failure> {
+    let failed = |error: io::Error| Failure::Usage(format!("cannot ask: {error}; use --confirm"));
+    let mut line = String::new();
+    let mut err = io::stderr().lock();
+    write!(err, "This removes app {name} with all its hosts and dynos. Type its name: ")
+        .and_then(|()| err.flush())
+        .and_then(|()| io::stdin().lock().read_line(&mut line))
+        .map_err(failed)?;
+    Ok(line.trim().to_owned())
+}

@@ -1,0 +1,89 @@
+//! `hostler domains`: list, add and remove the hosts of an app.
+//!
+//! Invariant: hosts and prefixes are passed on as typed; the push API alone judges and normalises.
+
+use clap::{Args, Subcommand};
+
+use super::{args::Api, failure::Failure, output};
+use crate::api::{Client, RouteView};
+
+/// `hostler domains`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  hostler domains blog\n  hostler domains add blog www.blog.test"
+)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+pub(super) struct Domains {
+    /// The app whose hosts are listed
+    #[arg(required = true)]
+    app: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pub(super) api: Api,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Give a host, or a path prefix of it, to an app
+    #[command(after_help = "Example:\n  hostler domains add blog www.blog.test --path /api")]
+    Add(Route),
+    /// Take a host, or a path prefix of it, from an app
+    #[command(after_help = "Example:\n  hostler domains remove blog www.blog.test --path /api")]
+    Remove(Route),
+}
+
+#[derive(Debug, Args)]
+struct Route {
+    /// The app
+    app: String,
+    /// The host: www.blog.test, or *.blog.test for every host below blog.test
+    host: String,
+    /// Only paths that begin so, at a slash
+    #[arg(long, value_name = "/PREFIX")]
+    path: Option<String>,
+}
+
+impl Route {
+    fn shown(&self) -> String {
+        format!("{}{}", self.host, self.path.as_deref().unwrap_or_default())
+    }
+}
+
+impl Domains {
+    /// Does the command and answers what to print.
+    pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
+        match &self.command {
+            Some(Command::Add(route)) => {
+                let path = route.path.as_deref();
+                let receipt = client.put_route(&route.app, &route.host, path).await?;
+                let done = format!("Added {} to app {}", route.shown(), route.app);
+                let already = format!("App {} has {} already", route.app, route.shown());
+                Ok(output::receipt(self.api.json, &receipt, &done, &already))
+            }
+            Some(Command::Remove(route)) => {
+                let path = route.path.as_deref();
+                let receipt = client.delete_route(&route.app, &route.host, path).await?;
+                let done = format!("Removed {} from app {}", route.shown(), route.app);
+                Ok(output::receipt(self.api.json, &receipt, &done, &done))
+            }
+            None => self.list(client, self.app.as_deref().unwrap_or_default()).await,
+        }
+    }
+
+    async fn list(&self, client: &Client, app: &str) -> Result<String, Failure> {
+        let routes = client.routes(app).await?;
+        if self.api.json {
+            return Ok(output::json(&routes));
+        }
+        if routes.is_empty() {
+            return Ok(format!(
+                "App {app} has no hosts. Add one: hostler domains add {app} HOST\n"
+            ));
+        }
+        let row = |route: &RouteView| [route.host.clone(), route.path.clone()];
+        let rows: Vec<_> = routes.iter().map(row).collect();
+        Ok(output::table(["HOST", "PATH"], &rows))
+    }
+}

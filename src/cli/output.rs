@@ -1,0 +1,93 @@
+//! What commands print: aligned tables for people, JSON for machines.
+//!
+//! Invariants: every text ends with a newline; a cell holds no control character, so that what was
+//! pushed cannot drive the terminal; a reader that goes away (`| head`) is no error.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::api::Receipt;
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// Columns with a name each, as wide as what they hold; the last is not padded.
+pub(super) fn table<const N: usize>(names: [&str; N], rows: &[[String; N]]) -> String {
+    let names = names.map(String::from);
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
+    let all = || std::iter::once(&names).chain(&rows);
+    let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in all() {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width - cell.chars().count() + GAP));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// JSON, indented.
+pub(super) fn json(value: &impl Serialize) -> String {
+    // What is printed are the push API's own types, which JSON can always express.
+    let mut text = serde_json::to_string_pretty(value).expect("wire types are JSON");
+    text.push('\n');
+    text
+}
+
+/// What a write did: the receipt as JSON, or a sentence.
+pub(super) fn receipt(as_json: bool, receipt: &Receipt, done: &str, already: &str) -> String {
+    match (as_json, receipt.changed) {
+        (true, _) => json(receipt),
+        (false, true) => format!("{} (revision {})\n", printable(done), receipt.revision),
+        (false, false) => format!("{}; nothing changed\n", printable(already)),
+    }
+}
+
+/// The text without what could drive a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Prints on standard output.
+pub(super) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_without_blanks() {
+        let rows = [["blog".into(), "2".into()], ["a-longer-name".into(), "".into()]];
+        assert_eq!(
+            table(["NAME", "DYNOS"], &rows),
+            "NAME           DYNOS\nblog           2\na-longer-name\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_cannot_drive_the_terminal() {
+        let text = table(["A"], &[["\x1b[2J\n".into()]]);
+        assert_eq!(text, "A\n\u{fffd}[2J\u{fffd}\n");
+    }
+
+    #[test]
+    fn a_receipt_says_what_was_done_or_that_nothing_changed() {
+        let made = |changed| receipt(false, &Receipt { revision: 7, changed }, "done", "was so");
+        assert_eq!(made(true), "done (revision 7)\n");
+        assert_eq!(made(false), "was so; nothing changed\n");
+        let text = receipt(true, &Receipt { revision: 7, changed: true }, "", "");
+        assert_eq!(text, "{\n  \"revision\": 7,\n  \"changed\": true\n}\n");
+    }
+}

@@ -1,0 +1,262 @@
+//! The command line: how it is read, what it asks of the push API, what it prints.
+//!
+//! Invariant: the push API is played by a listener on port 0 that hands out prepared answers, one a
+//! connection, and notes what it was asked.
+
+use clap::{FromArgMatches, error::ErrorKind};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+use super::{
+    args::{Cli, command},
+    failure::Failure,
+    run::do_call,
+};
+
+/// A request's first line and its body.
+type Asked = (String, String);
+
+struct Played {
+    url: String,
+    asked: JoinHandle<Vec<Asked>>,
+}
+
+/// Plays a push API that gives these answers, in order.
+async fn play(answers: &[(u16, &str)]) -> Played {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answers: Vec<_> = answers.iter().map(|(code, body)| (*code, body.to_string())).collect();
+    let asked = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for (code, body) in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            let whole = loop {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "a whole request");
+                if let Some(whole) = whole(&request) {
+                    break whole;
+                }
+            };
+            asked.push(whole);
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {code} X\r\nContent-Length: {length}\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asked
+    });
+    Played { url, asked }
+}
+
+fn whole(request: &[u8]) -> Option<Asked> {
+    let text = std::str::from_utf8(request).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    let line = head.lines().next()?.strip_suffix(" HTTP/1.1")?;
+    (body.len() == length).then(|| (line.into(), body.into()))
+}
+
+async fn run(line: &str, url: &str) -> Result<String, Failure> {
+    let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+    let command = Cli::from_arg_matches(&matches).unwrap().command;
+    let env = |name: &str| match name {
+        "HOSTLER_URL" => Some(url.to_owned()),
+        "HOSTLER_TOKEN" => Some("0123456789abcdef".to_owned()),
+        _ => None,
+    };
+    do_call(&command, env).await
+}
+
+/// Runs a command against these answers; what it printed, and what it asked.
+async fn played(line: &str, answers: &[(u16, &str)]) -> (Result<String, Failure>, Vec<Asked>) {
+    let api = play(answers).await;
+    let printed = run(line, &api.url).await;
+    (printed, api.asked.await.unwrap())
+}
+
+const RECEIPT: &str = r#"{"revision":6,"changed":true}"#;
+const UNCHANGED: &str = r#"{"revision":6,"changed":false}"#;
+const BLOG: &str = r#"{"name":"blog","maintenance":true,"routes":2,"dynos":1}"#;
+const NO_APP: &str = r#"{"type":"about:blank","title":"Not Found","status":404,
+    "detail":"there is no app blog","errors":[{"field":"app","reason":"there is no app blog"}]}"#;
+
+fn refused_by_clap(line: &str) -> ErrorKind {
+    command().try_get_matches_from(line.split(' ')).unwrap_err().kind()
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    fn check(command: &mut clap::Command, path: &str) {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example"), "{path} shows no example");
+        assert!(help.contains("\n  hostler") || help.contains("hostler check"), "{path}");
+        for sub in command.get_subcommands_mut() {
+            let path = format!("{path} {}", sub.get_name());
+            check(sub, &path);
+        }
+    }
+    check(&mut command(), "hostler");
+}
+
+#[test]
+fn every_example_of_the_help_is_read() {
+    fn check(command: &clap::Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in help.lines().filter_map(|line| line.trim().strip_prefix("hostler ")) {
+            let line = line.split("  ").next().unwrap().replace("\"new database\"", "new");
+            let words = std::iter::once("hostler").chain(line.split(' '));
+            let read = super::command().try_get_matches_from(words);
+            assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&command());
+}
+
+#[test]
+fn settings_are_flags_of_serve_and_check_alone() {
+    for line in ["hostler serve --http-listen [::]:80", "hostler check --http-listen [::]:80"] {
+        assert!(command().try_get_matches_from(line.split(' ')).is_ok(), "{line}");
+    }
+    let kind = refused_by_clap("hostler apps --http-listen [::]:80");
+    assert_eq!(kind, ErrorKind::UnknownArgument);
+}
+
+#[test]
+fn wrong_usage_is_refused_before_anything_is_called() {
+    for (line, kind) in [
+        ("hostler", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("hostler domains", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("hostler domains add blog", ErrorKind::MissingRequiredArgument),
+        ("hostler dynos set blog web.1", ErrorKind::MissingRequiredArgument),
+        ("hostler dynos set blog web.1 --weight 0", ErrorKind::ValueValidation),
+        ("hostler dynos add blog web.1 a:1 --state gone", ErrorKind::InvalidValue),
+        ("hostler maintenance on", ErrorKind::MissingRequiredArgument),
+        ("hostler app", ErrorKind::InvalidSubcommand),
+    ] {
+        assert_eq!(refused_by_clap(line), kind, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn apps_are_listed_in_columns() {
+    let list = format!("{{\"revision\":5,\"items\":[{BLOG}]}}");
+    let (printed, asked) = played("hostler apps", &[(200, &list)]).await;
+    let expected = "NAME  ROUTES  DYNOS  MAINTENANCE\nblog  2       1      on\n";
+    assert_eq!(printed.unwrap(), expected);
+    assert_eq!(asked[0].0, "GET /v1/apps?limit=1000");
+    let (printed, _) = played("hostler apps --json", &[(200, &list)]).await;
+    let json: serde_json::Value = serde_json::from_str(&printed.unwrap()).unwrap();
+    assert_eq!(json[0]["name"], "blog");
+}
+
+#[tokio::test]
+async fn a_list_follows_its_pages() {
+    let first = format!("{{\"revision\":5,\"items\":[{BLOG}],\"next\":\"blog\"}}");
+    let last = "{\"revision\":5,\"items\":[]}";
+    let (printed, asked) = played("hostler apps", &[(200, &first), (200, last)]).await;
+    assert_eq!(printed.unwrap().lines().count(), 2);
+    assert_eq!(asked[1].0, "GET /v1/apps?limit=1000&after=blog");
+}
+
+#[tokio::test]
+async fn making_an_app_never_touches_one_that_is_there() {
+    let revision = r#"{"revision":5,"apps":1,"routes":2,"dynos":1}"#;
+    let there = [(200, revision), (200, BLOG)];
+    let (printed, asked) = played("hostler apps create blog", &there).await;
+    assert_eq!(printed.unwrap_err().code(), 1);
+    assert!(asked.iter().all(|(line, _)| line.starts_with("GET ")));
+
+    let missing = [(200, revision), (404, NO_APP), (200, RECEIPT)];
+    let (printed, asked) = played("hostler apps create blog", &missing).await;
+    assert_eq!(printed.unwrap(), "Made app blog (revision 6)\n");
+    assert_eq!(asked[2].0, "POST /v1/transactions");
+    let body: serde_json::Value = serde_json::from_str(&asked[2].1).unwrap();
+    assert_eq!((&body["if_revision"], &body["ops"][0]["path"]), (&5.into(), &"/apps/blog".into()));
+}
+
+#[tokio::test]
+async fn an_app_is_removed_only_by_its_name() {
+    let wrong = "hostler apps destroy blog --confirm shop";
+    let failure = run(wrong, "http://127.0.0.1:1").await.unwrap_err();
+    assert_eq!(failure.code(), 2, "{failure}");
+    let right = "hostler apps destroy blog --confirm blog";
+    let (printed, asked) = played(right, &[(200, RECEIPT)]).await;
+    assert_eq!(printed.unwrap(), "Removed app blog with its hosts and dynos (revision 6)\n");
+    assert_eq!(asked[0].0, "DELETE /v1/apps/blog");
+}
+
+#[tokio::test]
+async fn domains_are_added_with_their_path_and_removed_alike() {
+    let (printed, asked) =
+        played("hostler domains add blog *.a.test --path /api", &[(200, RECEIPT)]).await;
+    assert_eq!(printed.unwrap(), "Added *.a.test/api to app blog (revision 6)\n");
+    let call = "/v1/apps/blog/routes/*.a.test?path=%2Fapi";
+    assert_eq!(asked[0], (format!("PUT {call}"), "{}".into()));
+    let (_, asked) =
+        played("hostler domains remove blog *.a.test --path /api", &[(200, RECEIPT)]).await;
+    assert_eq!(asked[0], (format!("DELETE {call}"), String::new()));
+    let routes = r#"{"revision":5,"items":[{"app":"blog","host":"*.a.test","path":"/api"}]}"#;
+    let (printed, _) = played("hostler domains blog", &[(200, routes)]).await;
+    assert_eq!(printed.unwrap(), "HOST      PATH\n*.a.test  /api\n");
+}
+
+#[tokio::test]
+async fn a_dyno_is_put_whole_and_set_in_part() {
+    let add = "hostler dynos add blog web.1 127.0.0.1:5000 --release v2";
+    let (printed, asked) = played(add, &[(200, UNCHANGED)]).await;
+    assert_eq!(printed.unwrap(), "App blog has this dyno already; nothing changed\n");
+    assert_eq!(asked[0].0, "PUT /v1/apps/blog/dynos/web.1");
+    let body: serde_json::Value = serde_json::from_str(&asked[0].1).unwrap();
+    assert_eq!((&body["weight"], &body["state"]), (&100.into(), &"up".into()));
+
+    let set = "hostler dynos set blog web.1 --state draining --weight 7";
+    let (_, asked) = played(set, &[(200, RECEIPT)]).await;
+    assert_eq!(asked[0].0, "PATCH /v1/apps/blog/dynos/web.1");
+    assert_eq!(asked[0].1, r#"{"state":"draining","weight":7}"#);
+
+    let list = r#"{"revision":5,"items":[{"app":"blog","name":"web.1","addr":"127.0.0.1:5000",
+        "release":"v2","weight":100,"state":"up","ttl_s":null}]}"#;
+    let (printed, _) = played("hostler dynos blog", &[(200, list)]).await;
+    let expected = "NAME   STATE  ADDRESS         WEIGHT  RELEASE\n\
+                    web.1  up     127.0.0.1:5000  100     v2\n";
+    assert_eq!(printed.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn maintenance_is_shown_and_switched() {
+    let (printed, _) = played("hostler maintenance blog", &[(200, BLOG)]).await;
+    assert_eq!(printed.unwrap(), "on\n");
+    let (printed, asked) = played("hostler maintenance off blog", &[(200, UNCHANGED)]).await;
+    let expected = "Maintenance of app blog is off already; nothing changed\n";
+    assert_eq!(printed.unwrap(), expected);
+    assert_eq!(asked[0], ("PATCH /v1/apps/blog".into(), r#"{"maintenance":false}"#.into()));
+}
+
+#[tokio::test]
+async fn a_refusal_exits_1_and_says_what_the_push_api_said() {
+    let (printed, _) = played("hostler apps info blog", &[(404, NO_APP)]).await;
+    let failure = printed.unwrap_err();
+    assert_eq!(failure.code(), 1);
+    assert_eq!(failure.to_string(), "app: there is no app blog");
+}
+
+#[tokio::test]
+async fn wrong_access_exits_2_and_an_unreachable_api_exits_3() {
+    let failure = run("hostler apps --url ftp://a", "http://unused").await.unwrap_err();
+    assert_eq!(failure.code(), 2, "{failure}");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let failure = run("hostler apps", &url).await.unwrap_err();
+    assert_eq!(failure.code(), 3, "{failure}");
+    assert!(failure.to_string().contains(&url), "{failure}");
+}

@@ -1,0 +1,313 @@
+//! The only file that names every part: it builds them, binds their sockets, starts them, and ends
+//! them in order.
+//!
+//! Invariants: sockets are bound and the store is locked before anything is started, so that a
+//! mistake ends the process before it serves; the end has a deadline; what is ended last is what
+//! the others still need: the log.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, atomic::Ordering, mpsc},
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use crate::{
+    config::Settings,
+    control::{
+        api::{self, ApiState, Tokens},
+        follow::Follower,
+        hub::{self, Hub, HubThread},
+        store::{Store, StoreError},
+    },
+    live::{Reader, Snapshot, Status},
+    serve::{bind, worker},
+    shutdown::Shutdown,
+    telemetry::{self, LogGuard, LogSink, Metrics},
+};
+
+/// Why the process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] bind::BindError),
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tokens cannot be read or made.
+    #[error(transparent)]
+    Token(#[from] api::tokens::TokenError),
+    /// The control listener would take tokens in the clear from other machines.
+    #[error(
+        "control.listen: {0} is not a loopback address, and tokens would cross the network in the \
+         clear. Listen on 127.0.0.1, or set control.plaintext_off_loopback = true if the network \
+         in between is yours alone"
+    )]
+    Plaintext(SocketAddr),
+    /// A thread, a runtime or a metric could not be made.
+    #[error("cannot start {0}: {1}")]
+    Start(&'static str, String),
+    /// A part ended before it was told to.
+    #[error("{0} ended: {1}")]
+    Ended(&'static str, String),
+}
+
+/// How long the log may take to write what is queued, once nothing more comes.
+const LOG_TIME: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Serves until the process is told to end: hub and router in one.
+pub fn serve(settings: Settings) -> Result<(), Error> {
+    telemetry::init_diagnostics(settings.log_level)
+        .map_err(|error| Error::Start("diagnostics", error.to_string()))?;
+    let began = Instant::now();
+    bind::raise_open_files();
+    refuse_plaintext(&settings)?;
+    let control = bind::single("control.listen", &settings.control_listen)?;
+    let http = bind::shared("http.listen", &settings.http_listen, settings.workers)?;
+    let mut store = Store::open(&settings.data_dir)?;
+    let table = store.load(random_seed()?)?;
+    let tokens = Tokens::load(settings.api.admin_token.as_deref(), &settings.data_dir)?;
+
+    let shutdown = Shutdown::default();
+    let status = Arc::new(Status::default());
+    let metrics = Metrics::new(settings.metrics_max_apps)
+        .map_err(|error| Error::Start("metrics", error.to_string()))?;
+    let metrics = Arc::new(metrics);
+    let (log, log_guard) = LogSink::start(settings.access_log, Box::new(io::stdout()), &metrics)
+        .map_err(|error| Error::Start("the log", error.to_string()))?;
+    let (mut follower, reader) = Follower::new(table.clone());
+    status.table_loaded.store(true, Ordering::Relaxed);
+    let own_listeners = addresses(&http[0]).chain(addresses(&control)).collect();
+    let (hub, hub_thread) = hub::start(
+        hub_settings(&settings, own_listeners),
+        store,
+        table,
+        Box::new(move |table| follower.publish(table)),
+        status.clone(),
+    )
+    .map_err(|error| Error::Start("the hub", error.to_string()))?;
+
+    let bound: Vec<SocketAddr> = addresses(&http[0]).collect();
+    let bound_control: Vec<SocketAddr> = addresses(&control).collect();
+    let running = Running { began, shutdown, status, metrics, log, reader };
+    // Whoever reads the addresses may send a signal next: first it is heard.
+    let control = running.start_control(&settings, control, hub, tokens)?;
+    let workers = running.start_workers(&settings, http)?;
+    announce(&bound, &bound_control, &running.reader);
+    running.end(workers, control, hub_thread, log_guard)
+}
+
+/// What the running parts share.
+struct Running {
+    began: Instant,
+    shutdown: Shutdown,
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+    log: LogSink,
+    reader: Reader<Snapshot>,
+}
+
+type Thread = JoinHandle<io::Result<()>>;
+
+impl Running {
+    fn start_workers(
+        &self,
+        settings: &Settings,
+        listeners: Vec<Vec<TcpListener>>,
+    ) -> Result<Vec<Thread>, Error> {
+        let count = listeners.len();
+        self.status.workers.store(count, Ordering::Relaxed);
+        let serve_settings = Arc::new(settings.serve.clone());
+        let start = |(number, listeners)| {
+            let parts = worker::Parts {
+                settings: serve_settings.clone(),
+                listeners,
+                snapshots: self.reader.clone(),
+                log: self.log.access_log(),
+                metrics: self.metrics.worker(),
+                began: self.began,
+                max_connections: settings.serve.max_connections.div_ceil(count),
+                shutdown: self.shutdown.clone(),
+                grace: settings.drain_grace,
+                status: self.status.clone(),
+            };
+            thread(format!("worker-{number}"), &self.shutdown, move || worker::run(parts))
+        };
+        listeners.into_iter().enumerate().map(start).collect()
+    }
+
+    /// Starts the thread that answers the push API, and waits until it hears the signals.
+    fn start_control(
+        &self,
+        settings: &Settings,
+        listeners: Vec<TcpListener>,
+        hub: Hub,
+        tokens: Tokens,
+    ) -> Result<Thread, Error> {
+        let state = ApiState {
+            hub,
+            reader: self.reader.clone(),
+            status: self.status.clone(),
+            shutdown: self.shutdown.clone(),
+            tokens,
+            metrics: self.exposition(),
+            settings: api::Settings {
+                admin_token_env: None,
+                data_dir: settings.data_dir.clone(),
+                metrics_without_token: settings.api.metrics_without_token,
+                ..api::Settings::default()
+            },
+        };
+        let shutdown = self.shutdown.clone();
+        let deadline = settings.drain_deadline;
+        let (heard, hears) = mpsc::sync_channel(1);
+        let control = thread("control".into(), &self.shutdown, move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let router = api::router(state);
+                let mut servers = tokio::task::JoinSet::new();
+                for listener in listeners {
+                    let listener = tokio::net::TcpListener::from_std(listener)?;
+                    servers.spawn(api::serve(listener, router.clone(), shutdown.clone()));
+                }
+                // Whoever waits for it is there until it is said.
+                let hear = move || heard.send(()).unwrap_or_default();
+                shutdown.on_signals(deadline, hear).await?;
+                while servers.join_next().await.is_some() {}
+                Ok(())
+            })
+        })?;
+        match hears.recv() {
+            Ok(()) => Ok(control),
+            Err(_) => Err(join("the push API", control)
+                .err()
+                .unwrap_or(Error::Ended("the push API", "before it heard the signals".into()))),
+        }
+    }
+
+    /// Renders the metrics, the state of the process with them.
+    fn exposition(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+        let (metrics, status, reader) =
+            (self.metrics.clone(), self.status.clone(), self.reader.clone());
+        Arc::new(move || {
+            let table = reader.load();
+            let counts = table.table().counts();
+            let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+            metrics.table_revision.set(table.table().revision().0.cast_signed());
+            metrics.table_apps.set(gauge(counts.apps));
+            metrics.table_routes.set(gauge(counts.routes));
+            metrics.table_dynos.set(gauge(counts.dynos));
+            metrics.store_writable.set(status.store_writable.load(Ordering::Relaxed).into());
+            metrics.workers.set(gauge(status.workers_serving.load(Ordering::Relaxed)));
+            metrics.render().unwrap_or_else(|error| {
+                tracing::error!("the metrics cannot be rendered: {error}");
+                String::new()
+            })
+        })
+    }
+
+    /// Waits for the workers to end, then ends the rest in order.
+    fn end(
+        self,
+        workers: Vec<Thread>,
+        control: Thread,
+        hub: HubThread,
+        log: LogGuard,
+    ) -> Result<(), Error> {
+        let mut served = Ok(());
+        for worker in workers {
+            served = served.and(join("a worker", worker));
+        }
+        self.shutdown.stop();
+        let controlled = join("the push API", control);
+        let kept = hub.join().map_err(Error::from);
+        if !log.finish(LOG_TIME) {
+            tracing::warn!("the log's last lines could not be written in {LOG_TIME:?}");
+        }
+        tracing::info!("ended");
+        served.and(controlled).and(kept)
+    }
+}
+
+/// Starts a part that the process cannot do without: however it ends, the others are drained.
+fn thread(
+    name: String,
+    shutdown: &Shutdown,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<Thread, Error> {
+    let last_word = LastWord(shutdown.clone());
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            // Owned by the thread, so that a panic speaks it too.
+            let _last_word = last_word;
+            run()
+        })
+        .map_err(|error| Error::Start("a thread", error.to_string()))
+}
+
+/// Begins the drain when it is dropped.
+struct LastWord(Shutdown);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.drain();
+    }
+}
+
+fn join(part: &'static str, thread: Thread) -> Result<(), Error> {
+    match thread.join() {
+        Ok(result) => result.map_err(|error| Error::Ended(part, error.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied());
+            Err(Error::Ended(part, text.unwrap_or("it panicked").into()))
+        }
+    }
+}
+
+fn refuse_plaintext(settings: &Settings) -> Result<(), Error> {
+    let open = settings.control_listen.iter().find(|addr| !addr.ip().to_canonical().is_loopback());
+    match open {
+        Some(addr) if !settings.api.plaintext_off_loopback => Err(Error::Plaintext(*addr)),
+        _ => Ok(()),
+    }
+}
+
+fn hub_settings(settings: &Settings, own_listeners: Vec<SocketAddr>) -> hub::Settings {
+    hub::Settings {
+        networks: settings.hub.networks.clone(),
+        socket_dirs: settings.hub.socket_dirs.clone(),
+        own_listeners,
+        ..hub::Settings::default()
+    }
+}
+
+/// The key of the table's hashes: nobody who pushes hosts may know which of them collide.
+fn random_seed() -> Result<u64, Error> {
+    getrandom::u64().map_err(|error| Error::Start("the table", error.to_string()))
+}
+
+fn addresses(listeners: &[TcpListener]) -> impl Iterator<Item = SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok())
+}
+
+fn announce(http: &[SocketAddr], control: &[SocketAddr], reader: &Reader<Snapshot>) {
+    for addr in http {
+        tracing::info!("http listens on {addr}");
+    }
+    for addr in control {
+        tracing::info!("control listens on {addr}");
+    }
+    let table = reader.load();
+    let counts = table.table().counts();
+    tracing::info!(
+        "table at revision {}: {} apps, {} routes, {} dynos",
+        table.table().revision(),
+        counts.apps,
+        counts.routes,
+        counts.dynos
+    );
+}
