@@ -1,0 +1,53 @@
+# The commands of the project. Each says what it lacks, or installs it (Debian, as root).
+
+# Seconds that each fuzz target runs in the test command.
+FUZZ_SECONDS ?= 10
+CARGO ?= cargo
+
+.PHONY: help demo test tidy fuzz bench versus config check-deps
+
+help:
+	@echo "make demo        build the release binary and run the whole product on this machine"
+	@echo "make test        every check and every test"
+	@echo "make tidy        the rules of the code alone"
+	@echo "make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)) each"
+	@echo "make bench       the benches of the parts"
+	@echo "make versus      this router beside others, end to end"
+	@echo "make config      write config/default.toml anew"
+	@echo "make check-deps  licences, sources and versions of the dependencies (cargo-deny)"
+
+demo:
+	@tests/setup.sh build
+	$(CARGO) build --release --locked
+	./target/release/hostler demo
+
+test:
+	@tests/setup.sh test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+	$(CARGO) test --locked --bench lookup --bench publish --bench store --bench telemetry --bench versus
+	@tests/fuzz.sh $(FUZZ_SECONDS)
+
+tidy:
+	$(CARGO) test --locked --test tidy
+
+fuzz:
+	@tests/setup.sh test
+	@tests/fuzz.sh $(FUZZ_SECONDS)
+
+bench:
+	@tests/setup.sh build
+	$(CARGO) bench --locked --bench lookup --bench publish --bench store --bench telemetry
+
+versus:
+	@tests/setup.sh build
+	$(CARGO) bench --locked --bench versus
+
+config:
+	UPDATE_DEFAULT_TOML=1 $(CARGO) test --locked --lib the_committed_file_is_the_generated_one
+
+check-deps:
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --locked check bans licenses sources
+	$(CARGO) deny --locked check advisories || { echo "advisories: see above; without a network the list cannot be read" >&2; exit 1; }
