@@ -1,0 +1,247 @@
+//! Which dyno of an app is picked, which are passed over, and what a client hears if none is left.
+//!
+//! Invariant: an address that refuses is held by its test, so that it refuses to the end.
+
+use serde_json::json;
+
+use crate::harness::{Dyno, Named, Router, closed_port, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn requests_spread_over_all_dynos() {
+    let router = Router::start();
+    let dynos = ["one", "two", "three", "four"].map(Named::start);
+    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    let mut client = router.connect();
+    for _ in 0..200 {
+        assert_eq!(client.get("a.test", "/").status(), 200);
+    }
+    let counts = dynos.each_ref().map(Named::requests);
+    // Each is drawn with a chance of a quarter: below 10 of 200 has one of 10^-13.
+    assert!(counts.iter().all(|count| *count >= 10), "{counts:?}");
+}
+
+#[test]
+fn an_idle_dyno_is_preferred_to_a_busy_one() {
+    let router = Router::start();
+    let dynos = [Dyno::new(), Dyno::new()];
+    router.app("one", "a.test", &[&dynos[0].addr, &dynos[1].addr]);
+    for _ in 0..10 {
+        let (mut first, mut second) = (router.connect(), router.connect());
+        first.send(GET);
+        let busy = usize::from(chose_the_second(&dynos));
+        second.send(GET);
+        let mut idle = dynos[1 - busy].accept();
+        idle.take_request();
+        idle.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nidle");
+        assert_eq!(second.take_answer().text(), "idle");
+        let mut busy = dynos[busy].accept();
+        busy.take_request();
+        busy.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbusy");
+        assert_eq!(first.take_answer().text(), "busy");
+    }
+}
+
+/// Waits until one of two dynos has a connection; is it the second?
+fn chose_the_second(dynos: &[Dyno; 2]) -> bool {
+    let mut chosen = None;
+    until("a dyno is connected", || {
+        chosen = dynos.iter().position(Dyno::has_caller);
+        chosen.is_some()
+    });
+    chosen == Some(1)
+}
+
+#[test]
+fn a_refusing_dyno_is_passed_over_and_the_request_served_by_another() {
+    let router = Router::with(&[("HOSTLER_DYNOS_QUARANTINE", "1h")]);
+    let (closed, named) = (closed_port(), Named::start("one"));
+    router.app("one", "a.test", &[&closed.addr, &named.addr]);
+    for _ in 0..40 {
+        assert_eq!(router.get("a.test", "/").status(), 200);
+    }
+    assert_eq!(named.requests(), 40);
+    // It was tried once; from then on its quarantine kept it from being tried.
+    let failures = || router.metric("hostler_dyno_connect_failures_total");
+    until("the failure is counted", || failures() == 1.0);
+}
+
+#[test]
+fn a_body_that_waits_is_served_whole_by_the_other_dyno() {
+    let router = Router::start();
+    let (closed, named) = (closed_port(), Named::start("one"));
+    router.app("one", "a.test", &[&closed.addr, &named.addr]);
+    for _ in 0..20 {
+        let mut client = router.connect();
+        let answer = client.ask("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!(answer.text(), "one POST / HTTP/1.1 2\n");
+    }
+}
+
+#[test]
+fn an_app_whose_dynos_all_refuse_is_h21() {
+    let router = Router::start();
+    let closed = [closed_port(), closed_port(), closed_port()];
+    router.app("one", "a.test", &closed.each_ref().map(|port| port.addr.as_str()));
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H21"));
+    let line = router.log.wait_for("code=H21 desc=\"Backend connection refused\"");
+    assert!(line.contains(" dyno=web."), "{line}");
+    let failures = || router.metric("hostler_dyno_connect_failures_total");
+    until("each was tried once", || failures() == 3.0);
+}
+
+#[test]
+fn an_app_whose_dynos_are_all_in_quarantine_is_h34_in_the_end() {
+    let router = Router::with(&[
+        ("HOSTLER_DYNOS_QUARANTINE", "1h"),
+        ("HOSTLER_TIMEOUTS_CONNECT", "300ms"),
+        ("HOSTLER_TIMEOUTS_CONNECT_TOTAL", "300ms"),
+    ]);
+    let closed = closed_port();
+    router.app("one", "a.test", &[&closed.addr]);
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H21"));
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H34"));
+}
+
+#[test]
+fn a_dyno_that_comes_back_is_used_once_its_quarantine_is_over() {
+    let router = Router::with(&[("HOSTLER_DYNOS_QUARANTINE", "200ms")]);
+    let closed = closed_port();
+    router.app("one", "a.test", &[&closed.addr]);
+    let mut client = router.connect();
+    assert_eq!(client.get("a.test", "/").verdict(), (503, "H21"));
+    let dyno = closed.open();
+    // The request waits for the end of the quarantine instead of failing.
+    client.send(GET);
+    let mut conn = dyno.accept();
+    conn.take_request();
+    conn.send(OK);
+    assert_eq!(client.take_answer().text(), "ok");
+}
+
+#[test]
+fn no_more_dynos_are_tried_than_the_settings_allow() {
+    let router = Router::with(&[("HOSTLER_DYNOS_MAX_ATTEMPTS", "2")]);
+    let closed = [(); 5].map(|()| closed_port());
+    router.app("one", "a.test", &closed.each_ref().map(|port| port.addr.as_str()));
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H21"));
+    let failures = || router.metric("hostler_dyno_connect_failures_total");
+    until("two were tried", || failures() >= 2.0);
+    assert_eq!(failures(), 2.0);
+}
+
+#[test]
+fn a_dyno_that_takes_no_connection_is_h19() {
+    let router = Router::with(&[("HOSTLER_TIMEOUTS_CONNECT", "200ms")]);
+    let hung = closed_port();
+    let _filling = hung.hang();
+    router.app("one", "a.test", &[&hung.addr]);
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H19"));
+}
+
+#[test]
+fn only_dynos_that_are_up_are_picked() {
+    let router = Router::start();
+    let dynos = ["up", "starting", "draining", "crashed"].map(Named::start);
+    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    for (i, state) in [(2, "starting"), (3, "draining"), (4, "crashed")] {
+        router.set_state("one", &format!("web.{i}"), state);
+    }
+    for _ in 0..40 {
+        assert_eq!(router.get("a.test", "/").head.get("x-dyno"), Some("up"));
+    }
+}
+
+#[test]
+fn an_app_whose_dynos_all_crashed_is_h10() {
+    let (router, dyno) = (Router::start(), Named::start("one"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    router.set_state("one", "web.1", "crashed");
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H10"));
+    router.set_state("one", "web.1", "up");
+    assert_eq!(router.get("a.test", "/").status(), 200);
+}
+
+#[test]
+fn an_app_whose_dynos_start_for_too_long_is_h20() {
+    let router = Router::with(&[
+        ("HOSTLER_TIMEOUTS_CONNECT", "300ms"),
+        ("HOSTLER_TIMEOUTS_CONNECT_TOTAL", "300ms"),
+    ]);
+    let dyno = Named::start("one");
+    router.app("one", "a.test", &[&dyno.addr]);
+    router.set_state("one", "web.1", "starting");
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H20"));
+}
+
+#[test]
+fn a_request_waits_for_a_starting_dyno() {
+    let (router, dyno) = (Router::start(), Named::start("one"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    router.set_state("one", "web.1", "starting");
+    let mut client = router.connect();
+    client.send(GET);
+    // A second one, answered at once, shows that the first was taken and is held.
+    assert_eq!(router.get("no.test", "/").status(), 404);
+    router.set_state("one", "web.1", "up");
+    assert_eq!(client.take_answer().status(), 200);
+}
+
+#[test]
+fn a_client_that_leaves_while_it_is_held_is_noticed() {
+    let (router, dyno) = (Router::start(), Named::start("one"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    router.set_state("one", "web.1", "starting");
+    let mut client = router.connect();
+    client.send(GET);
+    drop(client);
+    router.log.wait_for("sock=client at=warning code=H27");
+    assert_eq!(dyno.requests(), 0);
+}
+
+#[test]
+fn an_exchange_on_a_draining_dyno_is_finished() {
+    let (router, dyno, other) = (Router::start(), Dyno::new(), Named::start("other"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    let mut client = router.connect();
+    client.send(GET);
+    let mut conn = dyno.accept();
+    conn.take_request();
+    router.write("PUT", "/v1/apps/one/dynos/web.2", json!({"addr": other.addr}));
+    router.set_state("one", "web.1", "draining");
+    assert_eq!(router.get("a.test", "/").head.get("x-dyno"), Some("other"));
+    router.delete("/v1/apps/one/dynos/web.1");
+    conn.send(OK);
+    assert_eq!(client.take_answer().text(), "ok");
+}
+
+#[test]
+fn a_repeated_request_goes_to_another_dyno() {
+    let (router, dyno) = (Router::start(), Dyno::new());
+    router.app("one", "a.test", &[&dyno.addr]);
+    let mut client = router.connect();
+    client.send(GET);
+    let mut conn = dyno.accept();
+    conn.take_request();
+    let other = Named::start("other");
+    router.write("PUT", "/v1/apps/one/dynos/web.2", json!({"addr": other.addr}));
+    drop(conn);
+    assert_eq!(client.take_answer().head.get("x-dyno"), Some("other"));
+    assert!(dyno.is_idle());
+}
+
+#[test]
+fn a_dyno_of_greater_weight_gets_the_greater_share() {
+    let router = Router::start();
+    let (light, heavy) = (Named::start("light"), Named::start("heavy"));
+    router.app("one", "a.test", &[&light.addr]);
+    let body = json!({"addr": heavy.addr, "weight": 1000});
+    router.write("PUT", "/v1/apps/one/dynos/web.2", body);
+    router.write("PATCH", "/v1/apps/one/dynos/web.1", json!({"weight": 1}));
+    for _ in 0..40 {
+        assert_eq!(router.get("a.test", "/").status(), 200);
+    }
+    assert!(heavy.requests() > light.requests(), "{} {}", heavy.requests(), light.requests());
+}

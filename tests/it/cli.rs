@@ -1,0 +1,144 @@
+//! The client commands against a running router: what they do, print and answer with.
+//!
+//! Invariant: what a command prints is on standard output, why it failed on standard error.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Named, Router,
+    router::{TOKEN, command},
+};
+
+fn run(router: &Router, arguments: &[&str]) -> Output {
+    command(arguments)
+        .env("HOSTLER_URL", format!("http://{}", router.control))
+        .env("HOSTLER_TOKEN", TOKEN)
+        .output()
+        .unwrap()
+}
+
+/// What a command that succeeds prints.
+fn done(router: &Router, arguments: &[&str]) -> String {
+    let output = run(router, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn as_json(router: &Router, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--json"]].concat();
+    serde_json::from_str(&done(router, &arguments)).unwrap()
+}
+
+/// The exit code and the message of a command that fails.
+fn failed(router: &Router, arguments: &[&str]) -> (i32, String) {
+    let output = run(router, arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_commands_of_the_guide_route_a_request() {
+    let (router, dyno) = (Router::start(), Named::start("one"));
+    assert!(done(&router, &["apps"]).contains("hostler apps create"));
+    assert_eq!(done(&router, &["apps", "create", "blog"]), "Made app blog (revision 1)\n");
+    done(&router, &["domains", "add", "blog", "www.blog.test"]);
+    done(&router, &["dynos", "add", "blog", "web.1", &dyno.addr, "--release", "v1"]);
+    assert_eq!(router.get("www.blog.test", "/").status(), 200);
+    let dynos = done(&router, &["dynos", "blog"]);
+    let row: Vec<&str> = dynos.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["web.1", "up", &dyno.addr, "100", "v1"]);
+    assert!(done(&router, &["domains", "blog"]).contains("www.blog.test"));
+    done(&router, &["domains", "remove", "blog", "www.blog.test"]);
+    assert_eq!(router.get("www.blog.test", "/").status(), 404);
+}
+
+#[test]
+fn maintenance_is_switched_on_and_off() {
+    let (router, dyno) = (Router::start(), Named::start("one"));
+    router.app("blog", "a.test", &[&dyno.addr]);
+    done(&router, &["maintenance", "on", "blog", "--reason", "new database"]);
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H80"));
+    assert!(done(&router, &["maintenance", "blog"]).contains("on"));
+    let history = router.call("GET", "/v1/history", None).json;
+    assert_eq!(history["items"][0]["reason"], "new database");
+    done(&router, &["maintenance", "off", "blog"]);
+    assert_eq!(router.get("a.test", "/").status(), 200);
+}
+
+#[test]
+fn json_prints_what_the_push_api_says() {
+    let router = Router::start();
+    let receipt = as_json(&router, &["apps", "create", "blog"]);
+    assert_eq!(receipt, json!({"revision": 1, "changed": true}));
+    as_json(&router, &["domains", "add", "blog", "a.test", "--path", "/api"]);
+    let domains = as_json(&router, &["domains", "blog"]);
+    assert_eq!(domains, json!([{"app": "blog", "host": "a.test", "path": "/api"}]));
+    as_json(&router, &["dynos", "add", "blog", "web.1", "10.0.0.1:5000", "--weight", "7"]);
+    as_json(&router, &["dynos", "set", "blog", "web.1", "--state", "draining"]);
+    let dynos = as_json(&router, &["dynos", "blog"]);
+    assert_eq!((&dynos[0]["state"], &dynos[0]["weight"]), (&json!("draining"), &json!(7)));
+    assert_eq!(as_json(&router, &["apps"])[0]["name"], "blog");
+    assert_eq!(as_json(&router, &["apps", "info", "blog"])["dynos"], 1);
+    as_json(&router, &["dynos", "remove", "blog", "web.1"]);
+    as_json(&router, &["apps", "destroy", "blog", "--confirm", "blog"]);
+    assert_eq!(as_json(&router, &["apps"]), json!([]));
+}
+
+#[test]
+fn a_refusal_is_exit_1_with_the_field() {
+    let router = Router::start();
+    let (code, text) = failed(&router, &["domains", "add", "blog", "a.test"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("blog"), "{text}");
+    done(&router, &["apps", "create", "blog"]);
+    let (code, text) = failed(&router, &["dynos", "add", "blog", "web.1", "nowhere"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("addr"), "{text}");
+    let (code, text) = failed(&router, &["apps", "create", "blog"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("already"), "{text}");
+    assert_eq!(failed(&router, &["apps", "info", "other"]).0, 1);
+}
+
+#[test]
+fn wrong_usage_is_exit_2() {
+    let router = Router::start();
+    assert_eq!(failed(&router, &["apps", "creat", "blog"]).0, 2);
+    assert_eq!(failed(&router, &["dynos", "add", "blog"]).0, 2);
+    let destroy = ["apps", "destroy", "blog", "--confirm", "glob"];
+    assert_eq!(failed(&router, &destroy).0, 2);
+    let set = ["dynos", "set", "blog", "web.1", "--state", "asleep"];
+    assert_eq!(failed(&router, &set).0, 2);
+}
+
+#[test]
+fn a_router_that_is_not_there_is_exit_3_with_the_remedy() {
+    let router = Router::start();
+    let closed = crate::harness::closed_port();
+    let url = format!("http://{}", closed.addr);
+    let (code, text) = failed(&router, &["apps", "--url", &url]);
+    assert_eq!(code, 3);
+    assert!(text.contains(&closed.addr) && text.contains("hostler serve"), "{text}");
+}
+
+#[test]
+fn a_wrong_token_is_exit_1_and_says_so() {
+    let router = Router::start();
+    let (code, text) = failed(&router, &["apps", "--token", "not-the-one-that-is-known"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("token"), "{text}");
+}
+
+#[test]
+fn help_shows_an_example_of_every_command() {
+    for name in ["serve", "check", "demo", "apps", "domains", "dynos", "maintenance"] {
+        let output = command(&[name, "--help"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!("  hostler {name}")) || name == "check", "{text}");
+        assert!(text.contains("Example"), "{text}");
+    }
+}

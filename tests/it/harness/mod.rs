@@ -1,0 +1,21 @@
+//! What the tests are made of: a router, dynos, clients, and waits with a deadline.
+
+pub mod conn;
+pub mod dyno;
+pub mod lines;
+pub mod message;
+pub mod program;
+pub mod push;
+pub mod router;
+
+pub use conn::{Conn, End};
+pub use dyno::{Dyno, Named, closed_port};
+pub use message::{Answer, Head};
+pub use program::Program;
+pub use router::{Router, until};
+
+use std::time::Duration;
+
+/// How long a test waits for what must come: far longer than it takes on a loaded machine, so that
+/// reaching it is a failure and never bad luck.
+pub const DEADLINE: Duration = Duration::from_secs(30);

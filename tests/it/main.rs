@@ -1,0 +1,27 @@
+//! The behaviour of the built binary against real sockets, real dynos and real clients.
+//!
+//! Every test starts its own `hostler serve` on ports that the system chooses and ends it with the
+//! test. Invariants: nothing sleeps, a wait is for a condition and has a deadline; a scripted side
+//! controls every byte and every pause of its own, so that a test is about what is promised and not
+//! about who was faster.
+
+mod harness;
+
+mod answers;
+mod balance;
+mod bodies;
+mod cli;
+mod corners;
+mod flow;
+mod headers;
+mod http10;
+mod keep_alive;
+mod operation;
+mod programs;
+mod push;
+mod refusals;
+mod routing;
+mod store;
+mod strict;
+mod timeouts;
+mod upgrade;

@@ -1,0 +1,209 @@
+//! What the push API accepts: objects written, patched, read, listed and removed; transactions.
+//!
+//! Invariant: every accepted write is read back at once, at the revision that its answer named.
+
+use serde_json::json;
+
+use crate::harness::{Named, Router, push::ops_of};
+
+fn with_app() -> Router {
+    let router = Router::start();
+    router.write("PUT", "/v1/apps/one", json!({}));
+    router
+}
+
+#[test]
+fn every_write_makes_a_revision_and_one_that_changes_nothing_makes_none() {
+    let router = Router::start();
+    assert_eq!(router.write("PUT", "/v1/apps/one", json!({})), 1);
+    assert_eq!(router.write("PUT", "/v1/apps/one/routes/a.test", json!({})), 2);
+    let reply = router.call("PUT", "/v1/apps/one/routes/a.test", Some(json!({})));
+    assert_eq!((reply.revision(), &reply.json["changed"]), (2, &json!(false)));
+    assert_eq!(router.write("PATCH", "/v1/apps/one", json!({"maintenance": true})), 3);
+    router.delete("/v1/apps/one/routes/a.test");
+    assert_eq!(router.call("GET", "/v1/revision", None).revision(), 4);
+}
+
+#[test]
+fn what_was_put_is_read_back_whole_with_its_defaults() {
+    let router = with_app();
+    let put = json!({"addr": "[::1]:5000", "release": "v12", "weight": 7, "state": "starting"});
+    router.write("PUT", "/v1/apps/one/dynos/web.1", put);
+    router.write("PUT", "/v1/apps/one/dynos/web.2", json!({"addr": "10.0.0.1:5000"}));
+    let get = |path: &str| router.call("GET", path, None).json;
+    let dyno = get("/v1/apps/one/dynos/web.1");
+    for (field, value) in
+        [("addr", json!("[::1]:5000")), ("release", json!("v12")), ("weight", json!(7))]
+    {
+        assert_eq!(dyno[field], value, "{dyno}");
+    }
+    assert_eq!(dyno["state"], "starting");
+    let dyno = get("/v1/apps/one/dynos/web.2");
+    assert_eq!((&dyno["weight"], &dyno["state"]), (&json!(100), &json!("up")));
+    assert_eq!((&dyno["release"], &dyno["ttl_s"]), (&json!(""), &json!(null)));
+    let app = get("/v1/apps/one");
+    assert_eq!((&app["maintenance"], &app["dynos"]), (&json!(false), &json!(2)));
+}
+
+#[test]
+fn lists_are_sorted_and_bear_their_revision() {
+    let router = with_app();
+    router.write("PUT", "/v1/apps/aaa", json!({}));
+    for host in ["z.test", "a.test", "*.a.test"] {
+        router.write("PUT", &format!("/v1/apps/one/routes/{host}"), json!({}));
+    }
+    router.write("PUT", "/v1/apps/one/routes/a.test?path=/api", json!({}));
+    let list = router.call("GET", "/v1/apps", None).json;
+    assert_eq!(list["revision"], 6);
+    let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|app| &app["name"]).collect();
+    assert_eq!(names, ["aaa", "one"]);
+    let list = router.call("GET", "/v1/apps/one/routes", None).json;
+    let mut routes: Vec<_> = list["items"].as_array().unwrap().iter().collect();
+    assert_eq!(routes.len(), 4, "{list}");
+    routes.retain(|route| route["host"] == "a.test" && route["path"] == "/api");
+    assert_eq!(routes.len(), 1, "{list}");
+}
+
+#[test]
+fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+    let router = with_app();
+    let put = json!({"addr": "10.0.0.1:5000", "release": "v1", "weight": 7});
+    router.write("PUT", "/v1/apps/one/dynos/web.1", put);
+    router.write("PATCH", "/v1/apps/one/dynos/web.1", json!({"state": "draining"}));
+    let dyno = router.call("GET", "/v1/apps/one/dynos/web.1", None).json;
+    assert_eq!((&dyno["state"], &dyno["weight"]), (&json!("draining"), &json!(7)));
+    // Null takes a field back to its default (RFC 7396).
+    router.write("PATCH", "/v1/apps/one/dynos/web.1", json!({"weight": null, "release": null}));
+    let dyno = router.call("GET", "/v1/apps/one/dynos/web.1", None).json;
+    assert_eq!((&dyno["weight"], &dyno["release"]), (&json!(100), &json!("")));
+    assert_eq!(dyno["state"], "draining");
+}
+
+#[test]
+fn a_put_replaces_the_whole_object() {
+    let router = with_app();
+    let put = json!({"addr": "10.0.0.1:5000", "release": "v1", "weight": 7});
+    router.write("PUT", "/v1/apps/one/dynos/web.1", put);
+    router.write("PUT", "/v1/apps/one/dynos/web.1", json!({"addr": "10.0.0.2:5000"}));
+    let dyno = router.call("GET", "/v1/apps/one/dynos/web.1", None).json;
+    assert_eq!((&dyno["weight"], &dyno["release"]), (&json!(100), &json!("")));
+}
+
+#[test]
+fn a_host_is_one_object_however_it_is_written() {
+    let router = with_app();
+    assert_eq!(router.write("PUT", "/v1/apps/one/routes/WWW.A.Test.", json!({})), 2);
+    assert_eq!(router.write("PUT", "/v1/apps/one/routes/www.a.test", json!({})), 2);
+    assert_eq!(router.write("PUT", "/v1/apps/one/routes/www.a.test:80", json!({})), 2);
+    let route = router.call("GET", "/v1/apps/one/routes/www.A.test", None);
+    assert_eq!(route.json["host"], "www.a.test");
+    router.delete("/v1/apps/one/routes/wWw.a.test");
+}
+
+#[test]
+fn a_transaction_is_one_revision() {
+    let router = Router::start();
+    let dyno = Named::start("one");
+    let reply = router.transact(&[
+        ("PUT", "/apps/one", json!({})),
+        ("PUT", "/apps/one/dynos/web.1", json!({"addr": dyno.addr})),
+        ("PUT", "/apps/one/dynos/web.2", json!({"addr": "10.0.0.1:5000"})),
+        ("PUT", "/apps/one/routes/a.test", json!({})),
+        ("DELETE", "/apps/one/dynos/web.2", json!(null)),
+    ]);
+    assert_eq!((reply.status(), reply.revision()), (200, 1));
+    assert_eq!(router.get("a.test", "/").status(), 200);
+    let revision = router.call("GET", "/v1/revision", None).json;
+    assert_eq!(revision, json!({"revision": 1, "apps": 1, "routes": 1, "dynos": 1}));
+}
+
+#[test]
+fn a_bad_op_undoes_the_whole_transaction_and_every_bad_op_is_named() {
+    let router = with_app();
+    let reply = router.transact(&[
+        ("PUT", "/apps/two", json!({})),
+        ("PUT", "/apps/one/dynos/web.1", json!({"addr": "nowhere", "weight": 0})),
+        ("PUT", "/apps/two/routes/a.test", json!({})),
+        ("DELETE", "/apps/three", json!(null)),
+        ("PUT", "/apps/one/routes/a%20b", json!({})),
+        ("POST", "/apps/one", json!({})),
+    ]);
+    assert_eq!(reply.status(), 422, "{reply:?}");
+    let mut mistakes = reply.mistakes();
+    mistakes.sort();
+    let fields: Vec<_> = mistakes.iter().map(|(op, field)| (op.unwrap(), field.as_str())).collect();
+    assert_eq!(fields[..2], [(1, "addr"), (1, "weight")], "{reply:?}");
+    let ops: Vec<u64> = fields.iter().map(|(op, _)| *op).collect();
+    assert_eq!(ops, [1, 1, 3, 4, 5], "{reply:?}");
+    let revision = router.call("GET", "/v1/revision", None).json;
+    assert_eq!(revision, json!({"revision": 1, "apps": 1, "routes": 0, "dynos": 0}));
+}
+
+#[test]
+fn a_transaction_on_a_changed_object_is_a_conflict() {
+    let router = with_app();
+    let seen = router.write("PUT", "/v1/apps/one/dynos/web.1", json!({"addr": "10.0.0.1:5000"}));
+    let moved = |addr: &str, weight: u16, if_revision: u64| {
+        let body = json!({"addr": addr, "weight": weight});
+        let ops = ops_of(&[("PUT", "/apps/one/dynos/web.1", body)]);
+        let body = json!({"if_revision": if_revision, "ops": ops});
+        router.call("POST", "/v1/transactions", Some(body))
+    };
+    // A change of another object does not count.
+    let later = router.write("PUT", "/v1/apps/two", json!({}));
+    assert_eq!(moved("10.0.0.1:5000", 2, seen).status(), 200);
+    let reply = moved("10.0.0.1:5000", 3, later);
+    assert_eq!(reply.status(), 409, "{reply:?}");
+    assert!(reply.answer.text().contains("web.1"), "{reply:?}");
+    let dyno = router.call("GET", "/v1/apps/one/dynos/web.1", None).json;
+    assert_eq!(dyno["weight"], 2);
+}
+
+#[test]
+fn history_tells_who_did_what_when_and_why() {
+    let router = with_app();
+    let body = json!({"reason": "new home", "ops": ops_of(&[("PUT", "/apps/two", json!({}))])});
+    assert_eq!(router.call("POST", "/v1/transactions", Some(body)).status(), 200);
+    let history = router.call("GET", "/v1/history", None).json;
+    let latest = &history["items"][0];
+    assert_eq!((&latest["revision"], &latest["reason"]), (&json!(2), &json!("new home")));
+    assert_eq!(latest["changes"], 1);
+    assert!(latest["author"].as_str().unwrap().starts_with("admin"), "{history}");
+    assert!(latest["at_ms"].as_u64().unwrap() > 1_600_000_000_000, "{history}");
+    assert_eq!(history["items"][1]["revision"], 1);
+}
+
+#[test]
+fn pushes_at_the_same_time_are_all_kept_each_with_its_revision() {
+    let router = with_app();
+    let mut revisions: Vec<u64> = std::thread::scope(|scope| {
+        let push = |thread: usize| {
+            let router = &router;
+            scope.spawn(move || {
+                let put = |i: usize| {
+                    let path = format!("/v1/apps/one/dynos/web.{}", thread * 100 + i);
+                    router.write("PUT", &path, json!({"addr": "10.0.0.1:5000"}))
+                };
+                (0..10).map(put).collect::<Vec<u64>>()
+            })
+        };
+        let threads: Vec<_> = (0..8).map(push).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    revisions.sort_unstable();
+    assert_eq!(revisions, (2..82).collect::<Vec<u64>>());
+    assert_eq!(router.call("GET", "/v1/revision", None).json["dynos"], 80);
+}
+
+#[test]
+fn health_readiness_and_metrics_are_there_for_machines() {
+    let router = with_app();
+    let healthz = router.call_with("", "GET", "/healthz", None);
+    assert_eq!((healthz.status(), healthz.answer.text().as_str()), (200, "ok\n"));
+    crate::harness::until("it is ready", || {
+        router.call_with("", "GET", "/readyz", None).json == json!({"ready": true, "reasons": []})
+    });
+    assert_eq!(router.metric("hostler_table_apps"), 1.0);
+    assert_eq!(router.metric("hostler_table_revision"), 1.0);
+    assert_eq!(router.metric("hostler_workers"), 2.0);
+}

@@ -1,0 +1,136 @@
+//! What outlives the process: the table, its revisions, the token; and who may have it at a time.
+//!
+//! Invariant: what a push was answered for is there after any end of the process.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use crate::harness::{
+    Named, Router,
+    router::{TOKEN, command, serve},
+};
+
+#[test]
+fn a_restart_keeps_the_table_and_serves_it_before_any_push() {
+    let dir = tempfile::tempdir().unwrap();
+    let dyno = Named::start("one");
+    let mut router = Router::on(dir.path(), &[]);
+    router.app("one", "a.test", &[&dyno.addr, "10.0.0.1:1"]);
+    router.write("PUT", "/v1/apps/one/routes/*.b.test?path=/api", json!({}));
+    router.set_state("one", "web.2", "crashed");
+    router.write("PUT", "/v1/apps/gone", json!({}));
+    router.delete("/v1/apps/gone");
+    let objects = |router: &Router| {
+        ["/v1/revision", "/v1/apps", "/v1/apps/one/routes", "/v1/apps/one/dynos", "/v1/history"]
+            .map(|path| router.call("GET", path, None).json)
+    };
+    let before = objects(&router);
+    router.terminate();
+    assert!(router.wait().success());
+    for ended_in_order in [true, false] {
+        let router = Router::on(dir.path(), &[]);
+        assert_eq!(router.get("a.test", "/").status(), 200);
+        assert_eq!(router.get("x.b.test", "/api/x").status(), 200);
+        assert_eq!(objects(&router), before, "ended in order: {ended_in_order}");
+        router.kill();
+    }
+    // Revisions go on where they were.
+    let router = Router::on(dir.path(), &[]);
+    let last = before[0]["revision"].as_u64().unwrap();
+    assert_eq!(router.write("PUT", "/v1/apps/two", json!({})), last + 1);
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = Router::on(dir.path(), &[]);
+    router.write("PUT", "/v1/apps/one", json!({}));
+    for i in 0..20 {
+        let path = format!("/v1/apps/one/dynos/web.{i}");
+        router.write("PUT", &path, json!({"addr": "10.0.0.1:1", "weight": i + 1}));
+    }
+    router.kill();
+    let router = Router::on(dir.path(), &[]);
+    assert_eq!(router.call("GET", "/v1/revision", None).revision(), 21);
+    for i in 0..20 {
+        let dyno = router.call("GET", &format!("/v1/apps/one/dynos/web.{i}"), None);
+        assert_eq!(dyno.json["weight"], i + 1);
+    }
+}
+
+#[test]
+fn a_second_process_on_the_same_directory_is_refused_and_the_first_unharmed() {
+    let router = Router::start();
+    let dir = router.data_dir();
+    let output = serve(&dir, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    for part in [dir.to_str().unwrap(), &router.pid().to_string(), "data_dir"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    router.write("PUT", "/v1/apps/one", json!({}));
+}
+
+#[test]
+fn a_second_process_on_the_same_port_is_refused_with_port_and_setting() {
+    let router = Router::start();
+    for (variable, setting, addr) in [
+        ("HOSTLER_HTTP_LISTEN", "http.listen", router.http),
+        ("HOSTLER_CONTROL_LISTEN", "control.listen", router.control),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = serve(dir.path(), &[(variable, &addr.to_string())]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(setting) && text.contains(&addr.to_string()), "{text}");
+    }
+}
+
+#[test]
+fn the_first_start_makes_an_admin_token_that_later_starts_keep() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let settings = [("HOSTLER_ADMIN_TOKEN", "")];
+        Router::on(dir.path(), &settings)
+    };
+    let router = start();
+    let file = dir.path().join("admin.token");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).unwrap();
+    let lines = format!("Authorization: Bearer {}\r\n", token.trim());
+    assert_eq!(router.call_with(&lines, "PUT", "/v1/apps/one", Some(json!({}))).status(), 200);
+    assert_eq!(router.call("GET", "/v1/apps", None).status(), 401, "{TOKEN} is not known here");
+    router.kill();
+    let router = start();
+    assert_eq!(router.call_with(&lines, "GET", "/v1/apps/one", None).status(), 200);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), token);
+    // The client commands find it there.
+    let url = format!("http://{}", router.control);
+    let arguments = ["apps", "--json", "--url", &url, "--data-dir", dir.path().to_str().unwrap()];
+    let output = command(&arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\"one\""));
+}
+
+#[test]
+fn a_store_that_is_no_database_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = Router::on(dir.path(), &[]);
+    router.write("PUT", "/v1/apps/one", json!({}));
+    router.kill();
+    let databases: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end != "token"))
+        .collect();
+    assert!(!databases.is_empty());
+    for path in &databases {
+        std::fs::write(path, "this is not a database, and nobody may take it for one").unwrap();
+    }
+    let output = serve(dir.path(), &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
+}
