@@ -1,0 +1,76 @@
+//! Hostler as one of the rivals: started from the environment alone, as on any platform, and its
+//! table pushed through the push API.
+//!
+//! Invariants: nothing of the caller's environment that Hostler reads reaches it; it counts as
+//! started once `/readyz` says so and the whole table is pushed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::child::{Child, Place};
+use crate::failure::Failure;
+use crate::load::ask;
+use crate::proxies::{APPS, START, free_address};
+
+/// Known to this run only.
+const TOKEN: &str = "versus-admin-token-0123456789";
+
+/// Starts `serve` with one worker and pushes apps, routes and dynos.
+pub fn start(
+    place: &Place<'_>,
+    program: &Path,
+    address: SocketAddr,
+    dynos: &[SocketAddr],
+    log: &Path,
+) -> Result<Child, Failure> {
+    let control = free_address()?;
+    let environment = |command: &mut Command| {
+        for (name, _) in std::env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| name.starts_with("HOSTLER_"));
+            if ours || name == "PORT" {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HOSTLER_HTTP_LISTEN", address.to_string())
+            .env("HOSTLER_CONTROL_LISTEN", control.to_string())
+            .env("HOSTLER_DATA_DIR", place.dir.join("data"))
+            .env("HOSTLER_WORKERS", "1")
+            .env("HOSTLER_ADMIN_TOKEN", TOKEN)
+            .env("HOSTLER_ACCESS_LOG", "logfmt");
+    };
+    let arguments = ["serve".to_owned()];
+    let mut child = Child::program("hostler", place, log, environment, program, &arguments)?;
+    let ready = format!("GET /readyz HTTP/1.1\r\nHost: {control}\r\nConnection: close\r\n\r\n");
+    child.wait_until(START, || matches!(ask(control, &ready), Ok((200, ..))))?;
+    push_table(&child, control, dynos)?;
+    Ok(child)
+}
+
+fn push_table(child: &Child, control: SocketAddr, dynos: &[SocketAddr]) -> Result<(), Failure> {
+    for (app, host) in APPS {
+        put(child, control, &format!("apps/{app}"), "{}")?;
+        put(child, control, &format!("apps/{app}/routes/{host}"), "{}")?;
+        for (index, dyno) in dynos.iter().enumerate() {
+            let path = format!("apps/{app}/dynos/web.{}", index + 1);
+            put(child, control, &path, &format!("{{\"addr\":\"{dyno}\"}}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn put(child: &Child, control: SocketAddr, path: &str, body: &str) -> Result<(), Failure> {
+    let length = body.len();
+    let request = format!(
+        "PUT /v1/{path} HTTP/1.1\r\nHost: {control}\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    );
+    let (status, answer, end) = ask(control, &request)?;
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    let answer = String::from_utf8_lossy(&answer[end..]).into_owned();
+    Err(child.failure(&format!("PUT /v1/{path} is answered with {status}: {answer}")))
+}

@@ -1,0 +1,105 @@
+//! What is to be measured: read from the command line, or the smoke size, which only proves that
+//! everything still works.
+//!
+//! Invariants: without `--bench`, which `cargo bench` passes and `cargo test` does not, the smoke
+//! size runs and nothing else is read from the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+use crate::proxies::Rival;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scenario {
+    /// Small answers on kept connections.
+    Keepalive,
+    /// Small answers, a new connection for each request.
+    Close,
+    /// 10 MB answers on kept connections.
+    Big,
+    /// Memory of connections that wait for a next request.
+    Idle,
+}
+
+impl Scenario {
+    /// A heading for its table.
+    pub fn title(self, plan: &Plan) -> String {
+        let Plan { connections, big_connections, idle, .. } = plan;
+        match self {
+            Scenario::Keepalive => format!("small answers, {connections} kept connections"),
+            Scenario::Close => {
+                format!("small answers, a new connection each, {connections} at a time")
+            }
+            Scenario::Big => format!("10 MB answers, {big_connections} kept connections"),
+            Scenario::Idle => format!("memory of {idle} idle kept connections"),
+        }
+    }
+}
+
+/// Measures Hostler against the proxies that are installed here.
+#[derive(Debug, Clone, Parser, Serialize)]
+#[command(name = "cargo bench --bench versus --", bin_name = "cargo bench --bench versus --")]
+pub struct Plan {
+    /// Rounds of each scenario; every rival has a turn in every round
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: u16,
+    /// Seconds that a rival is under load in a round
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Seconds of load before each measurement
+    #[arg(long, default_value_t = 0.3, value_parser = seconds)]
+    pub warm_up: f64,
+    /// Scenarios, comma-separated
+    #[arg(long, value_delimiter = ',', default_value = "keepalive,close,big,idle")]
+    pub only: Vec<Scenario>,
+    /// Who takes part, comma-separated; ratios need the relay
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "relay,hostler,nginx,haproxy,haproxy-splice"
+    )]
+    pub rivals: Vec<Rival>,
+    /// Connections of the scenarios with small answers
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub connections: u32,
+    /// Connections of the scenario with 10 MB answers
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub big_connections: u32,
+    /// Idle connections; no more than the limit on open files allows
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub idle: u32,
+    /// Writes every round's figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Another Hostler binary than the one that cargo just built
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_hostler"))]
+    pub hostler: PathBuf,
+    /// Passed by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("seconds are a number from 0.01 to 600".to_owned()),
+    }
+}
+
+impl Plan {
+    /// What the command line asks for.
+    pub fn read() -> Plan {
+        if std::env::args().any(|argument| argument == "--bench") {
+            return Plan::parse();
+        }
+        println!("smoke size: the figures mean nothing; `cargo bench --bench versus` measures");
+        let mut plan = Plan::parse_from(["versus"]);
+        (plan.rounds, plan.seconds, plan.warm_up) = (1, 0.05, 0.02);
+        (plan.connections, plan.big_connections, plan.idle) = (8, 2, 50);
+        plan
+    }
+}
