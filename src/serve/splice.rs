@@ -15,10 +15,11 @@ use std::{
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 
-use super::io::Io;
+use super::{io::Io, stream::Stream};
+use crate::wire::framing::Body;
 
 /// The fewest bytes of certain data for which the way through a pipe is taken.
-pub const WORTHWHILE: u64 = 64 << 10;
+const WORTHWHILE: u64 = 64 << 10;
 /// How many bytes a pipe is asked to hold. An unprivileged process gets less once its pipes hold
 /// more than `fs.pipe-user-pages-soft` pages together (pipe(7)), which costs speed alone.
 const PIPE_SIZE: usize = 512 << 10;
@@ -63,13 +64,13 @@ impl Conduit {
         self.held == 0
     }
 
-    /// Moves up to `limit` bytes from `from` into the pipe, which must be empty.
+    /// Moves bytes of `body`, which counts them, from `from` into the pipe, which must be empty.
     pub fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         pipes: &Pipes,
         from: &Io,
-        limit: u64,
+        body: &mut Body,
     ) -> Poll<Filled> {
         debug_assert!(self.is_empty());
         let Io::Tcp(from) = from else { return Poll::Ready(Filled::Unable) };
@@ -80,13 +81,14 @@ impl Conduit {
             let Some(pipe) = self.pipe.take().or_else(|| pipes.take()) else {
                 return Poll::Ready(Filled::Unable);
             };
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(PIPE_SIZE);
+            let limit = usize::try_from(body.opaque()).unwrap_or(usize::MAX).min(PIPE_SIZE);
             // The pipe is empty, so that "would block" can only mean the socket.
             let moved = from.try_io(Interest::READABLE, || step(from, &pipe.write, limit));
             match moved {
                 Ok(count) if count > 0 => {
                     self.pipe = Some(pipe);
                     self.held = count;
+                    body.pass(count as u64);
                     return Poll::Ready(Filled::Bytes(count));
                 }
                 // Nothing went in, whatever the reason.
@@ -151,9 +153,12 @@ impl Pipes {
     }
 }
 
-/// Could bytes of `from` reach `to` through a pipe?
-pub fn is_possible(from: &Io, to: &Io) -> bool {
-    matches!((from, to), (Io::Tcp(_), Io::Tcp(_)))
+/// Is the way from `from` to `to` open for `body`, and worth it?
+pub fn is_worthwhile(from: &Stream, to: &Io, body: &Body) -> bool {
+    from.is_bulk()
+        && body.opaque() >= WORTHWHILE
+        && from.pending().is_empty()
+        && matches!((&from.io, to), (Io::Tcp(_), Io::Tcp(_)))
 }
 
 #[cfg(test)]
@@ -179,9 +184,10 @@ mod tests {
         let ((mut dyno, from), (to, mut client)) = (pair().await, pair().await);
         dyno.write_all(b"hello, world").await.unwrap();
         let (from, to) = (Io::Tcp(from), Io::Tcp(to));
-        let mut conduit = Conduit::default();
-        let filled = poll_fn(|cx| conduit.poll_fill(cx, &pipes, &from, 5)).await;
+        let (mut conduit, mut body) = (Conduit::default(), Body::length(5));
+        let filled = poll_fn(|cx| conduit.poll_fill(cx, &pipes, &from, &mut body)).await;
         assert_eq!((filled, conduit.is_empty()), (Filled::Bytes(5), false));
+        assert!(body.is_done());
         let mut moved = false;
         poll_fn(|cx| conduit.poll_drain(cx, &pipes, &to, &mut moved)).await.unwrap();
         let mut got = [0; 5];

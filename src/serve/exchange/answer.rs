@@ -113,7 +113,7 @@ impl Answer {
                     continue;
                 }
                 State::Body => {
-                    if self.may_splice(client, dyno)
+                    if splice::is_worthwhile(&dyno.stream, &client.stream.io, &self.body)
                         && ready!(self.poll_splice(cx, worker, dyno, exchange))?
                     {
                         continue;
@@ -177,14 +177,6 @@ impl Answer {
         Poll::Ready(Ok(()))
     }
 
-    /// Is the way through the kernel open, and worth it?
-    fn may_splice(&self, client: &Client, dyno: &Connection) -> bool {
-        dyno.stream.is_bulk()
-            && self.body.opaque() >= splice::WORTHWHILE
-            && dyno.stream.pending().is_empty()
-            && splice::is_possible(&dyno.stream.io, &client.stream.io)
-    }
-
     /// Takes bytes of the body into the conduit; answers whether that could be done.
     fn poll_splice(
         &mut self,
@@ -193,10 +185,9 @@ impl Answer {
         dyno: &mut Connection,
         exchange: &mut Exchange,
     ) -> Poll<Result<bool, Fault>> {
-        let limit = self.body.opaque();
-        match ready!(self.conduit.poll_fill(cx, &worker.pipes, &dyno.stream.io, limit)) {
+        let from = &dyno.stream.io;
+        match ready!(self.conduit.poll_fill(cx, &worker.pipes, from, &mut self.body)) {
             Filled::Bytes(count) => {
-                self.body.pass(count as u64);
                 exchange.bytes += count as u64;
                 self.moved = true;
             }

@@ -92,7 +92,7 @@ impl Upload {
                 continue;
             }
             self.waits_for_client = true;
-            if self.may_splice(client, dyno, exchange)
+            if splice::is_worthwhile(&client.stream, &dyno.stream.io, &exchange.body)
                 && ready!(self.poll_splice(cx, worker, client, exchange))?
             {
                 continue;
@@ -115,14 +115,6 @@ impl Upload {
         Poll::Ready(Ok(()))
     }
 
-    /// Is the way through the kernel open, and worth it?
-    fn may_splice(&self, client: &Client, dyno: &Connection, exchange: &Exchange) -> bool {
-        client.stream.is_bulk()
-            && exchange.body.opaque() >= splice::WORTHWHILE
-            && client.stream.pending().is_empty()
-            && splice::is_possible(&client.stream.io, &dyno.stream.io)
-    }
-
     /// Takes bytes of the body into the conduit; answers whether that could be done.
     fn poll_splice(
         &mut self,
@@ -131,10 +123,9 @@ impl Upload {
         client: &mut Client,
         exchange: &mut Exchange,
     ) -> Poll<Result<bool, Fault>> {
-        let limit = exchange.body.opaque();
-        match ready!(self.conduit.poll_fill(cx, &worker.pipes, &client.stream.io, limit)) {
+        let from = &client.stream.io;
+        match ready!(self.conduit.poll_fill(cx, &worker.pipes, from, &mut exchange.body)) {
             Filled::Bytes(count) => {
-                exchange.body.pass(count as u64);
                 exchange.streamed = true;
                 exchange.bytes_in += count as u64;
                 self.moved = true;
