@@ -1,35 +1,24 @@
 //! The look-up of a host: three structures, alone and while a writer replaces them 1,000 times a
 //! second.
 //!
-//! Measured 2026-11-23 on two virtual cores (Xeon, 2 MB L2 each) that others used too; nanoseconds
-//! of thread time a look-up, median of 7 rounds of 2^20, alone / while it changes. `all` is the
-//! snapshot with the app and its dynos. Look-ups of one loop overlap in the processor; parsing
-//! between two of them ends that, so `parse+all` shows how long a cold one takes from end to end.
-
-// | hosts, traffic | table | imbl | shards | all | parse+all |
-// | --- | --- | --- | --- | --- | --- |
-// | 1 thousand, Zipf | 26 / 25 | 28 / 28 | 21 / 22 | 26 / 26 | 68 / 71 |
-// | 1 thousand, uniform | 27 / 27 | 27 / 28 | 19 / 21 | 30 / 29 | 69 / 72 |
-// | 100 thousand, Zipf | 69 / 76 | 84 / 87 | 38 / 42 | 103 / 109 | 195 / 207 |
-// | 100 thousand, uniform | 80 / 86 | 91 / 95 | 42 / 46 | 146 / 168 | 452 / 537 |
-// | 1 million, Zipf | 162 / 168 | 208 / 218 | 110 / 112 | 305 / 274 | 502 / 438 |
-// | 1 million, uniform | 168 / 175 | 263 / 263 | 114 / 118 | 332 / 339 | 782 / 793 |
-//
-// The table above is with glibc's allocator. The binary and these benches have mimalloc; a million
-// hosts on the same machine, the same day, ranges of two interleaved runs, alone / changing:
-//
-// | traffic | table | all |
-// | --- | --- | --- |
-// | Zipf | 95-98 / 95-102 | 153-164 / 160-180 |
-// | uniform | 145-152 / 154-157 | 233-260 / 249-297 |
-//
-// One more run on the quiet machine: table 95 / 103 Zipf and 149 / 148 uniform, imbl 156 / 160 and
-// 240 / 247, shards 76 / 84 and 99 / 103, all 160 / 164 and 234 / 248.
-//
-// With glibc, minutes before: Zipf 114 / 114 and 282 / 307, uniform 192 / 188 and 313 / 325. Leaves
-// as open hash tables without tags were no faster (Zipf 92-95 / 94-99, uniform 163-164 / 166) and
-// took 40 MB more, so the tags stayed. The shards are faster to read; they were not taken because a
-// change copies a share of the table (`publish.rs`).
+//! Measured 2026-11-23 on two virtual cores (Xeon, 2 MB L2 each) with nothing else running, with
+//! mimalloc as in the binary; nanoseconds of thread time a look-up, median of 7 rounds of 2^20,
+//! alone / while it changes. `all` is the snapshot with the app and its dynos. Look-ups of one loop
+//! overlap in the processor; parsing between two of them ends that, so `parse+all` shows how long a
+//! cold one takes from end to end.
+//!
+//! | hosts, traffic | table | imbl | shards | all | parse+all |
+//! | --- | --- | --- | --- | --- | --- |
+//! | 1 thousand, Zipf | 27 / 23 | 27 / 27 | 19 / 23 | 27 / 27 | 69 / 69 |
+//! | 1 thousand, uniform | 27 / 27 | 27 / 27 | 23 / 23 | 31 / 31 | 73 / 73 |
+//! | 100 thousand, Zipf | 73 / 73 | 73 / 76 | 46 / 53 | 95 / 92 | 175 / 176 |
+//! | 100 thousand, uniform | 84 / 76 | 80 / 80 | 50 / 53 | 103 / 95 | 225 / 233 |
+//! | 1 million, Zipf | 103 / 107 | 172 / 175 | 95 / 103 | 168 / 176 | 351 / 362 |
+//! | 1 million, uniform | 153 / 156 | 278 / 286 | 134 / 141 | 252 / 252 | 614 / 629 |
+//!
+//! Between runs the table's million moved from 95 to 107 (Zipf, changing), the shards' from 84 to
+//! 103. The shards are faster to read; they are not the table's structure because a change copies a
+//! share of the table (`publish.rs`). With the allocator of glibc: 114 Zipf, 188 uniform, changing.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},

@@ -1,19 +1,18 @@
 //! One change published, and the memory of it all, for three structures.
 //!
-//! Measured 2026-11-23 on two virtual cores (Xeon) that others used too: microseconds of a change
-//! with its swap and the freeing of what it replaced, median / 99th percentile of 4,096.
+//! Measured 2026-11-23 on two virtual cores (Xeon) with nothing else running, with mimalloc as in
+//! the binary: microseconds of a change with its swap and the freeing of what it replaced, median /
+//! 99th percentile of up to 4,096.
 //!
 //! | hosts | table | imbl | shards | all: dyno | all: route | all: prefix | all: app deleted |
 //! | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | 1 thousand | 2 / 3 | 1 / 1 | 11 / 12 | 3 / 4 | 2 / 5 | 3 / 3 | 7 / 33 |
-//! | 100 thousand | 4 / 7 | 2 / 3 | 12 / 14 | 6 / 10 | 5 / 8 | 6 / 10 | 24 / 64 |
-//! | 1 million | 8 / 18 | 3 / 9 | 26 / 64 | 13 / 29 | 10 / 19 | 14 / 27 | 49 / 121 |
-//! | the same, quiet, mimalloc | 7 / 14 | 3 / 8 | 25 / 37 | 9 / 47 | 11 / 18 | 10 / 15 | 45 / 109 |
+//! | 1 thousand | 2 / 3 | 1 / 1 | 11 / 12 | 2 / 3 | 2 / 4 | 3 / 3 | 6 / 15 |
+//! | 100 thousand | 5 / 7 | 2 / 3 | 12 / 13 | 5 / 6 | 6 / 8 | 6 / 8 | 25 / 39 |
+//! | 1 million | 8 / 16 | 3 / 7 | 26 / 36 | 9 / 14 | 11 / 18 | 10 / 16 | 43 / 97 |
 //!
-//! An app with a million hosts gets one more in 8 / 13. Memory a host at a million: table 115 bytes
-//! (with names, owners' lists and apps), imbl 206, shards 94 (hosts alone, both); table, dynos and
-//! cells together 186 MB, and 184 MB when they came in a thousand revisions. That is with glibc's
-//! allocator; with mimalloc, which the binary has, it is 130 bytes, 201 MB and 208 MB.
+//! An app with a million hosts gets one more in 9 / 12. Memory a host at a million: table 130 bytes
+//! (with names, owners' lists and apps), imbl 220, shards 137 (hosts alone, both); table, dynos and
+//! cells together 202 MB, and 208 MB when they came in a thousand revisions.
 
 use std::{process::Command, time::Instant};
 

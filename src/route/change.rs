@@ -49,7 +49,7 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// The app that the change names is not in the table.
-    #[error("there is no app {0}: PUT /v1/apps/{0} first")]
+    #[error("there is no app {0} (PUT /v1/apps/{0} makes it)")]
     NoSuchApp(AppName),
     /// The app has no such route.
     #[error("app {app} has no route {key}")]

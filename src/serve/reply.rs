@@ -138,7 +138,7 @@ fn hint(fault: Fault) -> &'static str {
         }
         Fault::Maintenance => "The app is being worked on and will be back soon.",
         Fault::NoDynos => "The app runs no dynos. Start one to serve requests.",
-        Fault::AppCrashed => "Every dyno of the app has crashed. Its logs say why.",
+        Fault::AppCrashed => "The app has crashed. Its logs say why.",
         Fault::BootTimeout => "The app did not start in time.",
         Fault::RequestTimeout => "The app did not answer in time.",
         Fault::BadRequest => "The request breaks the rules of HTTP and was not passed on.",

@@ -127,7 +127,7 @@ fn open(source: &Source) -> Vec<String> {
     for (at, line) in source.text.lines().enumerate() {
         for mark in OPEN.map(|(a, b)| [a, b].concat()) {
             if line.contains(&mark) {
-                found.push(source.at(at, &format!("`{mark}`: finish it, or open an issue")));
+                found.push(source.at(at, &format!("`{mark}`: finish it")));
             }
         }
     }

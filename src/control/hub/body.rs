@@ -180,7 +180,7 @@ impl<'a> Fields<'a> {
         for name in self.body.into_iter().flat_map(|map| map.keys()) {
             if !self.known.contains(&name.as_str()) {
                 let known = match self.known.as_slice() {
-                    [] => "none".into(),
+                    [] => "none, send {}".into(),
                     known => known.join(", "),
                 };
                 let reason = format!("{} has no such field; it has: {known}", self.of);

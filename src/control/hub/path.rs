@@ -101,7 +101,12 @@ fn path_prefix(query: Option<&str>) -> Result<PathPrefix, Mistake> {
 }
 
 fn no_parameters(query: Option<&str>) -> Option<Mistake> {
-    query.map(|_| Mistake::malformed("path", "only routes have a parameter: ?path=/prefix"))
+    query.map(|_| {
+        Mistake::malformed(
+            "path",
+            "no parameter is known here; only routes have one: ?path=/prefix",
+        )
+    })
 }
 
 #[cfg(test)]

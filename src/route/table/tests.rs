@@ -1,4 +1,4 @@
-//! The table against a linear scan, and the rules of DESIGN one by one.
+//! The table against a linear scan, and the rules of docs/requests.md one by one.
 
 use proptest::prelude::*;
 

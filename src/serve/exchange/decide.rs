@@ -81,8 +81,8 @@ fn fault_of(refusal: Refusal) -> Fault {
     }
 }
 
-/// The host that the request is for. A target in absolute form must name the same one (DESIGN: two
-/// readers of the request must not see two hosts).
+/// The host that the request is for. A target in absolute form must name the same one: two readers
+/// of the request must not see two hosts.
 fn host_of(head: &[u8], request: &Request) -> Result<Host, Fault> {
     let parse = |text| Host::parse_with_port(text).map_err(|_| Fault::BadRequest);
     let (host, port) = parse(request.host.of(head))?;
