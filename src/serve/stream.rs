@@ -17,6 +17,9 @@ use super::{
 };
 use crate::wire::framing::{Body, Coding, FramingError};
 
+/// The most bytes that are held back of a body's trailer section, with what surrounds it.
+pub const MAX_HELD: usize = 64 << 10;
+
 /// A byte stream and its input.
 #[derive(Debug)]
 pub struct Stream {

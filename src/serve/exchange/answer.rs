@@ -14,7 +14,7 @@ use crate::{
         dyno::Connection,
         edge::Client,
         splice::{self, Conduit, Filled},
-        stream::Heard,
+        stream::{Heard, MAX_HELD},
         worker::Worker,
     },
     wire::{
@@ -27,8 +27,6 @@ use crate::{
 
 /// The most interim answers before the final one.
 const MAX_INTERIM: u32 = 32;
-/// The most bytes that are held back of a body's trailer section, with what surrounds it.
-const MAX_HELD: usize = 64 << 10;
 
 #[derive(Debug)]
 enum State {

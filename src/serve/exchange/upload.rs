@@ -13,14 +13,11 @@ use crate::{
         dyno::Connection,
         edge::Client,
         splice::{self, Conduit, Filled},
-        stream::Heard,
+        stream::{Heard, MAX_HELD},
         worker::Worker,
     },
     wire::framing::{Coding, FramingError},
 };
-
-/// The most bytes that are held back of a body's trailer section, with what surrounds it.
-const MAX_HELD: usize = 64 << 10;
 
 /// How far the request has gone.
 #[derive(Debug, Default)]
