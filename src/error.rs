@@ -85,6 +85,8 @@ macro_rules! faults {
 faults! {
     /// Every dyno of the app has crashed.
     AppCrashed "H10" 503 App Error "App crashed";
+    /// The app has as many exchanges in flight as it may.
+    BacklogTooDeep "H11" 503 App Error "Backlog too deep";
     /// The dyno took the whole request and sent nothing within the time for a first byte.
     RequestTimeout "H12" 503 Dyno Error "Request timeout";
     /// The dyno closed before it sent a byte of its answer.
@@ -115,6 +117,8 @@ faults! {
     InvalidContentLength "H25" 502 Dyno Error "HTTP restriction: invalid content length";
     /// The client asked for an expectation that nobody meets.
     BadExpect "H26" 417 Client Error "Request Error";
+    /// The request is an app's, but its head breaks the rules of HTTP.
+    BadHeader "H26" 400 Client Error "Request Error";
     /// The client's body breaks the chunked coding.
     BadChunk "H26" 400 Client Error "Request Error";
     /// The client left before the answer was whole.
@@ -125,6 +129,8 @@ faults! {
     AllQuarantined "H34" 503 Dyno Error "All up dynos are quarantined";
     /// The app's owner asked for the maintenance page.
     Maintenance "H80" 503 App Info "Maintenance mode";
+    /// Nothing was ever deployed to the app.
+    BlankApp "H81" 502 App Info "Blank app";
     /// The router failed in a way of its own.
     Platform "H99" 503 Router Error "Platform error";
     /// The request breaks the rules of HTTP.
@@ -133,6 +139,10 @@ faults! {
     UnknownHost "unknown_host" 404 Client Error "No such app";
     /// The method is one that a router does not forward.
     MethodNotAllowed "method_not_allowed" 405 Client Error "Method not allowed";
+    /// The method is longer than the limit.
+    MethodTooLong "method_too_long" 501 Client Error "Method too long";
+    /// The client sent its body, or took its answer, more slowly than it may.
+    ClientTooSlow "client_too_slow" 408 Client Warning "Client too slow";
     /// The head of the request did not come in time.
     HeadTimeout "head_timeout" 408 Client Warning "Request head timeout";
     /// The request line is longer than the limit.
@@ -150,6 +160,7 @@ impl Fault {
     pub fn cause(self) -> Option<&'static str> {
         match self {
             Fault::BadExpect => Some("unsupported expect header value"),
+            Fault::BadHeader => Some("bad header"),
             Fault::BadChunk => Some("bad chunk"),
             _ => None,
         }

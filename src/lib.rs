@@ -26,7 +26,8 @@
 //!
 //! # Invariants
 //!
-//! * `route`, `wire` and `balance` are pure: no sockets, no clock, no log, no lock.
+//! * `route`, `wire` and `balance` are pure: no sockets, no clock, no log, no lock. So are
+//!   [`units`] and [`near`], by which the settings file and the push API read values and names.
 //! * `serve` (the data plane) and `control` (the control plane) never name each other; they meet in
 //!   [`live`].
 //! * Nothing that came from the network panics, blocks a worker, or grows memory without a bound.
@@ -40,9 +41,11 @@ pub mod config;
 pub mod control;
 pub mod error;
 pub mod live;
+pub mod near;
 pub mod route;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
+pub mod units;
 pub mod wire;
 pub mod wiring;

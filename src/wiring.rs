@@ -54,6 +54,8 @@ pub enum Error {
     Ended(&'static str, String),
 }
 
+/// So few client connections are hardly what anybody meant.
+const FEW_CONNECTIONS: usize = 100;
 /// How long the log may take to write what is queued, once nothing more comes.
 const LOG_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -120,6 +122,13 @@ impl Running {
         let count = listeners.len();
         self.status.workers.store(count, Ordering::Relaxed);
         let serve_settings = Arc::new(settings.serve.clone());
+        if settings.serve.max_connections < FEW_CONNECTIONS {
+            tracing::warn!(
+                "there is room for {} client connections only: raise the limit on open files \
+                 (ulimit -n) or http.max_connections",
+                settings.serve.max_connections
+            );
+        }
         let start = |(number, listeners)| {
             let parts = worker::Parts {
                 settings: serve_settings.clone(),
@@ -311,3 +320,6 @@ fn announce(http: &[SocketAddr], control: &[SocketAddr], reader: &Reader<Snapsho
         counts.dynos
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,11 @@
 //! a change still answers as it did.
 #![no_main]
 
+use std::{sync::Arc, time::Duration};
+
 use hostler::route::{
     self, AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, Host, HostPattern,
-    PathPrefix, RouteKey, Table,
+    OwnSettings, Page, Pages, PathPrefix, RouteKey, Table,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 
@@ -63,12 +65,33 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
 fn change(input: &mut Unstructured<'_>) -> Result<Change> {
     let name = AppName::parse(input.choose(&APPS)?).expect("the names are well formed");
     Ok(match input.int_in_range(0..=11)? {
-        0..=1 => Change::PutApp(name, AppSettings { maintenance: input.arbitrary()? }),
+        0..=1 => Change::PutApp(name, settings(input)?),
         2 => Change::DeleteApp(name),
         3..=7 => Change::PutRoute(key(input)?, name),
         8..=9 => Change::DeleteRoute(key(input)?, name),
         10 => Change::PutDyno(name, dyno(input)?),
         _ => Change::DeleteDyno(name, format!("web.{}", input.int_in_range(1..=3)?)),
+    })
+}
+
+/// Few values of each, so that a change often is none.
+fn settings(input: &mut Unstructured<'_>) -> Result<AppSettings> {
+    let flags: u8 = input.arbitrary()?;
+    let flag = |bit: u8| flags & (1 << bit) != 0;
+    let own = OwnSettings {
+        half_close: flag(4).then_some(true),
+        max_in_flight: flag(5).then_some(200),
+        first_byte: flag(6).then_some(Duration::from_secs(60)),
+        ..OwnSettings::default()
+    };
+    let text = flag(7).then(|| "away".into());
+    let pages = Pages { error: Page { text, ..Page::default() }, ..Pages::default() };
+    Ok(AppSettings {
+        maintenance: flag(0),
+        blank: flag(1),
+        is_router: flag(2),
+        own: flag(3).then(|| Arc::new(own)),
+        pages: flag(7).then(|| Arc::new(pages)),
     })
 }
 

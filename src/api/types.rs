@@ -4,7 +4,7 @@
 //! its comment states; objects are written back whole, defaults included.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// `/v1/apps/{app}`: an app's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -12,6 +12,44 @@ use serde_json::Value;
 pub struct AppBody {
     /// Every request is answered with the maintenance page. Default: false.
     pub maintenance: bool,
+    /// Nothing was ever deployed: every request is answered with H81. Default: false.
+    pub blank: bool,
+    /// The dynos are routers: their `Hostler-Error` reaches the client. Default: false.
+    pub router: bool,
+    /// Settings of the router that are others for this app, by name, written as in the settings
+    /// file: `"timeouts.first_byte": "60s"`. Default: none.
+    pub settings: Map<String, Value>,
+    /// Pages of the app's own. Default: none. A list of apps leaves them out, so that what came
+    /// from one is not to be put back whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<PagesBody>,
+}
+
+/// Pages of an app's own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagesBody {
+    /// For every fault of the app, its dynos or the router.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<PageBody>,
+    /// For the maintenance mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<PageBody>,
+}
+
+/// One page; a form that is absent is the router's own. A form has at most 64 KiB.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PageBody {
+    /// `text/html; charset=utf-8`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    /// `application/json`: the text of a JSON document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<String>,
+    /// `text/plain; charset=utf-8`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// `/v1/apps/{app}/routes/{host}?path=`: a route has no settings of its own yet.
@@ -193,8 +231,8 @@ pub struct FieldError {
     /// Which op of the transaction, from 0; absent outside of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<usize>,
-    /// The field (`addr`), the part of the path (`app`, `host`, `path`, `dyno`), or `method`,
-    /// `body`.
+    /// The field (`addr`, `settings.timeouts.first_byte`, `pages.error.html`), the part of the path
+    /// (`app`, `host`, `path`, `dyno`), or `method`, `body`.
     pub field: String,
     /// What is wrong with it and what it should be.
     pub reason: String,

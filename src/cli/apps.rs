@@ -1,18 +1,33 @@
-//! `hostler apps`: list, make, show and remove apps.
+//! `hostler apps`: list, make, show, set and remove apps.
 //!
-//! Invariant: making an app never touches one that is there already.
+//! Invariants: making an app never touches one that is there already; setting is a merge patch of
+//! what is named alone.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{args::Api, failure::Failure, output};
+use super::{
+    args::Api,
+    failure::Failure,
+    output,
+    settings::{self, Assignment},
+};
 use crate::api::{AppView, Client, ClientError, Op, TransactionBody, client::app_path};
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  hostler apps set blog timeouts.first_byte=60s
+  hostler apps set blog limits.set_cookie=16KiB dynos.keep_alive=false
+  hostler apps set edge router=true                the app's dynos are routers themselves
+
+docs/push-api.md lists the settings that an app may have; so does the refusal of an unknown one.";
 
 /// `hostler apps`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hostler apps\n  hostler apps create blog")]
+#[command(after_help = "Examples:\n  hostler apps\n  hostler apps create blog\n  \
+                        hostler apps set blog timeouts.first_byte=60s dynos.keep_alive=false")]
 #[command(disable_help_subcommand = true)]
 pub(super) struct Apps {
     #[command(subcommand)]
@@ -23,17 +38,38 @@ pub(super) struct Apps {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List all apps, as `hostler apps` alone does
+    #[command(after_help = "Example:\n  hostler apps list")]
+    List,
     /// Make an app
     #[command(after_help = "Example:\n  hostler apps create blog")]
     Create {
         /// Its name: a-z, 0-9 and -, as a host's label
         name: String,
     },
-    /// Show an app
-    #[command(after_help = "Example:\n  hostler apps info blog")]
+    /// Show an app, its settings and its pages
+    #[command(visible_alias = "show", after_help = "Example:\n  hostler apps show blog")]
     Info {
         /// Its name
         name: String,
+    },
+    /// Give an app settings of its own; what is not named stays
+    #[command(after_help = SET_EXAMPLES)]
+    Set {
+        /// Its name
+        name: String,
+        /// Settings, named as the router's, or maintenance, blank or router
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        values: Vec<Assignment>,
+    },
+    /// Give settings of an app back to the router
+    #[command(after_help = "Example:\n  hostler apps unset blog timeouts.first_byte router")]
+    Unset {
+        /// Its name
+        name: String,
+        /// Settings, or maintenance, blank or router
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
     },
     /// Remove an app with all its hosts and dynos
     #[command(after_help = "Example:\n  hostler apps destroy blog --confirm blog")]
@@ -50,9 +86,11 @@ impl Apps {
     /// Does the command and answers what to print.
     pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
         match &self.command {
-            None => self.list(client).await,
+            None | Some(Command::List) => self.list(client).await,
             Some(Command::Create { name }) => self.create(client, name).await,
             Some(Command::Info { name }) => self.info(client, name).await,
+            Some(Command::Set { name, values }) => self.set(client, name, values).await,
+            Some(Command::Unset { name, names }) => self.unset(client, name, names).await,
             Some(Command::Destroy { name, confirm }) => {
                 confirmed(name, confirm.as_deref())?;
                 let receipt = client.delete_app(name).await?;
@@ -100,12 +138,46 @@ impl Apps {
         if self.api.json {
             return Ok(output::json(&app));
         }
-        let rows = [
+        let mut rows = vec![
             ["Routes:".into(), app.routes.to_string()],
             ["Dynos:".into(), app.dynos.to_string()],
-            ["Maintenance:".into(), on_off(&app).into()],
         ];
+        rows.extend(settings::rows(&app.settings));
         Ok(output::table(["App:", &output::printable(&app.name)], &rows))
+    }
+
+    async fn set(
+        &self,
+        client: &Client,
+        app: &str,
+        values: &[Assignment],
+    ) -> Result<String, Failure> {
+        let names: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            return Err(Failure::Usage(format!("{} is given twice", twice.1)));
+        }
+        let receipt = client.patch_app(app, &settings::set(values)).await?;
+        let done = format!("Set {} of app {app}", names.join(", "));
+        let already = format!("App {app} has {} so already", names.join(", "));
+        Ok(output::receipt(self.api.json, &receipt, &done, &already))
+    }
+
+    async fn unset(&self, client: &Client, app: &str, names: &[String]) -> Result<String, Failure> {
+        let view = client.app(app).await?;
+        let receipt = client.patch_app(app, &settings::unset(names)).await?;
+        let missing = settings::missing(names, &view);
+        let gone = names.iter().map(String::as_str).filter(|name| !missing.contains(name));
+        let gone: Vec<&str> = gone.collect();
+        let mut done = format!("Unset {} of app {app}", gone.join(", "));
+        let had_not = format!("had no {} of its own", missing.join(", no "));
+        if !missing.is_empty() {
+            done += &format!(", which {had_not}");
+        }
+        let already = match missing.is_empty() {
+            true => format!("App {app} has {} unset already", names.join(", ")),
+            false => format!("App {app} {had_not}"),
+        };
+        Ok(output::receipt(self.api.json, &receipt, &done, &already))
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     apps::Apps, demo, domains::Domains, dynos::Dynos, failure::Failure, maintenance::Maintenance,
+    pages::Pages,
 };
 use crate::{
     api::{
@@ -62,7 +63,7 @@ pub(super) enum Command {
     #[command(hide = true)]
     #[command(after_help = "Example:\n  hostler demo-app hello --name web.1")]
     DemoApp(demo::DemoApp),
-    /// List, make, show and remove apps
+    /// List, make, show, set and remove apps
     Apps(Apps),
     /// List, add and remove the hosts of an app
     Domains(Domains),
@@ -70,6 +71,8 @@ pub(super) enum Command {
     Dynos(Dynos),
     /// Show and switch an app's maintenance mode
     Maintenance(Maintenance),
+    /// List, show, set and remove an app's own pages for faults and maintenance
+    Pages(Pages),
 }
 
 /// How to reach the push API and how to print what it says.

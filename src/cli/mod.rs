@@ -12,8 +12,10 @@ mod dynos;
 mod failure;
 mod maintenance;
 mod output;
+mod pages;
 mod parent;
 mod run;
+mod settings;
 
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,7 @@ pub(super) async fn do_call(
         Command::Domains(domains) => domains.run(&client(&domains.api)?).await,
         Command::Dynos(dynos) => dynos.run(&client(&dynos.api)?).await,
         Command::Maintenance(maintenance) => maintenance.run(&client(&maintenance.api)?).await,
+        Command::Pages(pages) => pages.run(&client(&pages.api)?).await,
         Command::Serve { .. } | Command::Check | Command::Demo(_) | Command::DemoApp(_) => {
             unreachable!("these do not call the push API")
         }

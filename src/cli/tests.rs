@@ -4,6 +4,7 @@
 //! connection, and notes what it was asked.
 
 use clap::{FromArgMatches, error::ErrorKind};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -80,6 +81,10 @@ async fn played(line: &str, answers: &[(u16, &str)]) -> (Result<String, Failure>
 const RECEIPT: &str = r#"{"revision":6,"changed":true}"#;
 const UNCHANGED: &str = r#"{"revision":6,"changed":false}"#;
 const BLOG: &str = r#"{"name":"blog","maintenance":true,"routes":2,"dynos":1}"#;
+const FULL: &str = r#"{"name":"blog","routes":2,"dynos":1,"maintenance":false,"router":true,
+    "settings":{"timeouts.first_byte":"60s","dynos.keep_alive":false,
+        "limits.set_cookie":16384,"limits.header_name":2000,"limits.header_count":512},
+    "pages":{"error":{"html":"<p>Sorry</p>","json":"{}"}}}"#;
 const NO_APP: &str = r#"{"type":"about:blank","title":"Not Found","status":404,
     "detail":"there is no app blog","errors":[{"field":"app","reason":"there is no app blog"}]}"#;
 
@@ -140,6 +145,15 @@ fn wrong_usage_is_refused_before_anything_is_called() {
         ("hostler dynos set blog web.1 --weight 0", ErrorKind::ValueValidation),
         ("hostler dynos add blog web.1 a:1 --state gone", ErrorKind::InvalidValue),
         ("hostler maintenance on", ErrorKind::MissingRequiredArgument),
+        ("hostler apps set blog", ErrorKind::MissingRequiredArgument),
+        ("hostler apps set blog timeouts.idle", ErrorKind::ValueValidation),
+        ("hostler apps set blog timeouts.idle=", ErrorKind::ValueValidation),
+        ("hostler apps set blog =5s", ErrorKind::ValueValidation),
+        ("hostler apps unset blog", ErrorKind::MissingRequiredArgument),
+        ("hostler pages", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("hostler pages set blog error", ErrorKind::MissingRequiredArgument),
+        ("hostler pages set blog fault a.html", ErrorKind::InvalidValue),
+        ("hostler pages show blog error xml", ErrorKind::InvalidValue),
         ("hostler app", ErrorKind::InvalidSubcommand),
     ] {
         assert_eq!(refused_by_clap(line), kind, "{line}");
@@ -153,6 +167,8 @@ async fn apps_are_listed_in_columns() {
     let expected = "NAME  ROUTES  DYNOS  MAINTENANCE\nblog  2       1      on\n";
     assert_eq!(printed.unwrap(), expected);
     assert_eq!(asked[0].0, "GET /v1/apps?limit=1000");
+    let (printed, _) = played("hostler apps list", &[(200, &list)]).await;
+    assert_eq!(printed.unwrap(), expected);
     let (printed, _) = played("hostler apps --json", &[(200, &list)]).await;
     let json: serde_json::Value = serde_json::from_str(&printed.unwrap()).unwrap();
     assert_eq!(json[0]["name"], "blog");
@@ -181,6 +197,130 @@ async fn making_an_app_never_touches_one_that_is_there() {
     assert_eq!(asked[2].0, "POST /v1/transactions");
     let body: serde_json::Value = serde_json::from_str(&asked[2].1).unwrap();
     assert_eq!((&body["if_revision"], &body["ops"][0]["path"]), (&5.into(), &"/apps/blog".into()));
+}
+
+#[tokio::test]
+async fn settings_are_patched_as_typed_and_given_back_with_null() {
+    let set = "hostler apps set blog timeouts.first_byte=60s limits.header_count=10 \
+               dynos.keep_alive=false router=true";
+    let (printed, asked) = played(set, &[(200, RECEIPT)]).await;
+    let names = "timeouts.first_byte, limits.header_count, dynos.keep_alive, router";
+    assert_eq!(printed.unwrap(), format!("Set {names} of app blog (revision 6)\n"));
+    assert_eq!(asked[0].0, "PATCH /v1/apps/blog");
+    let body: serde_json::Value = serde_json::from_str(&asked[0].1).unwrap();
+    let settings = json!({
+        "timeouts.first_byte": "60s", "limits.header_count": 10, "dynos.keep_alive": false,
+    });
+    assert_eq!(body, json!({ "router": true, "settings": settings }));
+
+    let unset = "hostler apps unset blog timeouts.first_byte router timeouts.fist_byte";
+    let (printed, asked) = played(unset, &[(200, FULL), (200, RECEIPT)]).await;
+    let expected = "Unset timeouts.first_byte, router of app blog, which had no \
+                    timeouts.fist_byte of its own (revision 6)\n";
+    assert_eq!(printed.unwrap(), expected);
+    let body: serde_json::Value = serde_json::from_str(&asked[1].1).unwrap();
+    let settings = json!({ "timeouts.first_byte": null, "timeouts.fist_byte": null });
+    assert_eq!(body, json!({ "router": null, "settings": settings }));
+
+    let unset = "hostler apps unset blog timeouts.fist_byte";
+    let (printed, _) = played(unset, &[(200, FULL), (200, UNCHANGED)]).await;
+    let expected = "App blog had no timeouts.fist_byte of its own; nothing changed\n";
+    assert_eq!(printed.unwrap(), expected);
+
+    let twice = "hostler apps set blog router=true router=false";
+    let failure = run(twice, "http://127.0.0.1:1").await.unwrap_err();
+    assert_eq!((failure.code(), failure.to_string().as_str()), (2, "router is given twice"));
+}
+
+#[tokio::test]
+async fn an_app_is_shown_with_its_settings_and_pages() {
+    let (printed, _) = played("hostler apps show blog", &[(200, FULL)]).await;
+    let expected = "App:          blog\n\
+                    Routes:       2\n\
+                    Dynos:        1\n\
+                    Maintenance:  off\n\
+                    Blank:        off\n\
+                    Router:       on\n\
+                    Settings:     dynos.keep_alive=false\n\
+                    \u{20}             limits.header_count=512\n\
+                    \u{20}             limits.header_name=2000\n\
+                    \u{20}             limits.set_cookie=16KiB\n\
+                    \u{20}             timeouts.first_byte=60s\n\
+                    Pages:        error, html: 12 bytes\n\
+                    \u{20}             error, json: 2 bytes\n";
+    assert_eq!(printed.unwrap(), expected);
+    let (printed, _) = played("hostler apps info blog", &[(200, BLOG)]).await;
+    let printed = printed.unwrap();
+    for line in ["Maintenance:  on", "Settings:     the router's own", "Pages:        the router's"]
+    {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_read_from_files_by_their_endings() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (html, json) = (file("a.HTML", b"<h1>\xc3\xa9</h1>"), file("a.json", b"{}"));
+    let set = format!("hostler pages set blog error {html} {json}");
+    let (printed, asked) = played(&set, &[(200, RECEIPT)]).await;
+    let expected = "App blog has its own error page (html, json) (revision 6)\n";
+    assert_eq!(printed.unwrap(), expected);
+    assert_eq!(asked[0].0, "PATCH /v1/apps/blog");
+    let body: serde_json::Value = serde_json::from_str(&asked[0].1).unwrap();
+    let forms = json!({ "html": "<h1>é</h1>", "json": "{}" });
+    assert_eq!(body, json!({ "pages": { "error": forms } }));
+
+    let odd = file("a.page", b"sorry");
+    let set = format!("hostler pages set blog maintenance --form text {odd}");
+    let (_, asked) = played(&set, &[(200, RECEIPT)]).await;
+    assert_eq!(asked[0].1, r#"{"pages":{"maintenance":{"text":"sorry"}}}"#);
+
+    let (binary, missing) = (file("b.html", b"\xff\xfe"), "/nonexistent/a.html".to_owned());
+    let large = file("c.html", &vec![b'x'; (1 << 20) + 1]);
+    for (files, why) in [
+        (odd, "--form"),
+        (binary, "cannot be read"),
+        (missing, "/nonexistent/a.html cannot be read"),
+        (large, "more than 1048576 bytes"),
+        (format!("{html} {html}"), "two files are the html"),
+    ] {
+        let set = format!("hostler pages set blog error {files}");
+        let failure = run(&set, "http://127.0.0.1:1").await.unwrap_err();
+        assert!(failure.code() == 2 && failure.to_string().contains(why), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_listed_shown_and_removed() {
+    let (printed, _) = played("hostler pages blog", &[(200, FULL)]).await;
+    let expected = "PAGE   FORM  BYTES\nerror  html  12\nerror  json  2\n";
+    assert_eq!(printed.unwrap(), expected);
+    let (printed, _) = played("hostler pages list blog", &[(200, FULL)]).await;
+    assert_eq!(printed.unwrap(), expected);
+    let (printed, _) = played("hostler pages blog --json", &[(200, FULL)]).await;
+    let listed: serde_json::Value = serde_json::from_str(&printed.unwrap()).unwrap();
+    assert_eq!(listed, json!({ "error": { "html": "<p>Sorry</p>", "json": "{}" } }));
+    let (printed, _) = played("hostler pages blog", &[(200, BLOG)]).await;
+    assert!(printed.unwrap().contains("hostler pages set blog error FILE.html"));
+
+    let (printed, _) = played("hostler pages show blog error html --json", &[(200, FULL)]).await;
+    assert_eq!(printed.unwrap(), "\"<p>Sorry</p>\"\n");
+    let (printed, _) = played("hostler pages show blog maintenance html", &[(200, FULL)]).await;
+    assert_eq!(printed.unwrap_err().code(), 1);
+
+    let (printed, asked) = played("hostler pages remove blog error", &[(200, RECEIPT)]).await;
+    assert_eq!(printed.unwrap(), "App blog has the router's own error page (revision 6)\n");
+    assert_eq!(asked[0].1, r#"{"pages":{"error":null}}"#);
+    let remove = "hostler pages remove blog error json";
+    let (printed, asked) = played(remove, &[(200, UNCHANGED)]).await;
+    let expected = "App blog has the router's own error page (json) already; nothing changed\n";
+    assert_eq!(printed.unwrap(), expected);
+    assert_eq!(asked[0].1, r#"{"pages":{"error":{"json":null}}}"#);
 }
 
 #[tokio::test]

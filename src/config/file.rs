@@ -10,9 +10,10 @@ use toml::{
 
 use super::{
     keys::{KEYS, find},
-    mistake::{Mistake, Source, did_you_mean},
+    mistake::{Mistake, Source},
     parse::MAX_LIST,
 };
+use crate::near::did_you_mean;
 
 /// A value that the file gives.
 pub(super) struct Given {

@@ -6,12 +6,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{
-    parse::{self, Wrong},
-    resolve::Machine,
-    settings::Settings,
+use super::{parse, resolve::Machine, settings::Settings};
+use crate::{
+    telemetry::{LogFormat, diagnostics},
+    units::{
+        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_NONE,
+        Wrong,
+    },
 };
-use crate::telemetry::{LogFormat, diagnostics};
 
 /// The prefix of all variables of the environment.
 pub const ENV_PREFIX: &str = "HOSTLER_";
@@ -24,6 +26,8 @@ pub enum Read {
     Size(RangeInclusive<usize>, fn(&mut Settings) -> &mut usize),
     /// A whole number.
     Count(RangeInclusive<usize>, fn(&mut Settings) -> &mut usize),
+    /// A whole number, kept in half the space.
+    Count32(RangeInclusive<u32>, fn(&mut Settings) -> &mut u32),
     /// A whole number, or `auto`: what the machine suggests.
     Auto(RangeInclusive<usize>, fn(&Machine) -> usize, fn(&mut Settings) -> &mut usize),
     /// `true` or `false`
@@ -64,16 +68,17 @@ impl Key {
     pub fn set(&self, to: &mut Settings, text: &str, machine: &Machine) -> Result<String, Wrong> {
         let shown = text.to_owned();
         match &self.read {
-            Read::Duration(range, place) => *place(to) = parse::duration(text, range)?,
-            Read::Size(range, place) => *place(to) = parse::size(text, range)?,
-            Read::Count(range, place) => *place(to) = parse::count(text, range)?,
+            Read::Duration(range, place) => *place(to) = units::duration(text, range)?,
+            Read::Size(range, place) => *place(to) = units::size(text, range)?,
+            Read::Count(range, place) => *place(to) = units::count(text, range)?,
+            Read::Count32(range, place) => *place(to) = units::count(text, range)?,
             Read::Auto(range, suggested, place) => {
                 let value =
-                    if text == "auto" { suggested(machine) } else { parse::count(text, range)? };
+                    if text == "auto" { suggested(machine) } else { units::count(text, range)? };
                 *place(to) = value;
                 return Ok(value.to_string());
             }
-            Read::Switch(place) => *place(to) = parse::boolean(text)?,
+            Read::Switch(place) => *place(to) = units::boolean(text)?,
             Read::Text(put) | Read::List(put) => put(to, text)?,
             Read::Secret(put) => {
                 put(to, text)?;
@@ -83,17 +88,6 @@ impl Key {
         Ok(shown)
     }
 }
-
-const fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-/// From a millisecond to a day: no time-out of 0, none that is for ever.
-const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
-/// For waits that may be none at all.
-const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
-/// Parts of a head. The upper bound keeps offsets into a head within 32 bits and a buffer sane.
-const PART: RangeInclusive<usize> = 64..=16 << 20;
 
 macro_rules! keys {
     ($($(#[doc = $doc:literal])+ $name:literal = $default:literal, $read:expr;)*) => {
@@ -126,9 +120,16 @@ keys! {
         Read::Auto(1..=10_000_000, Machine::connections, |s| &mut s.serve.max_connections);
     /// Name of this router in Via.
     "http.via" = "hostler", Read::Text(|s, v| { s.serve.via = parse::via_name(v)?; Ok(()) });
-    /// Networks whose X-Forwarded-Proto and X-Forwarded-Port are kept, as in 10.0.0.0/8.
+    /// Networks whose X-Forwarded-Proto, X-Forwarded-Port and X-Request-Start are kept, as in
+    /// 10.0.0.0/8.
     "http.trusted_networks" = "",
         Read::List(|s, v| { s.serve.trusted_networks = parse::list(v, parse::network)?; Ok(()) });
+    /// How often a request may have come through routers of this name before it is 508.
+    "http.max_passes" = "5", Read::Count(1..=100, |s| &mut s.serve.max_passes);
+    /// Leave the answer to Expect: 100-continue to the dyno.
+    "http.end_to_end_continue" = "false", Read::Switch(|s| &mut s.serve.end_to_end_continue);
+    /// Answer a client that ended its side behind its request; otherwise it has left.
+    "http.half_close" = "false", Read::Switch(|s| &mut s.serve.half_close);
 
     /// Addresses of the push API, the metrics and health.
     "control.listen" = "127.0.0.1:9080",
@@ -147,13 +148,18 @@ keys! {
     "drain.deadline" = "30s", Read::Duration(TIME_OR_NONE, |s| &mut s.drain_deadline);
 
     /// How long a dyno is passed over after a failed connect.
-    "dynos.quarantine" = "5s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.quarantine);
+    "dynos.quarantine" = "5s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.dynos.quarantine);
     /// Most connect attempts of one exchange.
-    "dynos.max_attempts" = "10", Read::Text(|s, v| {
-        // At most 1000, so it fits.
-        s.serve.max_attempts = parse::count(v, &(1..=1000))? as u32;
-        Ok(())
-    });
+    "dynos.max_attempts" = "10", Read::Count32(ATTEMPTS, |s| &mut s.serve.dynos.max_attempts);
+    /// Most exchanges of an app in flight, for each of its dynos that is up; 0: no bound.
+    "dynos.max_in_flight" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_in_flight);
+    /// Keep connections to dynos for the next exchange.
+    "dynos.keep_alive" = "true", Read::Switch(|s| &mut s.serve.dynos.keep_alive);
+    /// Most requests on one connection to a dyno; 0: no bound.
+    "dynos.max_requests" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_requests);
+    /// Most requests that are sent a second time, in percent of an app's; 0: none.
+    "dynos.retry_budget" = "20", Read::Count32(PERCENT, |s| &mut s.serve.dynos.retry_budget);
     /// Networks in which the address of a dyno must lie.
     "dynos.networks" = "0.0.0.0/0, ::/0",
         Read::List(|s, v| { s.hub.networks = parse::list(v, parse::network)?; Ok(()) });
@@ -161,6 +167,8 @@ keys! {
     "dynos.socket_dirs" = "",
         Read::List(|s, v| { s.hub.socket_dirs = parse::list(v, parse::directory)?; Ok(()) });
 
+    /// Longest method of a request.
+    "limits.method" = "127", Read::Size(METHOD, |s| &mut s.serve.limits.method);
     /// Longest request line.
     "limits.request_line" = "8KiB", Read::Size(PART, |s| &mut s.serve.limits.request_line);
     /// Longest name of a request's header.
@@ -168,7 +176,7 @@ keys! {
     /// Longest value of a request's header.
     "limits.header_value" = "8KiB", Read::Size(PART, |s| &mut s.serve.limits.header_value);
     /// Most headers of a request.
-    "limits.header_count" = "1000", Read::Count(1..=10_000, |s| &mut s.serve.limits.header_count);
+    "limits.header_count" = "1000", Read::Count(HEADERS, |s| &mut s.serve.limits.header_count);
     /// Longest head of a request.
     "limits.request_head" = "64KiB", Read::Size(PART, |s| &mut s.serve.limits.request_head);
     /// Longest status line of an answer.
@@ -179,6 +187,11 @@ keys! {
     "limits.response_header" = "512KiB", Read::Size(PART, |s| &mut s.serve.limits.response_header);
     /// Longest head of an answer.
     "limits.response_head" = "1MiB", Read::Size(PART, |s| &mut s.serve.limits.response_head);
+    /// Most client connections of one app; 0: any number.
+    "limits.app_connections" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.limits.app_connections);
+    /// Fewest bytes a second at which a client sends a body or takes an answer; 0: none.
+    "limits.min_body_rate" = "0", Read::Size(RATE, |s| &mut s.serve.limits.min_body_rate);
 
     /// One connect attempt.
     "timeouts.connect" = "5s", Read::Duration(TIME, |s| &mut s.serve.timeouts.connect);
@@ -197,6 +210,14 @@ keys! {
 
     /// How many apps get series of their own in the metrics; the others share one.
     "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);
+}
+
+/// A number that is the value of that setting, as it would be written in the file.
+pub fn show_number(name: &str, value: u64) -> String {
+    match find(name) {
+        Some(Key { read: Read::Size(..), .. }) => units::show_size(value),
+        _ => value.to_string(),
+    }
 }
 
 /// The setting of that name.

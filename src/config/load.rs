@@ -44,7 +44,7 @@ fn flag(key: &Key) -> Option<Arg> {
             .default_missing_value("true"),
         Kind::Duration(..) => arg.value_name("DURATION"),
         Kind::Size(..) => arg.value_name("BYTES"),
-        Kind::Count(..) | Kind::Auto(..) => arg.value_name("N"),
+        Kind::Count(..) | Kind::Count32(..) | Kind::Auto(..) => arg.value_name("N"),
         Kind::List(_) => arg.value_name("LIST"),
         Kind::Text(_) | Kind::Secret(_) => arg.value_name("VALUE"),
     })

@@ -1,14 +1,15 @@
-//! Values as written into values as meant: durations, sizes, counts, addresses, networks, lists.
+//! Values as written into values as meant: words, lists, addresses, networks, paths, tokens.
 //!
-//! Invariants: pure; every function answers with a [`Wrong`] that says what is wrong and what a
-//! right value looks like; a bound is part of the reading, so that no value beyond it goes on.
+//! What has a unit or is a number is read by [`crate::units`]. Invariants: pure; every function
+//! answers with a [`Wrong`] that says what is wrong and what a right value looks like; a bound is
+//! part of the reading, so that no value beyond it goes on.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    ops::RangeInclusive,
     path::PathBuf,
-    time::Duration,
 };
+
+use crate::units::{Wrong, wrong};
 
 /// The most entries of a list.
 pub const MAX_LIST: usize = 256;
@@ -16,82 +17,6 @@ pub const MAX_LIST: usize = 256;
 pub const MIN_TOKEN: usize = 16;
 /// The longest admin token, in characters.
 pub const MAX_TOKEN: usize = 256;
-
-/// Why a value is refused, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-/// A refusal.
-pub fn wrong<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T, Wrong> {
-    Err(Wrong { what: what.into(), remedy: remedy.into() })
-}
-
-const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-const SIZE_UNITS: [(&str, u64); 4] =
-    [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
-
-/// Reads `250ms`, `5s`, `2m`, `1h`.
-pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
-    let remedy = || {
-        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
-        format!("write a whole number and ms, s, m or h, from {from} to {to}")
-    };
-    match with_unit(text, &DURATION_UNITS).map(Duration::from_millis) {
-        Some(value) if range.contains(&value) => Ok(value),
-        Some(_) => wrong(format!("{text} is out of range"), remedy()),
-        None => wrong(format!("{text:?} is not a duration"), remedy()),
-    }
-}
-
-/// A duration as [`duration`] reads it.
-pub fn show_duration(value: Duration) -> String {
-    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
-    let exact = |(_, unit): &&(&str, u64)| millis >= *unit && millis.is_multiple_of(*unit);
-    match DURATION_UNITS.iter().rev().find(exact) {
-        Some((name, unit)) => format!("{}{name}", millis / unit),
-        None => format!("{millis}ms"),
-    }
-}
-
-/// Reads `8KiB`, `1MiB`, or a number of bytes.
-pub fn size(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
-    let remedy = || {
-        let (from, to) = (range.start(), range.end());
-        format!("write a number of bytes, or a number and KiB or MiB, from {from} to {to} bytes")
-    };
-    match with_unit(text, &SIZE_UNITS).and_then(|bytes| usize::try_from(bytes).ok()) {
-        Some(value) if range.contains(&value) => Ok(value),
-        Some(_) => wrong(format!("{text} is out of range"), remedy()),
-        None => wrong(format!("{text:?} is not a size"), remedy()),
-    }
-}
-
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
-}
-
-/// Reads a whole number.
-pub fn count(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
-    let remedy = format!("write a whole number from {} to {}", range.start(), range.end());
-    match text.parse() {
-        Ok(value) if range.contains(&value) => Ok(value),
-        Ok(_) => wrong(format!("{text} is out of range"), remedy),
-        Err(_) => wrong(format!("{text:?} is not a whole number"), remedy),
-    }
-}
-
-/// Reads `true` or `false`.
-pub fn boolean(text: &str) -> Result<bool, Wrong> {
-    text.parse().or_else(|_| wrong(format!("{text:?} is neither"), "write true or false"))
-}
 
 /// Reads one of a few words.
 pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {

@@ -9,18 +9,21 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     file,
     keys::{ENV_PREFIX, KEYS, Key},
-    mistake::{Mistake, Mistakes, Source, did_you_mean},
-    parse::show_duration,
+    mistake::{Mistake, Mistakes, Source},
     settings::{Settings, Stated},
 };
+use crate::{near::did_you_mean, units::show_duration};
 
 /// Variables with our prefix that are not settings: the client commands read the first two, `load`
 /// the third.
 const OTHER_ENV: [&str; 3] = ["HOSTLER_URL", "HOSTLER_TOKEN", "HOSTLER_CONFIG"];
 /// The variable by which platforms say where to listen.
 const PORT: &str = "PORT";
-/// Open files that are no connections: store, listeners, logs, runtimes, with room to spare.
+/// Open files that are no connections: store, listeners, logs, runtimes, with room to spare; fewer
+/// where few are allowed.
 const RESERVED_FILES: usize = 256;
+/// What the process itself needs of them at the least.
+const NEEDED_FILES: usize = 32;
 
 /// What the machine allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,13 @@ impl Default for Machine {
 impl Machine {
     /// How many client connections there is room for, when each may need one to a dyno.
     pub fn connections(&self) -> usize {
-        (self.open_files.saturating_sub(RESERVED_FILES) / 2).clamp(1, 1_000_000)
+        (self.files_for_connections() / 2).clamp(1, 1_000_000)
+    }
+
+    /// Open files that connections may use.
+    fn files_for_connections(&self) -> usize {
+        let reserved = (self.open_files / 4).clamp(NEEDED_FILES, RESERVED_FILES);
+        self.open_files.saturating_sub(reserved)
     }
 }
 
@@ -229,7 +238,7 @@ impl Checks<'_> {
     }
 
     fn connections_fit(&self) -> Option<Mistake> {
-        let most = self.machine.open_files.saturating_sub(RESERVED_FILES).max(1);
+        let most = self.machine.files_for_connections().max(1);
         let wanted = self.settings.serve.max_connections;
         if wanted <= most {
             return None;

@@ -46,7 +46,7 @@ fn comment(doc: &str) -> String {
 fn value(key: &Key) -> String {
     let quoted = |text: &str| format!("\"{text}\"");
     match key.read {
-        Read::Switch(_) | Read::Count(..) => key.default.into(),
+        Read::Switch(_) | Read::Count(..) | Read::Count32(..) => key.default.into(),
         Read::List(_) => {
             let entries = key.default.split(", ").filter(|entry| !entry.is_empty());
             format!("[{}]", entries.map(quoted).collect::<Vec<_>>().join(", "))

@@ -50,6 +50,35 @@ fn without_sources_every_part_has_its_own_defaults() {
     assert_eq!(settings.hub.networks.len(), 2);
 }
 
+/// Those that Heroku documents for its router, and ours where it names none.
+#[test]
+fn the_figures_are_the_documented_ones() {
+    let serve::Settings { timeouts: t, limits: l, dynos: d, .. } = serve::Settings::default();
+    let times = [
+        (t.connect, 5),
+        (t.connect_total, 75),
+        (t.first_byte, 30),
+        (t.idle, 55),
+        (t.request_head, 30),
+        (t.keep_alive, 60),
+        (t.pool_idle, 90),
+        (d.quarantine, 5),
+    ];
+    for (time, seconds) in times {
+        assert_eq!(time, Duration::from_secs(seconds), "{times:?}");
+    }
+    let of_requests =
+        [l.method, l.request_line, l.header_name, l.header_value, l.header_count, l.request_head];
+    assert_eq!(of_requests, [127, 8192, 1000, 8192, 1000, 65_536]);
+    let of_answers = [l.status_line, l.set_cookie, l.response_header, l.response_head];
+    assert_eq!(of_answers, [8192, 8192, 524_288, 1_048_576]);
+    assert_eq!((l.app_connections, l.min_body_rate), (0, 0));
+    assert_eq!((d.max_attempts, d.retry_budget), (10, 20));
+    assert_eq!((d.max_in_flight, d.max_requests, d.keep_alive), (0, 0, true));
+    let s = serve::Settings::default();
+    assert_eq!((s.max_passes, s.end_to_end_continue, s.half_close), (5, false, false));
+}
+
 #[test]
 fn what_is_left_to_the_machine_follows_from_it() {
     let settings = read("", &[], &[]).unwrap();
@@ -71,6 +100,49 @@ fn the_environment_wins_over_the_file_and_a_flag_over_both() {
     ] {
         assert!(stated.iter().any(|stated| stated == line), "{line} is not among {stated:#?}");
     }
+}
+
+#[test]
+fn every_setting_of_an_exchange_goes_to_its_place() {
+    let file = "
+        [http]\nmax_passes = 9\nend_to_end_continue = true\nhalf_close = true
+        [dynos]\nkeep_alive = false\nmax_requests = 2\nmax_in_flight = 3\nretry_budget = 4
+        max_attempts = 5\nquarantine = \"6s\"
+        [limits]\nmethod = 71\nrequest_line = 72\nheader_name = 73\nheader_value = 74
+        header_count = 75\nrequest_head = 76\nstatus_line = 77\nset_cookie = 78
+        response_header = 79\nresponse_head = 80\nmin_body_rate = 81
+        app_connections = 82
+        [timeouts]\nconnect = \"10s\"\nconnect_total = \"11s\"\nfirst_byte = \"12s\"
+        idle = \"13s\"\nrequest_head = \"14s\"\nkeep_alive = \"15s\"\npool_idle = \"16s\"\n";
+    let s = read(file, &[], &[]).unwrap().serve;
+    assert_eq!((s.max_passes, s.end_to_end_continue, s.half_close), (9, true, true));
+    let dynos = serve::settings::Dynos {
+        keep_alive: false,
+        max_requests: 2,
+        max_in_flight: 3,
+        retry_budget: 4,
+        max_attempts: 5,
+        quarantine: Duration::from_secs(6),
+    };
+    assert_eq!(s.dynos, dynos);
+    let l = s.limits;
+    let of_requests =
+        [l.method, l.request_line, l.header_name, l.header_value, l.header_count, l.request_head];
+    assert_eq!(of_requests, [71, 72, 73, 74, 75, 76]);
+    let of_answers = [l.status_line, l.set_cookie, l.response_header, l.response_head];
+    assert_eq!(of_answers, [77, 78, 79, 80]);
+    assert_eq!((l.min_body_rate, l.app_connections), (81, 82));
+    let t = s.timeouts;
+    let times = [
+        t.connect,
+        t.connect_total,
+        t.first_byte,
+        t.idle,
+        t.request_head,
+        t.keep_alive,
+        t.pool_idle,
+    ];
+    assert_eq!(times.map(|time| time.as_secs()), [10, 11, 12, 13, 14, 15, 16]);
 }
 
 #[test]
@@ -209,6 +281,23 @@ fn values_are_read_with_their_units_and_bounds() {
         ("workers", "0", false),
         ("workers", "1025", false),
         ("dynos.max_attempts", "0", false),
+        ("dynos.max_attempts", "4294967297", false),
+        ("dynos.max_requests", "0", true),
+        ("dynos.max_in_flight", "1000000", true),
+        ("dynos.max_in_flight", "1000001", false),
+        ("dynos.retry_budget", "100", true),
+        ("dynos.retry_budget", "101", false),
+        ("dynos.keep_alive", "false", true),
+        ("limits.header_count", "1000", true),
+        ("limits.header_count", "1001", false),
+        ("limits.header_count", "0", false),
+        ("limits.method", "7", true),
+        ("limits.method", "6", false),
+        ("limits.min_body_rate", "0", true),
+        ("limits.min_body_rate", "1KiB", true),
+        ("http.max_passes", "0", false),
+        ("http.max_passes", "100", true),
+        ("http.half_close", "1", false),
         ("dynos.networks", "10.0.0.0/8,fd00::/8,192.0.2.1", true),
         ("dynos.networks", "10.0.0.1/8", false),
         ("dynos.networks", "10.0.0.0/33", false),

@@ -3,4 +3,6 @@
 pub mod api;
 pub mod follow;
 pub mod hub;
+pub mod own;
+mod pages;
 pub mod store;

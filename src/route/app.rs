@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::dyno::Dyno;
+use super::{dyno::Dyno, settings::AppSettings};
 
 /// The most bytes an app's name may have: the bound of a DNS label (RFC 1035, section 2.3.4), so
 /// that every app can have a host of its own name.
@@ -57,13 +57,6 @@ impl std::borrow::Borrow<str> for AppName {
     fn borrow(&self) -> &str {
         &self.0
     }
-}
-
-/// What an app's owner may set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AppSettings {
-    /// Every request is answered with the maintenance page (H80); the dynos keep running.
-    pub maintenance: bool,
 }
 
 /// An app at one revision.

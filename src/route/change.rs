@@ -4,10 +4,7 @@
 //! a look at anything else; merge patches are resolved into whole objects before they come here.
 
 use super::{
-    app::{AppName, AppSettings},
-    dyno::Dyno,
-    host::HostPattern,
-    routes::MAX_PATHS,
+    app::AppName, dyno::Dyno, host::HostPattern, routes::MAX_PATHS, settings::AppSettings,
     table::RouteKey,
 };
 

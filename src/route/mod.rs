@@ -10,14 +10,16 @@ pub mod dyno;
 pub mod host;
 pub mod path;
 pub mod routes;
+pub mod settings;
 pub mod slots;
 pub mod table;
 mod trie;
 
-pub use app::{App, AppName, AppSettings};
+pub use app::{App, AppName};
 pub use change::{Change, Conflict, Revision};
 pub use dyno::{Dyno, DynoAddr, DynoName, DynoState};
 pub use host::{Host, HostError, HostPattern};
 pub use path::{PathError, PathPrefix};
+pub use settings::{AppSettings, OwnSettings, Page, Pages};
 pub use slots::{Slot, Slots};
 pub use table::{Counts, RouteKey, Table};

@@ -11,12 +11,13 @@
 use std::{collections::BinaryHeap, fmt, sync::Arc};
 
 use super::{
-    app::{App, AppName, AppSettings},
+    app::{App, AppName},
     change::{Change, Conflict, Revision},
     dyno::Dyno,
     host::{Host, HostPattern},
     path::PathPrefix,
     routes::{Added, HashKey, Routes},
+    settings::AppSettings,
     slots::{MAX_SLOTS, Slot, Slots},
     trie::{Entry, Trie},
 };

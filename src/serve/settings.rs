@@ -12,16 +12,52 @@ pub struct Settings {
     pub max_connections: usize,
     /// This router's name in `Via`.
     pub via: String,
-    /// Networks whose `X-Forwarded-Proto` and `X-Forwarded-Port` are kept: address, prefix length.
+    /// Networks whose `X-Forwarded-Proto`, `X-Forwarded-Port` and `X-Request-Start` are kept:
+    /// address, prefix length.
     pub trusted_networks: Vec<(IpAddr, u8)>,
     /// Bounds of heads.
     pub limits: Limits,
     /// Time-outs.
     pub timeouts: Timeouts,
+    /// How dynos are met.
+    pub dynos: Dynos,
+    /// How often a request may have come through routers of this name (a count).
+    pub max_passes: usize,
+    /// `Expect: 100-continue` goes on to the dyno, whose 100 comes back; otherwise it is answered
+    /// here.
+    pub end_to_end_continue: bool,
+    /// A client that ended its side after its request still gets its answer; otherwise it has left.
+    pub half_close: bool,
+}
+
+/// How dynos are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dynos {
     /// How long a dyno is passed over after a failed connect.
     pub quarantine: Duration,
     /// The most connect attempts of one exchange.
     pub max_attempts: u32,
+    /// The most exchanges of an app in flight, times its dynos that are up; 0: no bound.
+    pub max_in_flight: u32,
+    /// Connections are kept for the next exchange.
+    pub keep_alive: bool,
+    /// The most exchanges of one connection; 0: no bound.
+    pub max_requests: u32,
+    /// The most requests that are sent a second time, in percent of the app's; 0: none.
+    pub retry_budget: u32,
+}
+
+impl Default for Dynos {
+    fn default() -> Self {
+        Dynos {
+            quarantine: Duration::from_secs(5),
+            max_attempts: 10,
+            max_in_flight: 0,
+            keep_alive: true,
+            max_requests: 0,
+            retry_budget: 20,
+        }
+    }
 }
 
 impl Settings {
@@ -41,9 +77,11 @@ impl Settings {
     }
 }
 
-/// Bounds of request and response heads, in bytes unless said otherwise.
+/// Bounds of heads and bodies, in bytes unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// The method of a request.
+    pub method: usize,
     /// The request line.
     pub request_line: usize,
     /// The name of a header of a request.
@@ -62,11 +100,16 @@ pub struct Limits {
     pub response_header: usize,
     /// The whole head of an answer.
     pub response_head: usize,
+    /// How many clients' connections one app may have (a count); 0: any number.
+    pub app_connections: u32,
+    /// The fewest bytes a second at which a client sends its body and takes its answer; 0: none.
+    pub min_body_rate: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            method: 127,
             request_line: 8192,
             header_name: 1000,
             header_value: 8192,
@@ -76,6 +119,8 @@ impl Default for Limits {
             set_cookie: 8192,
             response_header: 512 << 10,
             response_head: 1 << 20,
+            app_connections: 0,
+            min_body_rate: 0,
         }
     }
 }
@@ -121,8 +166,10 @@ impl Default for Settings {
             trusted_networks: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            quarantine: Duration::from_secs(5),
-            max_attempts: 10,
+            dynos: Dynos::default(),
+            max_passes: 5,
+            end_to_end_continue: false,
+            half_close: false,
         }
     }
 }

@@ -69,6 +69,93 @@ fn maintenance_is_switched_on_and_off() {
 }
 
 #[test]
+fn settings_of_an_app_are_set_shown_and_unset() {
+    let router = Router::start();
+    done(&router, &["apps", "create", "blog"]);
+    let set = ["apps", "set", "blog", "timeouts.first_byte=60s", "limits.set_cookie=16KiB"];
+    let names = "timeouts.first_byte, limits.set_cookie";
+    assert_eq!(done(&router, &set), format!("Set {names} of app blog (revision 2)\n"));
+    assert!(done(&router, &set).ends_with("; nothing changed\n"));
+    done(&router, &["apps", "set", "blog", "dynos.keep_alive=false", "router=true"]);
+    let shown = done(&router, &["apps", "show", "blog"]);
+    for line in ["dynos.keep_alive=false", "limits.set_cookie=16KiB", "timeouts.first_byte=60s"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert!(shown.contains("Router:       on"), "{shown}");
+    let app = as_json(&router, &["apps", "info", "blog"]);
+    assert_eq!(app["settings"]["timeouts.first_byte"], "60s");
+    let receipt = as_json(&router, &["apps", "unset", "blog", "timeouts.first_byte", "router"]);
+    assert_eq!(receipt, json!({"revision": 4, "changed": true}));
+    let app = as_json(&router, &["apps", "info", "blog"]);
+    let left = json!({"dynos.keep_alive": false, "limits.set_cookie": 16384});
+    assert_eq!((&app["settings"], &app["router"]), (&left, &json!(false)));
+    // What is shown can be typed back.
+    done(&router, &["apps", "set", "blog", "dynos.keep_alive=false", "limits.set_cookie=16KiB"]);
+    assert_eq!(as_json(&router, &["apps", "info", "blog"]), app);
+
+    let (code, text) = failed(&router, &["apps", "set", "blog", "timeouts.fist_byte=1s"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("settings.timeouts.fist_byte"), "{text}");
+    assert!(text.contains("did you mean timeouts.first_byte?"), "{text}");
+    let (code, text) = failed(&router, &["apps", "set", "blog", "timeouts.idle=soon"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("settings.timeouts.idle") && text.contains("write a whole"), "{text}");
+    assert_eq!(failed(&router, &["apps", "set", "blog", "timeouts.idle"]).0, 2);
+    assert_eq!(failed(&router, &["apps", "unset", "other", "timeouts.idle"]).0, 1);
+}
+
+#[test]
+fn pages_of_an_app_are_pushed_from_files_shown_and_removed() {
+    let router = Router::start();
+    done(&router, &["apps", "create", "blog"]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    assert!(done(&router, &["pages", "blog"]).contains("hostler pages set blog"));
+    let (html, json) = (file("sorry.html", "<h1>Sorry</h1>\n"), file("sorry.json", "{}"));
+    done(&router, &["pages", "set", "blog", "error", &html, &json]);
+    let listed = done(&router, &["pages", "blog"]);
+    assert_eq!(listed, "PAGE   FORM  BYTES\nerror  html  15\nerror  json  2\n");
+    // Byte for byte, so that it can be written back into a file.
+    assert_eq!(done(&router, &["pages", "show", "blog", "error", "html"]), "<h1>Sorry</h1>\n");
+    assert_eq!(done(&router, &["pages", "show", "blog", "error", "json"]), "{}");
+    let pages = as_json(&router, &["pages", "blog"]);
+    assert_eq!(pages, json!({"error": {"html": "<h1>Sorry</h1>\n", "json": "{}"}}));
+    let set = format!(
+        "printf soon | {} pages set blog maintenance --form text -",
+        env!("CARGO_BIN_EXE_hostler")
+    );
+    let mut shell = std::process::Command::new("sh");
+    let piped = shell.args(["-c", &set]).env("HOSTLER_TOKEN", TOKEN);
+    let output = piped.env("HOSTLER_URL", format!("http://{}", router.control)).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(done(&router, &["pages", "show", "blog", "maintenance", "text"]), "soon");
+
+    done(&router, &["domains", "add", "blog", "a.test"]);
+    let answer =
+        router.connect().ask("GET / HTTP/1.1\r\nHost: a.test\r\nAccept: text/html\r\n\r\n");
+    assert_eq!((answer.verdict(), answer.text().as_str()), ((503, "H14"), "<h1>Sorry</h1>\n"));
+
+    let bad = file("bad.json", "{");
+    let (code, text) = failed(&router, &["pages", "set", "blog", "error", &bad]);
+    assert_eq!(code, 1);
+    assert!(text.contains("pages.error.json") && text.contains("not JSON"), "{text}");
+    let large = file("large.html", &"x".repeat(65537));
+    let (code, text) = failed(&router, &["pages", "set", "blog", "error", &large]);
+    assert_eq!(code, 1);
+    assert!(text.contains("pages.error.html") && text.contains("65536"), "{text}");
+    assert_eq!(failed(&router, &["pages", "set", "blog", "error", "/nonexistent.html"]).0, 2);
+
+    done(&router, &["pages", "remove", "blog", "error", "json"]);
+    done(&router, &["pages", "remove", "blog", "maintenance"]);
+    assert_eq!(failed(&router, &["pages", "show", "blog", "error", "json"]).0, 1);
+    assert_eq!(done(&router, &["pages", "blog"]), "PAGE   FORM  BYTES\nerror  html  15\n");
+}
+
+#[test]
 fn json_prints_what_the_push_api_says() {
     let router = Router::start();
     let receipt = as_json(&router, &["apps", "create", "blog"]);
@@ -134,7 +221,7 @@ fn a_wrong_token_is_exit_1_and_says_so() {
 
 #[test]
 fn help_shows_an_example_of_every_command() {
-    for name in ["serve", "check", "demo", "apps", "domains", "dynos", "maintenance"] {
+    for name in ["serve", "check", "demo", "apps", "domains", "dynos", "maintenance", "pages"] {
         let output = command(&[name, "--help"]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();

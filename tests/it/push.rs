@@ -2,7 +2,7 @@
 //!
 //! Invariant: every accepted write is read back at once, at the revision that its answer named.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Named, Router, push::ops_of};
 
@@ -77,6 +77,85 @@ fn a_patch_changes_what_it_names_and_leaves_the_rest() {
     let dyno = router.call("GET", "/v1/apps/one/dynos/web.1", None).json;
     assert_eq!((&dyno["weight"], &dyno["release"]), (&json!(100), &json!("")));
     assert_eq!(dyno["state"], "draining");
+}
+
+/// An app with everything that it may have, as it is told.
+fn full() -> Value {
+    json!({
+        "maintenance": true,
+        "blank": true,
+        "router": true,
+        "settings": {
+            "dynos.keep_alive": false,
+            "limits.set_cookie": 16384,
+            "timeouts.connect": "250ms",
+            "timeouts.first_byte": "60s",
+        },
+        "pages": {
+            "error": {"html": "<h1>é</h1>", "json": "{\"sorry\":true}", "text": "sorry\r\n"},
+            "maintenance": {"html": "soon"},
+        },
+    })
+}
+
+/// The app of that name, without what is no setting of it.
+fn app(router: &Router, name: &str) -> Value {
+    let mut app = router.call("GET", &format!("/v1/apps/{name}"), None).json;
+    for field in ["name", "routes", "dynos"] {
+        assert!(app.as_object_mut().unwrap().remove(field).is_some(), "{field}: {app}");
+    }
+    app
+}
+
+#[test]
+fn an_app_is_read_back_with_its_settings_and_pages() {
+    let router = with_app();
+    let bare = json!({
+        "maintenance": false, "blank": false, "router": false, "settings": {}, "pages": {},
+    });
+    assert_eq!(app(&router, "one"), bare);
+    assert_eq!(router.write("PUT", "/v1/apps/one", full()), 2);
+    assert_eq!(app(&router, "one"), full());
+    // What is written in other words is the same.
+    let mut same = full();
+    same["settings"]["timeouts.first_byte"] = json!("1m");
+    same["settings"]["limits.set_cookie"] = json!("16KiB");
+    same["settings"]["dynos.keep_alive"] = json!("false");
+    let reply = router.call("PUT", "/v1/apps/one", Some(same));
+    assert_eq!((reply.revision(), &reply.json["changed"]), (2, &json!(false)));
+    assert_eq!(app(&router, "one"), full());
+    // A list would be too long with them.
+    let list = router.call("GET", "/v1/apps", None).json;
+    assert_eq!(list["items"][0]["settings"], full()["settings"]);
+    assert!(list["items"][0].get("pages").is_none(), "{list}");
+    // Whole: what is not named is the router's again.
+    assert_eq!(router.write("PUT", "/v1/apps/one", json!({})), 3);
+    assert_eq!(app(&router, "one"), bare);
+}
+
+#[test]
+fn a_patch_of_an_app_takes_one_setting_or_one_form_and_null_gives_it_back() {
+    let router = with_app();
+    router.write("PUT", "/v1/apps/one", full());
+    let patch = json!({
+        "maintenance": null,
+        "settings": {"timeouts.first_byte": null, "timeouts.idle": "5s"},
+        "pages": {"error": {"json": null}, "maintenance": {"text": "soon"}},
+    });
+    router.write("PATCH", "/v1/apps/one", patch);
+    let mut expected = full();
+    expected["maintenance"] = json!(false);
+    expected["settings"] = json!({
+        "dynos.keep_alive": false, "limits.set_cookie": 16384, "timeouts.connect": "250ms",
+        "timeouts.idle": "5s",
+    });
+    expected["pages"]["error"].as_object_mut().unwrap().remove("json");
+    expected["pages"]["maintenance"]["text"] = json!("soon");
+    assert_eq!(app(&router, "one"), expected);
+    router.write("PATCH", "/v1/apps/one", json!({"settings": null, "pages": {"error": null}}));
+    let app = app(&router, "one");
+    assert_eq!(app["settings"], json!({}));
+    assert_eq!(app["pages"], json!({"maintenance": {"html": "soon", "text": "soon"}}));
 }
 
 #[test]

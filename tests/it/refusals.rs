@@ -63,6 +63,74 @@ fn bad_input_names_the_field_and_changes_nothing() {
 }
 
 #[test]
+fn a_bad_setting_or_page_of_an_app_is_named_by_its_field() {
+    let router = with_app();
+    router.write("PUT", "/v1/apps/one", json!({"settings": {"timeouts.connect_total": "2s"}}));
+    let before = state(&router);
+    let setting = |name: &str, value: Value| json!({"settings": {name: value}});
+    let page = |form: &str, text: Value| json!({"pages": {"error": {form: text}}});
+    for (body, field) in [
+        (json!({"blank": 1}), "blank"),
+        (json!({"router": "yes"}), "router"),
+        (json!({"settings": []}), "settings"),
+        (setting("timeouts.first_byte", json!("soon")), "settings.timeouts.first_byte"),
+        (setting("timeouts.first_byte", json!(60)), "settings.timeouts.first_byte"),
+        (setting("timeouts.first_byte", json!("0s")), "settings.timeouts.first_byte"),
+        (setting("timeouts.first_byte", json!("25h")), "settings.timeouts.first_byte"),
+        (setting("timeouts.connect", json!("3s")), "settings.timeouts.connect"),
+        (setting("limits.header_count", json!(1001)), "settings.limits.header_count"),
+        (setting("limits.header_count", json!(0)), "settings.limits.header_count"),
+        (setting("limits.set_cookie", json!("8KB")), "settings.limits.set_cookie"),
+        (setting("limits.set_cookie", json!(63)), "settings.limits.set_cookie"),
+        (setting("dynos.keep_alive", json!("off")), "settings.dynos.keep_alive"),
+        (setting("dynos.keep_alive", json!({})), "settings.dynos.keep_alive"),
+        (setting("dynos.retry_budget", json!(101)), "settings.dynos.retry_budget"),
+        (setting("dynos.max_requests", json!(-1)), "settings.dynos.max_requests"),
+        (setting("dynos.max_requests", json!(1.5)), "settings.dynos.max_requests"),
+        (setting("timeouts.fist_byte", json!("1s")), "settings.timeouts.fist_byte"),
+        (setting("limits.request_head", json!(4096)), "settings.limits.request_head"),
+        (setting("http.max_passes", json!(1)), "settings.http.max_passes"),
+        (json!({"pages": "none"}), "pages"),
+        (json!({"pages": {"fault": {}}}), "pages.fault"),
+        (json!({"pages": {"error": "sorry"}}), "pages.error"),
+        (page("xml", json!("<a/>")), "pages.error.xml"),
+        (page("html", json!(1)), "pages.error.html"),
+        (page("html", json!("x".repeat(65537))), "pages.error.html"),
+        (page("text", json!("a\0b")), "pages.error.text"),
+        (page("json", json!("{")), "pages.error.json"),
+        (page("json", json!({})), "pages.error.json"),
+    ] {
+        let reply = router.call("PATCH", "/v1/apps/one", Some(body.clone()));
+        assert_eq!(reply.status(), 422, "{body}: {reply:?}");
+        is_problem(&reply);
+        assert_eq!(reply.mistakes(), [(None, field.to_owned())], "{body}");
+    }
+    assert_eq!(state(&router), before);
+    let reply =
+        router.call("PUT", "/v1/apps/one", Some(setting("timeouts.fist_byte", json!("1s"))));
+    assert!(reply.answer.text().contains("did you mean timeouts.first_byte?"), "{reply:?}");
+    // At the edge.
+    router.write("PATCH", "/v1/apps/one", page("html", json!("x".repeat(65536))));
+    router.write("PATCH", "/v1/apps/one", setting("timeouts.connect", json!("2s")));
+}
+
+#[test]
+fn a_bad_setting_in_a_transaction_bears_the_number_of_its_op() {
+    let router = with_app();
+    let before = state(&router);
+    let reply = router.transact(&[
+        ("PUT", "/apps/two", json!({})),
+        ("PUT", "/apps/three", json!({"settings": {"timeouts.idle": "x", "http.via": "y"}})),
+        ("PUT", "/apps/three/routes/a.test", json!({})),
+    ]);
+    let mut mistakes = reply.mistakes();
+    mistakes.sort();
+    let named = ["settings.http.via", "settings.timeouts.idle"].map(|f| (Some(1), f.to_owned()));
+    assert_eq!(mistakes, named, "{reply:?}");
+    assert_eq!(state(&router), before);
+}
+
+#[test]
 fn all_mistakes_of_a_body_are_told_at_once() {
     let router = with_app();
     let body = json!({"addr": "x", "weight": 0, "state": "asleep", "more": 1});

@@ -42,6 +42,36 @@ fn a_restart_keeps_the_table_and_serves_it_before_any_push() {
 }
 
 #[test]
+fn an_apps_settings_and_pages_outlive_any_end_of_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut router = Router::on(dir.path(), &[]);
+    let body = json!({
+        "blank": true,
+        "router": true,
+        "settings": {"timeouts.idle": "1250ms", "limits.method": 20, "http.half_close": true},
+        "pages": {"error": {"html": "<p>\"é\"</p>\n"}, "maintenance": {"json": "[1]"}},
+    });
+    router.write("PUT", "/v1/apps/one", body);
+    router.write("PUT", "/v1/apps/two", json!({}));
+    let apps = |router: &Router| {
+        ["/v1/apps/one", "/v1/apps/two"].map(|path| router.call("GET", path, None).json)
+    };
+    let before = apps(&router);
+    assert_eq!(before[0]["settings"]["timeouts.idle"], "1250ms");
+    router.terminate();
+    assert!(router.wait().success());
+    // From the snapshot of an orderly end, then from the rows that changed behind it.
+    let router = Router::on(dir.path(), &[]);
+    assert_eq!(apps(&router), before);
+    router.write("PATCH", "/v1/apps/one", json!({"settings": {"timeouts.idle": null}}));
+    router.write("PATCH", "/v1/apps/two", json!({"pages": {"error": {"text": "two"}}}));
+    let changed = apps(&router);
+    assert_ne!(changed, before);
+    router.kill();
+    assert_eq!(apps(&Router::on(dir.path(), &[])), changed);
+}
+
+#[test]
 fn a_kill_loses_nothing_that_was_answered() {
     let dir = tempfile::tempdir().unwrap();
     let router = Router::on(dir.path(), &[]);

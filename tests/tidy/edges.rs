@@ -18,13 +18,27 @@ const EDGES: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("error", &[]),
     ("shutdown", &[]),
+    ("units", &[]),
+    ("near", &[]),
     ("telemetry", &["error"]),
     ("tls", &["route", "error"]),
     ("live", &["route", "balance", "tls", "error"]),
     ("serve", &["route", "wire", "balance", "live", "tls", "error", "telemetry", "shutdown"]),
     (
         "control/*",
-        &["control", "route", "balance", "api", "live", "tls", "error", "telemetry", "shutdown"],
+        &[
+            "control",
+            "route",
+            "balance",
+            "api",
+            "live",
+            "tls",
+            "error",
+            "telemetry",
+            "shutdown",
+            "units",
+            "near",
+        ],
     ),
     ("grid", &["api", "error", "telemetry", "shutdown"]),
     ("bench", &["api", "error", "telemetry", "shutdown"]),
@@ -43,6 +57,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "telemetry::Level",
             "telemetry::LogFormat",
             "telemetry::diagnostics",
+            "units",
+            "near",
         ],
     ),
     ("wiring", &["*"]),
@@ -81,7 +97,7 @@ const HYPER: &[&str] = &[
 ];
 
 /// The parts without sockets, clock, log and locks, and what they therefore never name.
-const PURE: [&str; 3] = ["route", "wire", "balance"];
+const PURE: [&str; 5] = ["route", "wire", "balance", "units", "near"];
 const IMPURE: [&str; 12] = [
     "tokio",
     "tracing",

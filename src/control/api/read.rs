@@ -20,9 +20,9 @@ use super::{
     router::Shared,
 };
 use crate::{
-    api::{AppView, DynoView, List, RevisionView, RouteView},
+    api::{AppBody, AppView, DynoView, List, RevisionView, RouteView},
     control::hub::{app_body, dyno_body},
-    route::{App, Counts, Dyno, HostPattern, PathPrefix, RouteKey, Table},
+    route::{App, AppSettings, Counts, Dyno, HostPattern, PathPrefix, RouteKey, Table},
 };
 
 /// How many items a page has unless the call says otherwise.
@@ -55,7 +55,7 @@ pub(super) async fn apps(State(shared): State<Arc<Shared>>, params: Params) -> A
             first.pop_last();
         }
     }
-    let views = first.into_values().map(|app| app_view(table, app));
+    let views = first.into_values().map(|app| listed_app(table, app));
     Ok(list(table, page.limit, views, |app| app.name.clone()))
 }
 
@@ -247,10 +247,22 @@ fn not_found(field: &str, reason: String) -> Refusal {
     Refusal::field(StatusCode::NOT_FOUND, field, reason)
 }
 
+/// An app without its pages: each has up to 64 KiB in each of its forms, and a list may have a
+/// thousand apps.
+fn listed_app(table: &Table, app: &App) -> AppView {
+    let mut settings = app_body(&AppSettings { pages: None, ..app.settings.clone() });
+    settings.pages = None;
+    app_view_of(table, app, settings)
+}
+
 fn app_view(table: &Table, app: &App) -> AppView {
+    app_view_of(table, app, app_body(&app.settings))
+}
+
+fn app_view_of(table: &Table, app: &App, settings: AppBody) -> AppView {
     AppView {
         name: app.name.to_string(),
-        settings: app_body(&app.settings),
+        settings,
         routes: table.routes_of(app.name.as_str()).len(),
         dynos: app.dynos.len(),
     }

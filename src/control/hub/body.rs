@@ -11,6 +11,11 @@ use serde_json::{Map, Value};
 use super::{address, push::Mistake, settings::Settings};
 use crate::{
     api,
+    control::{
+        own::{self, Refused},
+        pages,
+    },
+    near::did_you_mean,
     route::{
         AppSettings, Dyno, DynoAddr, DynoName, DynoState,
         dyno::{DEFAULT_WEIGHT, MAX_DYNO_NAME, MAX_WEIGHT},
@@ -19,7 +24,13 @@ use crate::{
 
 /// Settings of an app as the push API says them.
 pub fn app_body(settings: &AppSettings) -> api::AppBody {
-    api::AppBody { maintenance: settings.maintenance }
+    api::AppBody {
+        maintenance: settings.maintenance,
+        blank: settings.blank,
+        router: settings.is_router,
+        settings: own::show(settings.own.as_deref()),
+        pages: Some(pages::body(settings.pages.as_deref())),
+    }
 }
 
 /// A dyno as the push API says it.
@@ -36,9 +47,15 @@ pub fn dyno_body(dyno: &Dyno) -> api::DynoBody {
 /// Reads the settings of an app; no body means the defaults.
 pub fn read_app(body: Option<&Value>) -> Result<AppSettings, Vec<Mistake>> {
     let mut fields = Fields::of("an app", body)?;
-    let maintenance = fields.boolean("maintenance");
+    let settings = AppSettings {
+        maintenance: fields.boolean("maintenance"),
+        blank: fields.boolean("blank"),
+        is_router: fields.boolean("router"),
+        own: fields.group("settings", own::read),
+        pages: fields.group("pages", pages::read),
+    };
     fields.finish()?;
-    Ok(AppSettings { maintenance })
+    Ok(settings)
 }
 
 /// Reads the body of a route, which has no settings.
@@ -171,6 +188,27 @@ impl<'a> Fields<'a> {
         self.noted(name, read).unwrap_or_default()
     }
 
+    /// The fields of a field; none if it is absent.
+    fn group<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Map<String, Value>) -> Result<Option<T>, Vec<Refused>>,
+    ) -> Option<T> {
+        match self.take(name)? {
+            Value::Object(fields) => read(fields).unwrap_or_else(|refused| {
+                let mistake = |(field, reason)| -> Mistake {
+                    Mistake::malformed(&format!("{name}.{field}"), reason)
+                };
+                self.mistakes.extend(refused.into_iter().map(mistake));
+                None
+            }),
+            other => {
+                self.mistakes.push(Mistake::malformed(name, not("an object", other)));
+                None
+            }
+        }
+    }
+
     fn noted<T>(&mut self, name: &str, read: Result<T, String>) -> Option<T> {
         read.map_err(|reason| self.mistakes.push(Mistake::malformed(name, reason))).ok()
     }
@@ -179,11 +217,14 @@ impl<'a> Fields<'a> {
     fn finish(mut self) -> Result<(), Vec<Mistake>> {
         for name in self.body.into_iter().flat_map(|map| map.keys()) {
             if !self.known.contains(&name.as_str()) {
-                let known = match self.known.as_slice() {
-                    [] => "none, send {}".into(),
-                    known => known.join(", "),
-                };
-                let reason = format!("{} has no such field; it has: {known}", self.of);
+                let remedy = did_you_mean(name, self.known.iter().copied());
+                let remedy = remedy.unwrap_or_else(|| match self.known.as_slice() {
+                    [] => "it has: none, send {}".into(),
+                    known => format!("it has: {}", known.join(", ")),
+                });
+                let reason = format!("{} has no such field; {remedy}", self.of);
+                // A field without a name is told of as the body's own.
+                let name = if name.is_empty() { "body" } else { name };
                 self.mistakes.push(Mistake::malformed(name, reason));
             }
         }

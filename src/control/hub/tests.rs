@@ -3,6 +3,8 @@
 //! Each test has a hub of its own in a fresh directory; what was published is watched through a
 //! shared table, as routers would.
 
+mod settings;
+
 use std::{
     sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     task::Poll,

@@ -2,6 +2,8 @@
 //!
 //! An app's key is `blog`, a dyno's `blog/web.1`, a route's `www.a.test/api`: no app or host holds
 //! a slash, so each key reads back in one way.
+//! Of an app only what is set is written, but for its maintenance mode, which earlier releases
+//! look for.
 //! Invariants: kinds sort so that an app stands before its dynos and routes; one object has one
 //! body text (fields in one order, no blanks); a revision edits an object at most once, and every
 //! object that goes with a removed app is an edit of its own.
@@ -9,10 +11,17 @@
 use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
-use crate::route::{
-    AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
-    RouteKey, Table,
+use crate::{
+    control::{
+        own::{self, Refused},
+        pages,
+    },
+    route::{
+        AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
+        RouteKey, Table,
+    },
 };
 
 /// What an object is.
@@ -164,8 +173,14 @@ impl Value<'_> {
     fn encode(&self) -> String {
         let encoded = match self {
             Value::App(settings) => {
-                let AppSettings { maintenance } = **settings;
-                serde_json::to_string(&AppRow { maintenance })
+                let own = own::show(settings.own.as_deref());
+                serde_json::to_string(&AppRow {
+                    maintenance: settings.maintenance,
+                    blank: settings.blank,
+                    router: settings.is_router,
+                    settings: (!own.is_empty()).then_some(own),
+                    pages: settings.pages.as_deref().map(|own| pages::body(Some(own))),
+                })
             }
             Value::Dyno(dyno) => serde_json::to_string(&DynoRow {
                 addr: dyno.addr.to_string().into(),
@@ -181,8 +196,23 @@ impl Value<'_> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AppRow {
+struct AppRow<Pages> {
     maintenance: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    blank: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    router: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Fields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages: Option<Pages>,
+}
+
+/// What is yet to be read, and checked as if it were pushed.
+type Fields = Map<String, serde_json::Value>;
+
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 #[derive(Serialize, Deserialize)]
@@ -218,9 +248,16 @@ fn decode(table: &Table, kind: Kind, key: &str, body: &str) -> Result<Change, St
         |error: serde_json::Error| format!("its body {body:?} is not what it should be: {error}");
     match kind {
         Kind::App => {
-            let AppRow { maintenance } = serde_json::from_str(body).map_err(json)?;
+            let row: AppRow<Fields> = serde_json::from_str(body).map_err(json)?;
             let name = AppName::parse(key).map_err(|e| e.to_string())?;
-            Ok(Change::PutApp(name, AppSettings { maintenance }))
+            let settings = AppSettings {
+                maintenance: row.maintenance,
+                blank: row.blank,
+                is_router: row.router,
+                own: checked(row.settings.as_ref(), own::read)?,
+                pages: checked(row.pages.as_ref(), pages::read)?,
+            };
+            Ok(Change::PutApp(name, settings))
         }
         Kind::Dyno => {
             let row: DynoRow<'_> = serde_json::from_str(body).map_err(json)?;
@@ -245,6 +282,17 @@ fn decode(table: &Table, kind: Kind, key: &str, body: &str) -> Result<Change, St
             Ok(Change::PutRoute(key, owner(table, &row.app)?))
         }
     }
+}
+
+fn checked<T>(
+    fields: Option<&Fields>,
+    read: fn(&Fields) -> Result<Option<T>, Vec<Refused>>,
+) -> Result<Option<T>, String> {
+    let refused = |refused: Vec<Refused>| {
+        let told: Vec<_> = refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        told.join(", ")
+    };
+    fields.map_or(Ok(None), |fields| read(fields).map_err(refused))
 }
 
 /// The name of an app that is in the table already: shared, not made anew for each of its objects.

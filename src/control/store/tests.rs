@@ -3,10 +3,14 @@
 //! Transactions are drawn from a fixed seed over a few names, so that objects come, change, move
 //! between apps and go; a model keeps the contents of the table at every revision.
 
+mod rows;
+
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -14,8 +18,8 @@ use tempfile::TempDir;
 
 use super::{snapshot, *};
 use crate::route::{
-    AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
-    Revision, RouteKey, Table,
+    AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, OwnSettings,
+    Page, Pages, PathPrefix, Revision, RouteKey, Table,
 };
 
 /// Everything in a table, as text.
@@ -89,12 +93,31 @@ impl Draw {
         let key = route(host, ["/", "/x", "/x/y"][self.below(3) as usize]);
         let name = format!("web.{}", self.below(4));
         match self.below(12) {
-            0..=2 => Change::PutApp(app, AppSettings { maintenance: self.below(2) == 0 }),
+            0..=2 => Change::PutApp(app, self.settings()),
             3 => Change::DeleteApp(app),
             4..=6 => Change::PutRoute(key, app),
             7 => Change::DeleteRoute(key, app),
             8..=10 => Change::PutDyno(app, dyno(&name, 1 + self.below(3) as u16)),
             _ => Change::DeleteDyno(app, name),
+        }
+    }
+
+    fn settings(&mut self) -> AppSettings {
+        let text: Option<Arc<str>> = (self.below(8) == 0).then(|| "\"\n\u{1f600}".into());
+        let own = OwnSettings {
+            half_close: (self.below(8) == 0).then_some(true),
+            max_attempts: (self.below(8) == 0).then_some(3),
+            idle: (self.below(8) == 0).then_some(Duration::from_millis(1500)),
+            set_cookie: (self.below(8) == 0).then_some(4096),
+            ..Default::default()
+        };
+        let error = Page { html: text.clone(), ..Default::default() };
+        AppSettings {
+            maintenance: self.below(2) == 0,
+            blank: self.below(4) == 0,
+            is_router: self.below(4) == 0,
+            own: (own != OwnSettings::default()).then(|| own.into()),
+            pages: text.map(|_| Pages { error, ..Default::default() }.into()),
         }
     }
 
@@ -246,7 +269,8 @@ fn a_snapshot_of_another_history_or_of_a_later_revision_is_not_used() {
     let mut table = Table::new(1);
     for _ in 0..60 {
         let maintenance = table.revision().0.is_multiple_of(2);
-        let change = Change::PutApp(app("other"), AppSettings { maintenance });
+        let change =
+            Change::PutApp(app("other"), AppSettings { maintenance, ..Default::default() });
         let mut committed = transact(&mut table, &[change]);
         committed.at_ms += 1;
         store.commit(&[committed]).unwrap();

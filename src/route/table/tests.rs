@@ -152,8 +152,10 @@ fn change() -> impl Strategy<Value = Change> {
         })
     };
     prop_oneof![
-        4 => (name(), any::<bool>())
-            .prop_map(|(name, maintenance)| Change::PutApp(name, AppSettings { maintenance })),
+        4 => (name(), any::<bool>()).prop_map(|(name, maintenance)| {
+            let settings = AppSettings { maintenance, ..Default::default() };
+            Change::PutApp(name, settings)
+        }),
         1 => name().prop_map(Change::DeleteApp),
         12 => (route(), name()).prop_map(|(key, name)| Change::PutRoute(key, name)),
         4 => (route(), name()).prop_map(|(key, name)| Change::DeleteRoute(key, name)),

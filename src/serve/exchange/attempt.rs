@@ -210,13 +210,13 @@ async fn connect(
     };
     let now_ms = worker.clock.now_ms();
     if fault != Fault::Platform {
-        cell.strike(now_ms + worker.settings.quarantine.as_millis() as u64);
+        cell.strike(now_ms + worker.settings.dynos.quarantine.as_millis() as u64);
     }
     past.tried.push(Arc::as_ptr(cell) as usize);
     past.failed += 1;
     past.last = Some(fault);
     let out_of_time = now_ms >= exchange.began_ms + timeouts.connect_total.as_millis() as u64;
-    if past.failed >= worker.settings.max_attempts || out_of_time {
+    if past.failed >= worker.settings.dynos.max_attempts || out_of_time {
         return Err(fault);
     }
     Ok(None)

@@ -88,6 +88,7 @@ async fn answer(
     let len = worker.clock.with_date(|date| {
         let reply = Reply {
             format: facts.format,
+            pages: exchange.app.as_ref().and_then(|app| app.app.settings.pages.as_deref()),
             persistence: persistence(&facts, persists),
             to_head: facts.is_head,
             date,

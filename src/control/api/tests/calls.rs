@@ -36,6 +36,31 @@ async fn what_is_pushed_is_what_is_read() {
 }
 
 #[tokio::test]
+async fn an_app_is_told_whole_and_listed_without_its_pages() {
+    let api = start().await;
+    let error = PageBody { html: Some("<h1>Sorry</h1>".into()), ..PageBody::default() };
+    let body = AppBody {
+        router: true,
+        settings: Map::from_iter([("timeouts.idle".into(), json!("5s"))]),
+        pages: Some(PagesBody { error: Some(error), ..PagesBody::default() }),
+        ..AppBody::default()
+    };
+    api.client.put_app("blog", &body).await.unwrap();
+    assert_eq!(api.client.app("blog").await.unwrap().settings, body);
+    let listed = &api.client.apps().await.unwrap()[0].settings;
+    assert_eq!(*listed, AppBody { pages: None, ..body });
+    // An app without settings has every field nonetheless.
+    api.client.put_app("shop", &AppBody::default()).await.unwrap();
+    let told: Value =
+        serde_json::from_str(&api.json("GET", "/v1/apps/shop", "").await.body).unwrap();
+    let whole = json!({
+        "name": "shop", "routes": 0, "dynos": 0, "maintenance": false, "blank": false,
+        "router": false, "settings": {}, "pages": {},
+    });
+    assert_eq!(told, whole);
+}
+
+#[tokio::test]
 async fn a_route_is_read_by_any_spelling_and_only_from_its_app() {
     let api = start().await;
     for app in ["blog", "shop"] {

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,7 +21,10 @@ use tokio::{
 
 use super::*;
 use crate::{
-    api::{Access, AppBody, Client, ClientError, DynoBody, Op, Problem, TransactionBody},
+    api::{
+        Access, AppBody, Client, ClientError, DynoBody, Op, PageBody, PagesBody, Problem,
+        TransactionBody,
+    },
     control::{
         hub::{self, HubThread},
         store::Store,

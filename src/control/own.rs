@@ -1,0 +1,255 @@
+//! An app's own settings, declared once: name, what each is for, bounds, and its place.
+//!
+//! They are settings of the router that are others for one app, under the same names and written in
+//! the same way. Invariants: whatever is read was checked against its bounds and against the app's
+//! others; one value has one JSON form, which reads back; no setting at all is `None`.
+
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    near::did_you_mean,
+    route::OwnSettings,
+    units::{
+        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_NONE,
+        Wrong, wrong,
+    },
+};
+
+/// The most mistakes that are told of one app's settings, or of its pages.
+pub(super) const MAX_TOLD: usize = 50;
+/// The longest text that is read as a value, in bytes.
+const MAX_TEXT: usize = 100;
+
+/// Settings that no app can have: they are needed before the request's app is known.
+pub const OF_THE_ROUTER: [&str; 3] =
+    ["limits.request_head", "timeouts.request_head", "http.max_passes"];
+
+/// Where a value stands.
+pub struct Place<T> {
+    get: fn(&OwnSettings) -> Option<T>,
+    set: fn(&mut OwnSettings, T),
+}
+
+/// How a value is read, within which bounds, and where it goes.
+pub enum Read {
+    /// `true` or `false`
+    Switch(Place<bool>),
+    /// A whole number.
+    Count(RangeInclusive<usize>, Place<usize>),
+    /// A whole number, kept in half the space.
+    Count32(RangeInclusive<u32>, Place<u32>),
+    /// `8KiB`, or a number of bytes.
+    Size(RangeInclusive<usize>, Place<usize>),
+    /// `5s`
+    Duration(RangeInclusive<Duration>, Place<Duration>),
+}
+
+/// One setting.
+pub struct Setting {
+    /// Its name: that of the router's setting in whose place it stands.
+    pub name: &'static str,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// How it is read.
+    pub read: Read,
+}
+
+/// A value that is refused: the name that it was given, and why.
+pub type Refused = (String, String);
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:literal = $read:ident($($range:expr,)? @$field:ident);
+    )*) => {
+        /// Every setting that an app may have of its own, in the order of the settings file.
+        pub static SETTINGS: &[Setting] = &[$(Setting {
+            name: $name,
+            doc: concat!($($doc),+),
+            read: Read::$read($($range,)? Place {
+                get: |own| own.$field,
+                set: |own, value| own.$field = Some(value),
+            }),
+        },)*];
+    };
+}
+
+settings! {
+    /// Leave the answer to Expect: 100-continue to the dyno.
+    "http.end_to_end_continue" = Switch(@end_to_end_continue);
+    /// Answer a client that ended its side behind its request; otherwise it has left.
+    "http.half_close" = Switch(@half_close);
+
+    /// How long a dyno is passed over after a failed connect.
+    "dynos.quarantine" = Duration(TIME_OR_NONE, @quarantine);
+    /// Most connect attempts of one exchange.
+    "dynos.max_attempts" = Count32(ATTEMPTS, @max_attempts);
+    /// Most exchanges of an app in flight, for each of its dynos that is up; 0: no bound.
+    "dynos.max_in_flight" = Count32(COUNT_OR_NONE, @max_in_flight);
+    /// Keep connections to dynos for the next exchange.
+    "dynos.keep_alive" = Switch(@keep_alive_to_dynos);
+    /// Most requests on one connection to a dyno; 0: no bound.
+    "dynos.max_requests" = Count32(COUNT_OR_NONE, @max_requests);
+    /// Most requests that are sent a second time, in percent of an app's; 0: none.
+    "dynos.retry_budget" = Count32(PERCENT, @retry_budget);
+
+    /// Longest method of a request.
+    "limits.method" = Size(METHOD, @method);
+    /// Longest request line.
+    "limits.request_line" = Size(PART, @request_line);
+    /// Longest name of a request's header.
+    "limits.header_name" = Size(PART, @header_name);
+    /// Longest value of a request's header.
+    "limits.header_value" = Size(PART, @header_value);
+    /// Most headers of a request.
+    "limits.header_count" = Count(HEADERS, @header_count);
+    /// Longest status line of an answer.
+    "limits.status_line" = Size(PART, @status_line);
+    /// Longest Set-Cookie line of an answer.
+    "limits.set_cookie" = Size(PART, @set_cookie);
+    /// Longest line of any other header of an answer.
+    "limits.response_header" = Size(PART, @response_header);
+    /// Longest head of an answer.
+    "limits.response_head" = Size(PART, @response_head);
+    /// Most client connections of one app; 0: any number.
+    "limits.app_connections" = Count32(COUNT_OR_NONE, @app_connections);
+    /// Fewest bytes a second at which a client sends a body or takes an answer; 0: none.
+    "limits.min_body_rate" = Size(RATE, @min_body_rate);
+
+    /// One connect attempt.
+    "timeouts.connect" = Duration(TIME, @connect);
+    /// All connect attempts of an exchange, and every wait for a dyno.
+    "timeouts.connect_total" = Duration(TIME, @connect_total);
+    /// From the whole request sent to the first byte of the answer.
+    "timeouts.first_byte" = Duration(TIME, @first_byte);
+    /// Silence of both sides in the middle of an exchange, tunnels included.
+    "timeouts.idle" = Duration(TIME, @idle);
+    /// How long the connection of a client waits for its next request.
+    "timeouts.keep_alive" = Duration(TIME, @keep_alive);
+    /// How long a connection to a dyno is kept for the next exchange.
+    "timeouts.pool_idle" = Duration(TIME, @pool_idle);
+}
+
+/// Reads an app's own settings.
+///
+/// # Errors
+/// Every mistake in them, to a bound.
+pub fn read(values: &Map<String, Value>) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
+    let mut own = OwnSettings::default();
+    let mut refused = Vec::new();
+    for (name, value) in values {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        let read = match setting {
+            Some(setting) => setting.set(&mut own, value).map_err(told),
+            None => Err(nested(name, value).unwrap_or_else(|| told(unknown(name)))),
+        };
+        refused.extend(read.err().map(|reason| (name.clone(), reason)));
+        if refused.len() == MAX_TOLD {
+            break;
+        }
+    }
+    refused.extend(contradictions(&own));
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    Ok((own != OwnSettings::default()).then(|| Arc::new(own)))
+}
+
+/// The settings in their JSON form: only those that the app has.
+pub fn show(own: Option<&OwnSettings>) -> Map<String, Value> {
+    let shown = |own| SETTINGS.iter().filter_map(move |s| Some((s.name.into(), s.show(own)?)));
+    own.into_iter().flat_map(shown).collect()
+}
+
+impl Setting {
+    fn set(&self, own: &mut OwnSettings, value: &Value) -> Result<(), Wrong> {
+        let text = text_of(value)?;
+        match &self.read {
+            Read::Switch(place) => (place.set)(own, units::boolean(&text)?),
+            Read::Count(range, place) => (place.set)(own, units::count(&text, range)?),
+            Read::Count32(range, place) => (place.set)(own, units::count(&text, range)?),
+            Read::Size(range, place) => (place.set)(own, units::size(&text, range)?),
+            Read::Duration(range, place) => (place.set)(own, units::duration(&text, range)?),
+        }
+        Ok(())
+    }
+
+    fn show(&self, own: &OwnSettings) -> Option<Value> {
+        match &self.read {
+            Read::Switch(place) => (place.get)(own).map(Value::from),
+            Read::Count(_, place) | Read::Size(_, place) => (place.get)(own).map(Value::from),
+            Read::Count32(_, place) => (place.get)(own).map(Value::from),
+            Read::Duration(_, place) => {
+                (place.get)(own).map(|value| units::in_seconds(value).into())
+            }
+        }
+    }
+}
+
+/// The text that the settings file would hold.
+fn text_of(value: &Value) -> Result<String, Wrong> {
+    const REMEDY: &str = "write a text, a whole number, true or false";
+    match value {
+        Value::String(text) if text.len() > MAX_TEXT => wrong("its text is too long", REMEDY),
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::Null => wrong("null is no value", format!("leave it out, or {REMEDY}")),
+        Value::Array(_) => wrong("a list is no value", REMEDY),
+        Value::Object(_) => wrong("an object is no value", REMEDY),
+    }
+}
+
+fn told(Wrong { what, remedy }: Wrong) -> String {
+    format!("{what}; {remedy}")
+}
+
+/// What to write for settings that stand in an object of their group, as in the settings file.
+fn nested(group: &str, value: &Value) -> Option<String> {
+    let within = |s: &&Setting| {
+        let name = s.name.strip_prefix(group).and_then(|rest| rest.strip_prefix('.'));
+        name.is_some_and(|name| value.get(name).is_some())
+    };
+    let names: Vec<_> = SETTINGS.iter().filter(within).map(|s| format!("{:?}", s.name)).collect();
+    (!names.is_empty()).then(|| format!("write it as {}", names.join(", ")))
+}
+
+fn unknown(name: &str) -> Wrong {
+    let names = || SETTINGS.iter().map(|setting| setting.name);
+    if OF_THE_ROUTER.contains(&name) {
+        let what = "it works before the app of a request is known".into();
+        return Wrong { what, remedy: "set it for the whole router".into() };
+    }
+    let remedy = did_you_mean(name, names());
+    let remedy = remedy
+        .unwrap_or_else(|| format!("an app may have: {}", names().collect::<Vec<_>>().join(", ")));
+    Wrong { what: "an app has no such setting".into(), remedy }
+}
+
+/// What two settings of the app's own leave no room for. One that is the router's is left out: the
+/// operator may change it without asking every app.
+fn contradictions(own: &OwnSettings) -> Vec<Refused> {
+    fn over<T: PartialOrd>(
+        (less, low): (&str, Option<T>),
+        (more, high): (&str, Option<T>),
+    ) -> Option<Refused> {
+        let is_over = low.zip(high).is_some_and(|(low, high)| low > high);
+        is_over
+            .then(|| (less.into(), format!("it is more than {more}; lower {less} or raise {more}")))
+    }
+    let head = ("limits.response_head", own.response_head);
+    [
+        over(("timeouts.connect", own.connect), ("timeouts.connect_total", own.connect_total)),
+        over(("limits.status_line", own.status_line), head),
+        over(("limits.set_cookie", own.set_cookie), head),
+        over(("limits.response_header", own.response_header), head),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

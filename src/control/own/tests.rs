@@ -1,0 +1,153 @@
+//! An app's own settings: each in its place, each mistake with what would be right, and the page
+//! of the documentation that lists them.
+//!
+//! Invariant: every setting is drawn from the declarations, so that none can be forgotten here.
+
+use serde_json::json;
+
+use super::*;
+
+fn of(values: Value) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
+    let Value::Object(values) = values else { panic!("{values}") };
+    read(&values)
+}
+
+/// Every setting, each with a value of its own.
+fn full() -> Map<String, Value> {
+    let value = |(i, setting): (usize, &Setting)| {
+        let value = match setting.read {
+            Read::Switch(_) => json!(i % 2 == 0),
+            Read::Count(..) | Read::Count32(..) => json!(i),
+            Read::Size(..) => json!(1000 + i),
+            Read::Duration(..) => json!(format!("{}ms", 1001 + i)),
+        };
+        (setting.name.to_owned(), value)
+    };
+    SETTINGS.iter().enumerate().map(value).collect()
+}
+
+#[test]
+fn every_setting_has_a_place_of_its_own_and_reads_back() {
+    let own = read(&full()).unwrap().unwrap();
+    assert_eq!(show(Some(&own)), full());
+    for (name, value) in &full() {
+        let one = of(json!({ name: value })).unwrap().unwrap();
+        assert_eq!(Value::Object(show(Some(&one))), json!({ name: value }));
+        // The place is named as the setting is; two are called keep_alive.
+        let place = match name.as_str() {
+            "dynos.keep_alive" => "keep_alive_to_dynos",
+            name => name.split_once('.').unwrap().1,
+        };
+        assert!(format!("{one:?}").contains(&format!(" {place}: Some(")), "{name}: {one:?}");
+    }
+    let places = format!("{:?}", OwnSettings::default()).matches("None").count();
+    assert_eq!(places, SETTINGS.len(), "every place is declared");
+}
+
+#[test]
+fn nothing_of_its_own_is_none() {
+    assert_eq!(of(json!({})), Ok(None));
+    assert_eq!(show(None), Map::new());
+}
+
+#[test]
+fn values_are_written_as_in_the_settings_file_and_told_in_one_form() {
+    for (name, written, told) in [
+        ("timeouts.idle", json!("2m"), json!("120s")),
+        ("timeouts.idle", json!("1250ms"), json!("1250ms")),
+        ("limits.set_cookie", json!("8KiB"), json!(8192)),
+        ("limits.set_cookie", json!("8192"), json!(8192)),
+        ("dynos.max_requests", json!("0"), json!(0)),
+        ("dynos.keep_alive", json!("false"), json!(false)),
+    ] {
+        let own = of(json!({ name: written })).unwrap().unwrap();
+        assert_eq!(show(Some(&own))[name], told);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_what_would_be_right() {
+    for (name, value, reason) in [
+        ("timeouts.idle", json!(55), "\"55\" is not a duration; write a whole number and ms"),
+        ("timeouts.idle", json!("25h"), "25h is out of range; "),
+        ("timeouts.idle", json!(null), "null is no value; leave it out, or write"),
+        ("timeouts.idle", json!(["1s"]), "a list is no value; "),
+        ("timeouts.idle", json!("5".repeat(101)), "its text is too long; "),
+        ("limits.set_cookie", json!(63), "63 is out of range; "),
+        ("limits.set_cookie", json!(1e30), "\"1e+30\" is not a size; "),
+        ("limits.header_count", json!(1001), "write a whole number from 1 to 1000"),
+        ("dynos.max_attempts", json!(-1), "\"-1\" is not a whole number; "),
+        ("dynos.max_attempts", json!(4_294_967_297_u64), "out of range; "),
+        ("dynos.retry_budget", json!(101), "from 0 to 100"),
+        ("dynos.keep_alive", json!("off"), "write true or false"),
+        ("timeouts.fist_byte", json!("1s"), "did you mean timeouts.first_byte?"),
+        ("first_byte", json!("1s"), "did you mean timeouts.first_byte?"),
+        ("colour", json!(1), "an app has no such setting; an app may have: http.end_to_end_"),
+        ("limits.request_head", json!(100), "set it for the whole router"),
+    ] {
+        let refused = of(json!({ name: value })).unwrap_err();
+        let [(told, why)] = &refused[..] else { panic!("{refused:?}") };
+        assert!(told == name && why.contains(reason), "{name}: {why}");
+    }
+}
+
+#[test]
+fn settings_in_an_object_of_their_group_are_told_in_one_word() {
+    for (value, reason) in [
+        (json!({ "idle": "5s" }), "write it as \"timeouts.idle\""),
+        (
+            json!({ "idle": "5s", "connect": 1, "x": 1 }),
+            "write it as \"timeouts.connect\", \"timeouts.idle\"",
+        ),
+    ] {
+        let refused = of(json!({ "timeouts": value })).unwrap_err();
+        assert_eq!(refused, [("timeouts".to_owned(), reason.to_owned())]);
+    }
+    for value in [json!({}), json!({ "fist_byte": "1s" }), json!("5s")] {
+        let refused = of(json!({ "timeouts": value })).unwrap_err();
+        assert!(refused[0].1.starts_with("an app has no such setting; "), "{refused:?}");
+    }
+}
+
+#[test]
+fn two_settings_of_the_app_are_judged_together_and_one_alone_is_not() {
+    let both = json!({ "timeouts.connect": "3s", "timeouts.connect_total": "2s" });
+    assert_eq!(of(both).unwrap_err()[0].0, "timeouts.connect");
+    assert!(of(json!({ "timeouts.connect": "2s", "timeouts.connect_total": "2s" })).is_ok());
+    assert!(of(json!({ "timeouts.connect": "24h" })).is_ok());
+    let refused = of(json!({
+        "limits.response_head": 64,
+        "limits.status_line": 65, "limits.set_cookie": 65, "limits.response_header": 65,
+    }));
+    assert_eq!(refused.unwrap_err().len(), 3);
+}
+
+#[test]
+fn thousands_of_mistakes_are_told_in_part() {
+    let many = (0..5000).map(|i| (format!("x{i}"), json!(1))).collect();
+    assert_eq!(read(&many).unwrap_err().len(), MAX_TOLD);
+}
+
+#[test]
+fn the_documentation_lists_every_setting_with_its_bounds() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/push-api.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let listed: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let listed: Vec<&str> = listed
+        .into_iter()
+        .filter(|line| line[3..].split('`').next().unwrap().contains('.'))
+        .collect();
+    let bounds = |setting: &Setting| match &setting.read {
+        Read::Switch(_) => "`true`, `false`".to_owned(),
+        Read::Count(range, _) => format!("{} to {}", range.start(), range.end()),
+        Read::Count32(range, _) => format!("{} to {}", range.start(), range.end()),
+        Read::Size(range, _) => format!("{} to {} bytes", range.start(), range.end()),
+        Read::Duration(range, _) => {
+            let shown = [range.start(), range.end()].map(|end| units::show_duration(*end));
+            shown.join(" to ")
+        }
+    };
+    let row = |s: &Setting| format!("| `{}` | {} | {} |", s.name, bounds(s), s.doc.trim());
+    let rows: Vec<String> = SETTINGS.iter().map(row).collect();
+    assert_eq!(listed, rows, "docs/push-api.md should list:\n{}", rows.join("\n"));
+}

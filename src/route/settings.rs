@@ -1,0 +1,100 @@
+//! What an app's owner may set, as plain values.
+//!
+//! Invariants: what is absent is the router's own; a value stands here only after it was checked
+//! against the bounds of the setting of the same name.
+
+use std::{sync::Arc, time::Duration};
+
+/// The settings of an app.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppSettings {
+    /// Every request is answered with the maintenance page (H80); the dynos keep running.
+    pub maintenance: bool,
+    /// Nothing was ever deployed: every request is answered with H81.
+    pub blank: bool,
+    /// The dynos are routers themselves: their `Hostler-Error` reaches the client.
+    pub is_router: bool,
+    /// Settings of the router that are others for this app; most apps have none.
+    pub own: Option<Arc<OwnSettings>>,
+    /// Pages of the app's own; most apps have none.
+    pub pages: Option<Arc<Pages>>,
+}
+
+/// Settings of the router that an app may have otherwise: each as the router's of the same name
+/// (`timeouts.first_byte` is [`OwnSettings::first_byte`]), sizes in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnSettings {
+    /// `http.end_to_end_continue`
+    pub end_to_end_continue: Option<bool>,
+    /// `http.half_close`
+    pub half_close: Option<bool>,
+    /// `dynos.keep_alive`
+    pub keep_alive_to_dynos: Option<bool>,
+    /// `dynos.max_requests`
+    pub max_requests: Option<u32>,
+    /// `dynos.max_in_flight`
+    pub max_in_flight: Option<u32>,
+    /// `dynos.retry_budget`, in percent
+    pub retry_budget: Option<u32>,
+    /// `dynos.max_attempts`
+    pub max_attempts: Option<u32>,
+    /// `dynos.quarantine`
+    pub quarantine: Option<Duration>,
+    /// `timeouts.connect`
+    pub connect: Option<Duration>,
+    /// `timeouts.connect_total`
+    pub connect_total: Option<Duration>,
+    /// `timeouts.first_byte`
+    pub first_byte: Option<Duration>,
+    /// `timeouts.idle`
+    pub idle: Option<Duration>,
+    /// `timeouts.keep_alive`
+    pub keep_alive: Option<Duration>,
+    /// `timeouts.pool_idle`
+    pub pool_idle: Option<Duration>,
+    /// `limits.method`
+    pub method: Option<usize>,
+    /// `limits.request_line`
+    pub request_line: Option<usize>,
+    /// `limits.header_name`
+    pub header_name: Option<usize>,
+    /// `limits.header_value`
+    pub header_value: Option<usize>,
+    /// `limits.header_count`
+    pub header_count: Option<usize>,
+    /// `limits.status_line`
+    pub status_line: Option<usize>,
+    /// `limits.set_cookie`
+    pub set_cookie: Option<usize>,
+    /// `limits.response_header`
+    pub response_header: Option<usize>,
+    /// `limits.response_head`
+    pub response_head: Option<usize>,
+    /// `limits.app_connections`, a count
+    pub app_connections: Option<u32>,
+    /// `limits.min_body_rate`, in bytes a second
+    pub min_body_rate: Option<usize>,
+}
+
+/// Pages of an app's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// For every fault of the app, its dynos or the router.
+    pub error: Page,
+    /// For the maintenance mode.
+    pub maintenance: Page,
+}
+
+/// One page, in the forms that a client may ask for; a form that is absent is the router's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// `text/html`
+    pub html: Option<Arc<str>>,
+    /// `application/json`
+    pub json: Option<Arc<str>>,
+    /// `text/plain`
+    pub text: Option<Arc<str>>,
+}
+
+/// The most bytes of one form of a page.
+pub const MAX_PAGE: usize = 64 << 10;

@@ -1,0 +1,168 @@
+//! Values with a unit, as written into values as meant: durations, sizes, counts, switches.
+//!
+//! The settings file and the push API write them alike; the ranges of what both of them hold stand
+//! here too. Invariants: pure, imports nothing; every
+//! reader answers with a [`Wrong`] that says what is wrong and what a right value looks like; a
+//! bound is part of the reading, so that no value beyond it goes on.
+
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+
+/// Why a value is refused, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// A refusal.
+pub fn wrong<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong { what: what.into(), remedy: remedy.into() })
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// From a millisecond to a day: no time-out of 0, none that is for ever.
+pub const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
+/// For waits that may be none at all.
+pub const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
+/// Parts of a head. The upper bound keeps offsets into a head within 32 bits and a buffer sane.
+pub const PART: RangeInclusive<usize> = 64..=16 << 20;
+/// Names of methods: from the seven letters of OPTIONS.
+pub const METHOD: RangeInclusive<usize> = 7..=8 << 10;
+/// Counts of headers: no more than the parser has room for.
+pub const HEADERS: RangeInclusive<usize> = 1..=1000;
+/// Bytes a second; 0 is no bound.
+pub const RATE: RangeInclusive<usize> = 0..=1 << 30;
+/// Counts whose 0 is no bound.
+pub const COUNT_OR_NONE: RangeInclusive<u32> = 0..=1_000_000;
+/// Counts of attempts, the first among them.
+pub const ATTEMPTS: RangeInclusive<u32> = 1..=1000;
+/// Parts of a hundred.
+pub const PERCENT: RangeInclusive<u32> = 0..=100;
+
+const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+const SIZE_UNITS: [(&str, u64); 4] =
+    [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
+
+/// Reads `250ms`, `5s`, `2m`, `1h`.
+pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    let remedy = || {
+        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+        format!("write a whole number and ms, s, m or h, from {from} to {to}")
+    };
+    match with_unit(text, &DURATION_UNITS).map(Duration::from_millis) {
+        Some(value) if range.contains(&value) => Ok(value),
+        Some(_) => wrong(format!("{text} is out of range"), remedy()),
+        None => wrong(format!("{text:?} is not a duration"), remedy()),
+    }
+}
+
+/// A duration as [`duration`] reads it.
+pub fn show_duration(value: Duration) -> String {
+    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+    let exact = |(_, unit): &&(&str, u64)| millis >= *unit && millis.is_multiple_of(*unit);
+    match DURATION_UNITS.iter().rev().find(exact) {
+        Some((name, unit)) => format!("{}{name}", millis / unit),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// A duration in the one form in which programs are told it: whole seconds, else milliseconds.
+pub fn in_seconds(value: Duration) -> String {
+    match value.subsec_nanos() {
+        0 => format!("{}s", value.as_secs()),
+        _ => format!("{}ms", value.as_millis()),
+    }
+}
+
+/// Reads `8KiB`, `1MiB`, or a number of bytes.
+pub fn size(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
+    let remedy = || {
+        let (from, to) = (range.start(), range.end());
+        format!("write a number of bytes, or a number and KiB or MiB, from {from} to {to} bytes")
+    };
+    match with_unit(text, &SIZE_UNITS).and_then(|bytes| usize::try_from(bytes).ok()) {
+        Some(value) if range.contains(&value) => Ok(value),
+        Some(_) => wrong(format!("{text} is out of range"), remedy()),
+        None => wrong(format!("{text:?} is not a size"), remedy()),
+    }
+}
+
+/// A size as [`size`] reads it, in the largest unit of which it is a whole number.
+pub fn show_size(bytes: u64) -> String {
+    let exact = |(_, unit): &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(*unit);
+    match SIZE_UNITS[..2].iter().rev().find(exact) {
+        Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
+    }
+}
+
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// Reads a whole number.
+pub fn count<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, Wrong>
+where
+    N: PartialOrd + Display + TryFrom<u64>,
+{
+    let remedy = format!("write a whole number from {} to {}", range.start(), range.end());
+    let Some(number) = with_unit(text, &[("", 1)]) else {
+        return wrong(format!("{text:?} is not a whole number"), remedy);
+    };
+    match N::try_from(number) {
+        Ok(value) if range.contains(&value) => Ok(value),
+        _ => wrong(format!("{text} is out of range"), remedy),
+    }
+}
+
+/// Reads `true` or `false`.
+pub fn boolean(text: &str) -> Result<bool, Wrong> {
+    text.parse().or_else(|_| wrong(format!("{text:?} is neither"), "write true or false"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_digits_alone_and_never_wraps() {
+        assert_eq!(count("10", &ATTEMPTS), Ok(10_u32));
+        assert_eq!(count("1000", &HEADERS), Ok(1000_usize));
+        for text in ["4294967297", "18446744073709551617", "0", "1001", "+5", "-1", "1.0", "", "5s"]
+        {
+            assert!(count::<u32>(text, &ATTEMPTS).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        for ms in [1, 250, 1000, 1500, 60_000, 90_000, 3_600_000, 86_400_000] {
+            let value = Duration::from_millis(ms);
+            assert_eq!(duration(&show_duration(value), &TIME), Ok(value));
+            assert_eq!(duration(&in_seconds(value), &TIME), Ok(value));
+        }
+        for (bytes, shown) in [
+            (0, "0"),
+            (1000, "1000"),
+            (1024, "1KiB"),
+            (8193, "8193"),
+            (512 << 10, "512KiB"),
+            (1 << 20, "1MiB"),
+            (16 << 20, "16MiB"),
+        ] {
+            assert_eq!(show_size(bytes), shown);
+            assert_eq!(size(shown, &(0..=1 << 30)), Ok(bytes as usize));
+        }
+        assert_eq!(in_seconds(Duration::from_secs(120)), "120s");
+        assert_eq!(in_seconds(Duration::ZERO), "0s");
+        assert_eq!(in_seconds(Duration::from_millis(1250)), "1250ms");
+    }
+}

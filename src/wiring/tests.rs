@@ -1,0 +1,42 @@
+//! What two parts that cannot see each other must have in common.
+//!
+//! Invariant: only declarations are compared here; what they do is tested where they stand.
+
+use crate::{
+    config::keys::{self, KEYS},
+    control::own,
+};
+
+#[test]
+fn an_apps_own_settings_are_the_routers_with_the_same_bounds() {
+    let mut before = 0;
+    for setting in own::SETTINGS {
+        let name = setting.name;
+        let at = KEYS.iter().position(|key| key.name == name);
+        let at = at.unwrap_or_else(|| panic!("the router has no {name}"));
+        let key = &KEYS[at];
+        match (&key.read, &setting.read) {
+            (keys::Read::Switch(_), own::Read::Switch(_)) => {}
+            (keys::Read::Count(of, _), own::Read::Count(own, _)) => assert_eq!(of, own, "{name}"),
+            (keys::Read::Count32(of, _), own::Read::Count32(own, _)) => {
+                assert_eq!(of, own, "{name}");
+            }
+            (keys::Read::Size(of, _), own::Read::Size(own, _)) => assert_eq!(of, own, "{name}"),
+            (keys::Read::Duration(of, _), own::Read::Duration(own, _)) => {
+                assert_eq!(of, own, "{name}");
+            }
+            _ => panic!("{name} is read in two ways"),
+        }
+        assert_eq!(key.doc, setting.doc, "{name}");
+        assert!(at >= before, "{name} stands elsewhere in the settings file");
+        before = at;
+    }
+}
+
+#[test]
+fn what_an_app_cannot_have_is_a_setting_of_the_router() {
+    for name in own::OF_THE_ROUTER {
+        assert!(keys::find(name).is_some(), "{name}");
+        assert!(own::SETTINGS.iter().all(|setting| setting.name != name), "{name}");
+    }
+}
