@@ -83,7 +83,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// Every dyno of the app has crashed.
+    /// No dyno can be chosen, and one or more has crashed.
     AppCrashed "H10" 503 App Error "App crashed";
     /// The app has as many exchanges in flight as it may.
     BacklogTooDeep "H11" 503 App Error "Backlog too deep";
@@ -91,7 +91,7 @@ faults! {
     RequestTimeout "H12" 503 Dyno Error "Request timeout";
     /// The dyno closed before it sent a byte of its answer.
     ClosedWithoutResponse "H13" 503 Dyno Error "Connection closed without response";
-    /// The app has no dynos.
+    /// The app has no dynos, or all are draining.
     NoDynos "H14" 503 App Error "No web processes running";
     /// The dyno went silent in the middle of its answer.
     IdleConnection "H15" 503 Dyno Error "Idle connection";
@@ -99,12 +99,14 @@ faults! {
     BadResponse "H17" 502 Dyno Error "Poorly formatted HTTP response";
     /// The dyno's connection broke in the middle of the exchange.
     ServerInterrupted "H18" 503 Dyno Error "Server Request Interrupted";
-    /// No dyno took the connection in time.
+    /// Of the dynos that were tried the last did not take the connection in time.
     ConnectTimeout "H19" 503 Dyno Error "Backend connection timeout";
-    /// Every dyno is still starting.
+    /// No dyno could be chosen in time, and one or more is starting.
     BootTimeout "H20" 503 App Error "App boot timeout";
-    /// Every dyno that was tried refused the connection.
+    /// Of the dynos that were tried the last refused the connection.
     ConnectRefused "H21" 503 Dyno Error "Backend connection refused";
+    /// The app has as many client connections as it may.
+    ConnectionLimit "H22" 503 App Error "Connection limit reached";
     /// The router was stopped in the middle of the exchange.
     ForcedClose "H24" 503 Router Error "Forced close";
     /// The dyno's answer has a header that is larger than the limit.
@@ -135,6 +137,8 @@ faults! {
     Platform "H99" 503 Router Error "Platform error";
     /// The request breaks the rules of HTTP.
     BadRequest "bad_request" 400 Client Error "Bad request";
+    /// The request may go no further and is answered here (RFC 9110, section 7.6.2).
+    LastHop "last_hop" 200 Client Info "Answered by the router";
     /// The host is no route's.
     UnknownHost "unknown_host" 404 Client Error "No such app";
     /// The method is one that a router does not forward.
@@ -175,9 +179,22 @@ impl Fault {
         }
     }
 
-    /// May the client's connection go on to its next request once this fault is answered? Not where
-    /// the end of the request is in doubt.
+    /// May the client's connection go on to its next request once this fault is answered? Not
+    /// where the end of the request is in doubt, nor behind an answer that may have been meant
+    /// to deceive.
     pub fn keeps_client(self) -> bool {
-        self.whose() != Whose::Client || matches!(self, Fault::UnknownHost)
+        match self.whose() {
+            Whose::Client => matches!(self, Fault::UnknownHost | Fault::LastHop),
+            Whose::Dyno => self.status() != 502,
+            // The connection itself is what there are too many of.
+            Whose::App => self != Fault::ConnectionLimit,
+            Whose::Router => true,
+        }
+    }
+
+    /// Is the page that answers the fault counted in `bytes=`? Not where the dyno sent nothing that
+    /// could be passed on: the figure is then what Heroku's router writes, 0.
+    pub fn counts_page(self) -> bool {
+        !matches!(self, Fault::RequestTimeout | Fault::ClosedWithoutResponse | Fault::BadResponse)
     }
 }

@@ -27,7 +27,7 @@ fi
 
 # With --target the build scripts and macros, which run here, are left without the flags.
 RUSTFLAGS=$flags CARGO_TARGET_DIR=$out \
-  cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host"
+  cargo build --quiet --release --locked --manifest-path fuzz/Cargo.toml --target "$host"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -8,12 +8,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # What each step lacks: the programs that are looked for, and the Debian package of each.
 missing_packages() {
   local need=(cc:gcc curl:curl)
-  # libFuzzer is C++; the tests speak to the router as Python's and Node's clients do.
-  [ "$1" = build ] || need+=(c++:g++ python3:python3 node:nodejs)
+  # libFuzzer is C++; the tests have real clients and dynos on both sides of the router.
+  [ "$1" = build ] || need+=(c++:g++ python3:python3 node:nodejs npm:npm javac:openjdk-17-jdk-headless
+    puma:puma sha256sum:coreutils)
   local pair
   for pair in "${need[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"
   done
+  # Debian's Python makes no environments without it.
+  [ "$1" = build ] || python3 -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv '
   # A compiler without the C library's headers is of no use.
   [ -e /usr/include/stdlib.h ] || [ "$(uname -s)" != Linux ] || printf 'libc6-dev '
 }
@@ -38,6 +41,36 @@ check_rust() {
   fi
 }
 
+# What the tests need from PyPI and npm, in a folder that git ignores; nothing to do if it is there.
+install_software() {
+  local folder=$PWD/target/software wanted
+  wanted=$(
+    cat tests/software/requirements.txt tests/software/package-lock.json
+    python3 -c 'import sys; print(sys.version, sys.base_prefix)'
+    node --version
+    # An environment of Python cannot be moved.
+    pwd
+  )
+  wanted=$(sha256sum <<<"$wanted")
+  [ "$(cat "$folder/stamp" 2>/dev/null)" != "$wanted" ] || return 0
+  echo "installing clients and dynos of the tests into target/software" >&2
+  rm -rf "$folder"
+  mkdir -p "$folder/node"
+  python3 -m venv "$folder/python"
+  "$folder/python/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+    --requirement tests/software/requirements.txt >&2 || software_is_missing requirements.txt
+  cp tests/software/package.json tests/software/package-lock.json "$folder/node/"
+  npm --prefix "$folder/node" ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 ||
+    software_is_missing package-lock.json
+  # Last, so that an attempt that was broken off is made again.
+  echo "$wanted" >"$folder/stamp"
+}
+
+software_is_missing() {
+  echo "what tests/software/$1 names cannot be installed: see above; a package registry is needed" >&2
+  exit 1
+}
+
 main() {
   local step=${1:-}
   case "$step" in
@@ -50,17 +83,21 @@ main() {
   check_rust "$step"
   local packages
   packages=$(missing_packages "$step")
-  [ -n "$packages" ] || exit 0
+  [ -z "$packages" ] || install_packages "$packages"
+  [ "$step" = build ] || install_software
+}
+
+install_packages() {
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "installing: $packages" >&2
+    echo "installing: $1" >&2
     apt-get update -qq
     # Split on purpose: one word a package.
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >&2
-    exit 0
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1 >&2
+    return
   fi
-  echo "missing: $packages" >&2
-  echo "install them (Debian: sudo apt-get install -y $packages), then run this again" >&2
+  echo "missing: $1" >&2
+  echo "install them (Debian: sudo apt-get install -y $1), then run this again" >&2
   exit 1
 }
 

@@ -9,9 +9,12 @@ use hostler::wire::{
     chunked::Chunked,
     framing::{Body, Coding},
 };
-use hostler_fuzz::{FRAMING, HOP_BY_HOP, VOUCHED, cuts, field, is_twin};
+use hostler_fuzz::{
+    cuts,
+    strict::{FRAMING, HOP_BY_HOP, NOT_IN_TRAILERS, VOUCHED, field, is_twin},
+};
 
-const MAX_EXTENSION: usize = 4096;
+const MAX_EXTENSIONS: usize = 16 << 10;
 const MAX_TRAILER_SECTION: usize = 16 << 10;
 const MAX_TRAILERS: usize = 64;
 
@@ -24,6 +27,8 @@ enum Sending {
     AtOnce,
     /// Behind each piece, and data that nothing waits before goes on without a look at it.
     Unseen,
+    /// The same with half of that data, so that the rest is looked at.
+    HalfUnseen,
 }
 
 /// What came of a body's bytes.
@@ -41,9 +46,18 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let sending = match flags >> 6 {
         0 => Sending::AtTheEnd,
         1 => Sending::AtOnce,
-        _ => Sending::Unseen,
+        2 => Sending::Unseen,
+        _ => Sending::HalfUnseen,
     };
-    let length = u64::from(flags >> 3 & 7);
+    let length = match flags >> 3 & 7 {
+        small @ 0..=2 => u64::from(small),
+        3 => wire.len() as u64 / 2,
+        // To the last byte, one less, one more; and the longest that a head may state.
+        4 => (wire.len() as u64).saturating_sub(1),
+        5 => wire.len() as u64,
+        6 => wire.len() as u64 + 1,
+        _ => i64::MAX as u64,
+    };
     let (body, expected) = match flags >> 1 & 3 {
         0 => (Body::length(length), Some(model_length(wire, length))),
         1 => (Body::Close, Some(Passed { done: false, ..model_length(wire, u64::MAX) })),
@@ -64,8 +78,13 @@ fn pass(
     let mut passed = Passed::default();
     let (mut buffer, mut ready, mut begin) = (Vec::new(), 0, 0);
     for end in cuts.iter().copied().chain([wire.len()]) {
-        if sending == Sending::Unseen && buffer.is_empty() {
-            let unseen = body.opaque().min((end - begin) as u64);
+        let share = match sending {
+            Sending::Unseen => end - begin,
+            Sending::HalfUnseen => (end - begin) / 2,
+            Sending::AtTheEnd | Sending::AtOnce => 0,
+        };
+        if buffer.is_empty() {
+            let unseen = body.opaque().min(share as u64);
             body.pass(unseen);
             passed.data += unseen;
             passed.sent.extend_from_slice(&wire[begin..begin + unseen as usize]);
@@ -102,6 +121,8 @@ fn model_length(wire: &[u8], length: u64) -> Passed {
 fn model_chunked(wire: &[u8], keep: bool) -> Option<Passed> {
     let mut passed = Passed::default();
     let mut rest = wire;
+    // What all extensions of the body may still have.
+    let mut left = MAX_EXTENSIONS;
     loop {
         let digits = rest.iter().take_while(|b| b.is_ascii_hexdigit()).count();
         let size = size(&rest[..digits])?;
@@ -115,7 +136,7 @@ fn model_chunked(wire: &[u8], keep: bool) -> Option<Passed> {
         if digits == 0 {
             return None;
         }
-        rest = &rest[extension(rest)?..];
+        rest = &rest[extension(rest, &mut left)?..];
         rest = line_end(rest, keep, &mut passed.sent)?;
         if rest.is_empty() {
             return Some(passed);
@@ -141,21 +162,25 @@ fn size(digits: &[u8]) -> Option<u64> {
     (digits.len() <= 16 && value < 1 << 63).then_some(value)
 }
 
-/// How long blanks and extensions are; nothing if they are too long or malformed.
-fn extension(rest: &[u8]) -> Option<usize> {
+/// How long blanks and extensions are, less than what is left for them; nothing if they are too
+/// long or malformed.
+fn extension(rest: &[u8], left: &mut usize) -> Option<usize> {
     let blanks = rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    match rest.get(blanks) {
-        None => (blanks <= MAX_EXTENSION + 1).then_some(blanks),
+    // The first blank, or else the semicolon, is what begins them.
+    let mut counted = blanks.saturating_sub(1);
+    let len = match rest.get(blanks) {
+        None => blanks,
         Some(b';') => {
             let allowed = |b: &&u8| matches!(b, b'\t' | 0x20..=0x7e | 0x80..);
             let text = rest[blanks + 1..].iter().take_while(allowed).count();
-            // The first blank is what begins them.
-            let counted = blanks.saturating_sub(1) + text;
-            (counted <= MAX_EXTENSION).then_some(blanks + 1 + text)
+            counted += text;
+            blanks + 1 + text
         }
-        Some(b'\r') if blanks == 0 => Some(0),
-        Some(_) => None,
-    }
+        Some(b'\r') if blanks == 0 => 0,
+        Some(_) => return None,
+    };
+    *left = left.checked_sub(counted)?;
+    Some(len)
 }
 
 /// CR LF, or as much of it as there is.
@@ -194,8 +219,7 @@ fn model_trailers(rest: &[u8], keep: bool, mut passed: Passed) -> Option<Passed>
     }
     if keep {
         for (line, (name, value)) in lines.iter().zip(&fields) {
-            let others = ["host", "expect", "date", "accept", "set-cookie"];
-            let known = HOP_BY_HOP.iter().chain(&VOUCHED).chain(&FRAMING).chain(&others);
+            let known = HOP_BY_HOP.iter().chain(&VOUCHED).chain(&FRAMING).chain(NOT_IN_TRAILERS);
             if !is_twin(name) && !known.into_iter().any(|known| known == name) {
                 passed.sent.extend_from_slice(&line[..name.len()]);
                 passed.sent.extend_from_slice(b": ");

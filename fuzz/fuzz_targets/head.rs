@@ -14,11 +14,11 @@ use hostler::wire::{
     request, response,
     rewrite::{self, Answer, Forward, Persistence},
 };
-use hostler_fuzz::{Ends, HOP_BY_HOP, Head, VOUCHED, cuts, is_twin};
+use hostler_fuzz::{
+    cuts, ours,
+    strict::{Ends, HOP_BY_HOP, Head, VOUCHED, is_twin},
+};
 
-const REQUEST: request::Bounds =
-    request::Bounds { line: 8192, name: 1000, value: 8192, count: 1000 };
-const RESPONSE: response::Bounds = response::Bounds { line: 8192, cookie: 8192, header: 512 << 10 };
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const DATE: &[u8] = b"Mon, 01 Jan 2024 00:00:00 GMT";
 
@@ -26,7 +26,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [flags, seed, bytes @ ..] = data else { return };
     let Some(len) = found(*seed, bytes) else { return };
     let flag = |bit: u8| flags & (1 << bit) != 0;
-    if flag(0) { answer(&bytes[..len], flag) } else { ask(&bytes[..len], flag(1)) }
+    if flag(0) { answer(&bytes[..len], flag) } else { ask(&bytes[..len], flag) }
 });
 
 /// The length of the head, after a look at whether it is found alike however the bytes come.
@@ -51,9 +51,9 @@ fn ends(body: &Body) -> Ends {
     }
 }
 
-fn ask(head: &[u8], trusted: bool) {
+fn ask(head: &[u8], flag: impl Fn(u8) -> bool) {
     let mut fields = Fields::default();
-    let Ok(asked) = request::Request::read(head, &mut fields, &REQUEST) else { return };
+    let Ok(asked) = ours::request(head, &mut fields) else { return };
     let read = Head::read(head).expect("what is accepted is strictly well formed");
     let [method, raw, version] = read.request_line().expect("three words");
     assert_eq!(asked.method.of(head), method);
@@ -68,7 +68,9 @@ fn ask(head: &[u8], trusted: bool) {
         remote: CLIENT,
         proto: "https",
         port: 443,
-        trusted,
+        trusted: flag(1),
+        expect: flag(2),
+        close: flag(3),
         fresh_id: 7,
         start_ms: 1_700_000_000_000,
         via: "fuzz",
@@ -89,15 +91,16 @@ fn ask(head: &[u8], trusted: bool) {
     assert_eq!(marks.host.of(&out), asked.host.of(head));
     assert_eq!(sent.only("x-request-id"), Some(marks.request_id.of(&out)));
     assert_eq!(sent.only("x-forwarded-for"), Some(marks.forwarded_for.of(&out)));
-    vouched(&read, &sent, trusted);
-    hop_by_hop(&sent, asked.upgrade.then(|| read.all("upgrade")));
+    vouched(&read, &sent, forward.trusted);
+    hop_by_hop(&sent, asked.upgrade.then(|| read.all("upgrade")), forward.close);
     assert_eq!(sent.ends(Ends::Nothing), Some(ends(&asked.body)));
-    let mut kept = read.end_to_end(&[&VOUCHED[..], &["expect"]].concat());
+    let mut kept = read.end_to_end(&[&VOUCHED[..], &REWRITTEN].concat());
     kept.retain(|(name, _)| !is_twin(name));
-    assert_eq!(sent.end_to_end(&VOUCHED), kept);
+    assert_eq!(sent.end_to_end(&[&VOUCHED[..], &REWRITTEN].concat()), kept);
+    rewritten(&read, &sent, &asked, &forward, method);
 
     let mut again = Fields::default();
-    let second = request::Request::read(&out[6..], &mut again, &REQUEST);
+    let second = ours::request(&out[6..], &mut again);
     // What the router adds can make a value longer than its bound, and then only that.
     if let Ok(second) = second {
         let out = &out[6..];
@@ -106,7 +109,7 @@ fn ask(head: &[u8], trusted: bool) {
         assert_eq!(ends(&second.body), ends(&asked.body));
         assert_eq!(second.upgrade, asked.upgrade);
     } else {
-        assert!(out.len() > REQUEST.value, "{second:?}");
+        assert!(out.len() > ours::OF_REQUESTS.value, "{second:?}");
     }
 }
 
@@ -128,10 +131,13 @@ fn vouched(read: &Head, sent: &Head, trusted: bool) {
     assert!(forwarded_for.ends_with(remote.as_bytes()));
     let id = sent.only("x-request-id").expect("one X-Request-Id");
     assert!((20..=200).contains(&id.len()));
-    assert_eq!(sent.only("x-request-start"), Some(&b"1700000000000"[..]));
     assert!(sent.only("via").expect("one Via").ends_with(b" fuzz"));
     assert_eq!(sent.all("hostler-error"), [b""; 0]);
-    for (name, ours) in [("x-forwarded-proto", &b"https"[..]), ("x-forwarded-port", b"443")] {
+    for (name, ours) in [
+        ("x-forwarded-proto", &b"https"[..]),
+        ("x-forwarded-port", b"443"),
+        ("x-request-start", b"1700000000000"),
+    ] {
         let theirs = read.all(name);
         let expected = if trusted && !theirs.is_empty() { theirs } else { vec![ours] };
         assert_eq!(sent.all(name), expected);
@@ -139,12 +145,42 @@ fn vouched(read: &Head, sent: &Head, trusted: bool) {
     assert!(!sent.fields.iter().any(|(name, _)| is_twin(name)));
 }
 
-/// Nothing for one hop alone goes on, but for an upgrade.
-fn hop_by_hop(sent: &Head, upgrade: Option<Vec<&[u8]>>) {
+/// What is passed on with another value, or now and then.
+const REWRITTEN: [&str; 2] = ["expect", "max-forwards"];
+
+/// The expectation is the dyno's only if it is told of it; OPTIONS has a hop less to go.
+fn rewritten(
+    read: &Head,
+    sent: &Head,
+    asked: &request::Request,
+    forward: &Forward<'_>,
+    method: &[u8],
+) {
+    let expects = forward.expect && asked.expects_continue;
+    let expected: &[&[u8]] = if expects { &[b"100-continue"] } else { &[] };
+    assert_eq!(sent.all("expect"), expected);
+    let hops = read.all("max-forwards");
+    let number = |text: &[u8]| -> Option<u32> {
+        let digits = text.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+    };
+    match hops.first().copied().and_then(number).filter(|_| method == b"OPTIONS") {
+        Some(hops) => {
+            let less = hops.saturating_sub(1).to_string();
+            assert_eq!(sent.all("max-forwards"), [less.as_bytes()]);
+        }
+        None if read.connection().iter().any(|named| named == "max-forwards") => {}
+        None => assert_eq!(sent.all("max-forwards"), hops),
+    }
+}
+
+/// Nothing for one hop alone goes on, but for an upgrade and the wish to close.
+fn hop_by_hop(sent: &Head, upgrade: Option<Vec<&[u8]>>, close: bool) {
     for name in HOP_BY_HOP {
         let expected = match (name, &upgrade) {
             ("upgrade", Some(protocols)) => protocols.clone(),
             ("connection", Some(_)) => vec![&b"Upgrade"[..]],
+            ("connection", None) if close => vec![&b"close"[..]],
             _ => Vec::new(),
         };
         assert_eq!(sent.all(name), expected, "{name}");
@@ -154,9 +190,7 @@ fn hop_by_hop(sent: &Head, upgrade: Option<Vec<&[u8]>>) {
 fn answer(head: &[u8], flag: impl Fn(u8) -> bool) {
     let mut fields = Fields::default();
     let to_head = flag(1);
-    let Ok(answered) = response::Response::read(head, &mut fields, &RESPONSE, to_head) else {
-        return;
-    };
+    let Some(answered) = ours::answer(head, &mut fields, to_head) else { return };
     let read = Head::read(head).expect("what is accepted is strictly well formed");
     let (_, status, reason) = read.status_line().expect("a status line");
     assert_eq!((answered.status, answered.reason.of(head)), (status, reason));
@@ -173,15 +207,21 @@ fn answer(head: &[u8], flag: impl Fn(u8) -> bool) {
         (false, true) => Persistence::Stated,
         (false, false) => Persistence::Implied,
     };
-    let rest = Answer { persistence, date: DATE, via: "fuzz", chunked, to_head };
+    let keeps_fault = flag(5);
+    let rest = Answer { persistence, date: DATE, via: "fuzz", chunked, to_head, keeps_fault };
     let mut out = Vec::new();
     rewrite::response(head, &fields, &answered, &rest, &mut out);
+    if status == 100 {
+        assert_eq!(out, b"HTTP/1.1 100 Continue\r\n\r\n");
+        return;
+    }
     let sent = Head::read(&out).expect("what goes on is strictly well formed");
     assert_eq!(sent.status_line(), Some((&b"HTTP/1.1"[..], status, reason)));
-    let removed = ["via", "hostler-error", "date"];
-    assert_eq!(sent.end_to_end(&removed), read.end_to_end(&removed));
+    let removed: &[&str] =
+        if keeps_fault { &["via", "date"] } else { &["via", "date", "hostler-error"] };
+    assert_eq!(sent.end_to_end(removed), read.end_to_end(removed));
     assert!(sent.only("via").expect("one Via").ends_with(b" fuzz"));
-    assert_eq!(sent.all("hostler-error"), [b""; 0]);
+    assert!(keeps_fault || sent.all("hostler-error").is_empty());
     client_side(&read, &sent, &answered, &rest);
 }
 

@@ -9,7 +9,7 @@
 use hostler::{
     api::{Op, TransactionBody},
     control::hub::{Push, PushError, Settings, judge},
-    route::{Revision, Table},
+    route::{Revision, Table, settings::MAX_PAGE},
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use serde_json::{Value, json};
@@ -18,6 +18,33 @@ use serde_json::{Value, json};
 const MAX_TRANSACTIONS: usize = 20;
 /// The most ops of a transaction that is made of parts.
 const MAX_OPS: usize = 8;
+/// Names that stand in bodies, some of them only in those of other objects.
+const FIELDS: [&str; 12] = [
+    "addr",
+    "weight",
+    "state",
+    "release",
+    "ttl_s",
+    "maintenance",
+    "blank",
+    "router",
+    "settings",
+    "pages",
+    "error",
+    "other",
+];
+/// Settings that an app may have, one that it may not, and one that there is not.
+const SETTINGS: [&str; 9] = [
+    "timeouts.first_byte",
+    "timeouts.idle",
+    "dynos.keep_alive",
+    "dynos.max_requests",
+    "dynos.retry_budget",
+    "limits.request_line",
+    "limits.min_body_rate",
+    "limits.request_head",
+    "limits.other",
+];
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut table = Table::new(1);
@@ -118,6 +145,57 @@ fn path(parts: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
+/// An app's body, or the merge patch of one.
+fn app(parts: &mut Unstructured<'_>) -> Result<Value> {
+    let mut app = serde_json::Map::new();
+    for flag in ["maintenance", "blank", "router"] {
+        if parts.arbitrary()? {
+            app.insert(flag.into(), json!(parts.arbitrary::<bool>()?));
+        }
+    }
+    if parts.arbitrary()? {
+        let mut settings = serde_json::Map::new();
+        for _ in 0..parts.int_in_range(0..=3)? {
+            settings.insert((*parts.choose(&SETTINGS)?).into(), value(parts)?);
+        }
+        app.insert("settings".into(), settings.into());
+    }
+    if parts.arbitrary()? {
+        let page = parts.choose(&["error", "maintenance", "other"])?;
+        let form = parts.choose(&["html", "json", "text", "xml"])?;
+        let text = match parts.int_in_range(0..=4)? {
+            0 => Value::Null,
+            1 => json!("{\"away\":true}"),
+            2 => json!("<p>away"),
+            3 => json!("x".repeat(MAX_PAGE + usize::from(parts.arbitrary::<bool>()?))),
+            _ => json!(parts.arbitrary::<&str>()?),
+        };
+        app.insert("pages".into(), json!({ (*page): { (*form): text } }));
+    }
+    Ok(app.into())
+}
+
+/// What a setting may be, or nearly.
+fn value(parts: &mut Unstructured<'_>) -> Result<Value> {
+    let values = [
+        json!("60s"),
+        json!("250ms"),
+        json!("0s"),
+        json!(8192),
+        json!("8KiB"),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(true),
+        Value::Null,
+        json!([]),
+    ];
+    Ok(match parts.int_in_range(0..=values.len())? {
+        at if at < values.len() => values[at].clone(),
+        _ => json!(parts.arbitrary::<&str>()?),
+    })
+}
+
 fn body(parts: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
     Ok(match parts.int_in_range(0..=11)? {
         0..=2 => json!({}),
@@ -126,13 +204,13 @@ fn body(parts: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
             json!({ "addr": format!("127.0.0.1:{port}"), "weight": parts.int_in_range(0..=1100)? })
         }
         6 => json!({ "addr": parts.choose(&["unix:/x", "[::1]:1", "169.254.1.1:1", "x"])? }),
-        7 => json!({ "maintenance": parts.arbitrary::<bool>()? }),
+        7 => app(parts)?,
         8 => json!({ "state": parts.choose(&["up", "draining", "down"])?, "release": "v2" }),
         9 => json!(parts.arbitrary::<&str>()?),
         10 => json!(parts.arbitrary::<i64>()?),
         _ if depth == 4 => Value::Null,
         _ => {
-            let field = parts.choose(&["addr", "weight", "state", "release", "ttl_s", "other"])?;
+            let field = parts.choose(&FIELDS)?;
             json!({ (*field): body(parts, depth + 1)? })
         }
     })

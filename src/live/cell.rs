@@ -4,7 +4,12 @@
 //! the in-flight counts are raised and lowered by leases alone; times are milliseconds since the
 //! process began, as the workers' clocks give them, 0 meaning never.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use crate::balance::Budget;
 
 /// The live state of one dyno.
 // A line of its own, so that two workers that lease two dynos do not contend for one line.
@@ -79,23 +84,56 @@ impl Cell {
 /// The live state of one app.
 #[derive(Debug, Default)]
 pub struct AppCell {
-    in_flight: AtomicU32,
+    /// How many exchanges were ever begun, in the upper half (it wraps), and how many are in
+    /// flight, in the lower one: both by one step.
+    exchanges: AtomicU64,
+    /// Clients' connections whose last request was for the app.
+    connections: AtomicU32,
+    /// Taken only by an exchange that would send its request a second time.
+    retries: Mutex<Budget>,
 }
+
+/// One exchange, begun and in flight.
+const ONE: u64 = 1 << 32 | 1;
 
 impl AppCell {
     /// Exchanges that the app's dynos are serving.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        self.exchanges.load(Relaxed) as u32
     }
 
-    /// Counts one more exchange.
-    pub fn enter(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+    /// Counts one more exchange in flight, and if this is its `first` attempt, one begun.
+    pub fn enter(&self, first: bool) {
+        self.exchanges.fetch_add(if first { ONE } else { 1 }, Relaxed);
     }
 
     /// Counts one exchange less.
     pub fn leave(&self) {
-        let before = self.in_flight.fetch_sub(1, Relaxed);
-        debug_assert!(before > 0, "a lease is settled once");
+        let before = self.exchanges.fetch_sub(1, Relaxed);
+        debug_assert!(before as u32 > 0, "a lease is settled once");
+    }
+
+    /// Counts a client's connection that comes to the app, unless it has `most` (0: any number);
+    /// answers whether it was counted.
+    pub fn connect(&self, most: u32) -> bool {
+        let before = self.connections.fetch_add(1, Relaxed);
+        let admitted = most == 0 || before < most;
+        if !admitted {
+            self.disconnect();
+        }
+        admitted
+    }
+
+    /// Counts a connection less.
+    pub fn disconnect(&self) {
+        let before = self.connections.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a connection leaves an app once");
+    }
+
+    /// May a request be sent a second time, of which the app lets `percent` of its requests?
+    pub fn allows_retry(&self, now_ms: u64, percent: u32) -> bool {
+        let begun = (self.exchanges.load(Relaxed) >> 32) as u32;
+        let mut budget = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.allows(now_ms, begun, percent)
     }
 }

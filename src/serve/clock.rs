@@ -14,6 +14,8 @@ pub struct Clock {
     began: Instant,
     /// Unix time in milliseconds when the process began, corrected on every tick.
     unix_offset_ms: Cell<u64>,
+    /// What [`Clock::now_ms`] was on the last tick.
+    ticked_ms: Cell<u64>,
     /// `Date`, renewed when the second changes.
     date: RefCell<(u64, String)>,
 }
@@ -24,6 +26,7 @@ impl Clock {
         let clock = Clock {
             began,
             unix_offset_ms: Cell::new(0),
+            ticked_ms: Cell::new(0),
             date: RefCell::new((u64::MAX, String::new())),
         };
         clock.correct();
@@ -33,6 +36,12 @@ impl Clock {
     /// Milliseconds since the process began; never 0, which stands for never.
     pub fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64 + 1
+    }
+
+    /// [`Clock::now_ms`] as it was on the last tick: for what need not be exact, without a look at
+    /// the system's clock.
+    pub fn coarse_ms(&self) -> u64 {
+        self.ticked_ms.get()
     }
 
     /// The Unix time of a moment that [`Clock::now_ms`] gave, in milliseconds.
@@ -46,7 +55,8 @@ impl Clock {
         let unix_ms =
             unix.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis()
                 as u64;
-        self.unix_offset_ms.set(unix_ms.saturating_sub(self.now_ms()));
+        self.ticked_ms.set(self.now_ms());
+        self.unix_offset_ms.set(unix_ms.saturating_sub(self.ticked_ms.get()));
         let mut date = self.date.borrow_mut();
         if date.0 != unix_ms / 1000 {
             *date = (unix_ms / 1000, httpdate::fmt_http_date(unix));

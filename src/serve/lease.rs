@@ -15,9 +15,10 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes a place on the dyno at `at` among the app's.
-    pub fn take(app: Arc<LiveApp>, at: usize) -> Lease {
-        app.cell.enter();
+    /// Takes a place on the dyno at `at` among the app's, for an exchange's `first` attempt or
+    /// another.
+    pub fn take(app: Arc<LiveApp>, at: usize, first: bool) -> Lease {
+        app.cell.enter(first);
         app.dynos[at].cell.enter();
         Lease { app, at }
     }

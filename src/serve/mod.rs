@@ -12,10 +12,12 @@ pub mod edge;
 pub mod exchange;
 pub mod io;
 pub mod lease;
+pub mod queue;
 pub mod reply;
 pub mod settings;
 pub mod splice;
 pub mod stream;
+pub mod terms;
 pub mod wheel;
 pub mod worker;
 

@@ -12,11 +12,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::io::Interest;
-
 use super::{io::Io, stream::Stream};
 use crate::wire::framing::Body;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 /// The fewest bytes of certain data for which the way through a pipe is taken.
 const WORTHWHILE: u64 = 64 << 10;
@@ -73,60 +71,57 @@ impl Conduit {
         body: &mut Body,
     ) -> Poll<Filled> {
         debug_assert!(self.is_empty());
-        let Io::Tcp(from) = from else { return Poll::Ready(Filled::Unable) };
-        loop {
-            if ready!(from.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(Filled::Broken);
-            }
-            let Some(pipe) = self.pipe.take().or_else(|| pipes.take()) else {
-                return Poll::Ready(Filled::Unable);
-            };
-            let limit = usize::try_from(body.opaque()).unwrap_or(usize::MAX).min(PIPE_SIZE);
-            // The pipe is empty, so that "would block" can only mean the socket.
-            let moved = from.try_io(Interest::READABLE, || step(from, &pipe.write, limit));
-            match moved {
-                Ok(count) if count > 0 => {
-                    self.pipe = Some(pipe);
-                    self.held = count;
-                    body.pass(count as u64);
-                    return Poll::Ready(Filled::Bytes(count));
-                }
-                // Nothing went in, whatever the reason.
-                _ => pipes.give(pipe),
-            }
-            return Poll::Ready(match moved {
-                Ok(_) => Filled::End,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => Filled::Unable,
-                Err(_) => Filled::Broken,
-            });
+        if ready!(from.poll_readable(cx)).is_err() {
+            return Poll::Ready(Filled::Broken);
         }
+        let Some(pipe) = self.pipe.take().or_else(|| pipes.take()) else {
+            return Poll::Ready(Filled::Unable);
+        };
+        let limit = usize::try_from(body.opaque()).unwrap_or(usize::MAX).min(PIPE_SIZE);
+        // The pipe is empty, so that "would block" can only mean the socket.
+        let filled = from.poll_read_with(cx, |from| step(from, &pipe.write, limit));
+        let filled = match filled {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                self.pipe = Some(pipe);
+                self.held = count;
+                body.pass(count as u64);
+                return Poll::Ready(Filled::Bytes(count));
+            }
+            Poll::Ready(Ok(_)) => Poll::Ready(Filled::End),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                Poll::Ready(Filled::Unable)
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Filled::Broken),
+            Poll::Pending => Poll::Pending,
+        };
+        // Nothing went in, whatever the reason.
+        pipes.give(pipe);
+        filled
     }
 
-    /// Moves what is in the pipe to `to`, all of it; raises `moved` if any of it went.
+    /// Moves what is in the pipe to `to`, all of it; adds to `moved` what went.
     pub fn poll_drain(
         &mut self,
         cx: &mut Context<'_>,
         pipes: &Pipes,
         to: &Io,
-        moved: &mut bool,
+        moved: &mut u64,
     ) -> Poll<io::Result<()>> {
-        let (Some(pipe), Io::Tcp(to)) = (&self.pipe, to) else { return Poll::Ready(Ok(())) };
+        let Some(pipe) = &self.pipe else { return Poll::Ready(Ok(())) };
         while self.held > 0 {
-            ready!(to.poll_write_ready(cx))?;
-            match to.try_io(Interest::WRITABLE, || step(&pipe.read, to, self.held)) {
-                Ok(count) => {
-                    self.held -= count;
-                    *moved = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+            let count = ready!(to.poll_write_with(cx, |to| step(&pipe.read, to, self.held)))?;
+            self.held -= count;
+            *moved += count as u64;
         }
         if let Some(pipe) = self.pipe.take() {
             pipes.give(pipe);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// How many bytes are in the pipe.
+    pub fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -158,7 +153,8 @@ pub fn is_worthwhile(from: &Stream, to: &Io, body: &Body) -> bool {
     from.is_bulk()
         && body.opaque() >= WORTHWHILE
         && from.pending().is_empty()
-        && matches!((&from.io, to), (Io::Tcp(_), Io::Tcp(_)))
+        && from.io.is_tcp()
+        && to.is_tcp()
 }
 
 #[cfg(test)]
@@ -183,16 +179,16 @@ mod tests {
         let pipes = Pipes::default();
         let ((mut dyno, from), (to, mut client)) = (pair().await, pair().await);
         dyno.write_all(b"hello, world").await.unwrap();
-        let (from, to) = (Io::Tcp(from), Io::Tcp(to));
+        let (from, to) = (Io::from(from), Io::from(to));
         let (mut conduit, mut body) = (Conduit::default(), Body::length(5));
         let filled = poll_fn(|cx| conduit.poll_fill(cx, &pipes, &from, &mut body)).await;
         assert_eq!((filled, conduit.is_empty()), (Filled::Bytes(5), false));
         assert!(body.is_done());
-        let mut moved = false;
+        let mut moved = 0;
         poll_fn(|cx| conduit.poll_drain(cx, &pipes, &to, &mut moved)).await.unwrap();
         let mut got = [0; 5];
         client.read_exact(&mut got).await.unwrap();
-        assert_eq!((&got, moved, conduit.is_empty()), (b"hello", true, true));
+        assert_eq!((&got, moved, conduit.is_empty()), (b"hello", 5, true));
         assert_eq!(pipes.free.borrow().len(), 1);
     }
 
@@ -207,14 +203,14 @@ mod tests {
         let held =
             std::fs::File::from(pipe.write.try_clone().unwrap()).write(&[b'x'; PIPE_SIZE]).unwrap();
         let mut conduit = Conduit { pipe: Some(pipe), held };
-        let to = Io::Tcp(to);
-        let mut moved = false;
+        let to = Io::from(to);
+        let mut moved = 0;
         poll_fn(|cx| {
             assert!(conduit.poll_drain(cx, &pipes, &to, &mut moved).is_pending());
             Poll::Ready(())
         })
         .await;
-        assert!(moved && !conduit.is_empty());
+        assert!(moved > 0 && !conduit.is_empty());
         drop(conduit);
         assert!(pipes.free.borrow().is_empty());
         drop(client);

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     buffers::{Buf, Buffers},
-    io::Io,
+    io::{End, Io},
 };
 use crate::wire::framing::{Body, Coding, FramingError};
 
@@ -83,6 +83,15 @@ impl Stream {
                 self.release();
                 Poll::Pending
             }
+        }
+    }
+
+    /// Ready when the other side has left: its connection broke, or it sends no more and may not
+    /// read on without that (`half_close`). Bytes that it sent before stay unread.
+    pub fn poll_left(&self, cx: &mut Context<'_>, half_close: bool) -> Poll<()> {
+        match ready!(self.io.poll_end(cx)) {
+            End::Ended if half_close => self.io.poll_broken(cx),
+            End::Ended | End::Broken => Poll::Ready(()),
         }
     }
 

@@ -136,6 +136,11 @@ pub struct Timer {
 }
 
 impl Timer {
+    /// Wakes another task from now on.
+    pub fn wake(&self, waker: &Waker) {
+        self.with(|entry| entry.waker.clone_from(waker));
+    }
+
     /// Sets the deadline to `after` from now.
     pub fn set(&self, after: Duration) {
         let ticks = after.as_nanos().div_ceil(TICK.as_nanos()) as u64;

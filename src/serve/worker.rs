@@ -21,6 +21,7 @@ use super::{
     edge::accept,
     settings::Settings,
     splice::Pipes,
+    terms::Terms,
     wheel::{TICK, Wheel},
 };
 use crate::{
@@ -64,6 +65,8 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Worker {
     pub(super) settings: Arc<Settings>,
+    /// The terms of every exchange whose app has no settings of its own.
+    pub(super) terms: Rc<Terms>,
     pub(super) snapshots: Reader<Snapshot>,
     pub(super) buffers: Rc<Buffers>,
     pub(super) pipes: Pipes,
@@ -101,6 +104,7 @@ async fn serve(parts: Parts) -> io::Result<()> {
         .map(TcpListener::from_std)
         .collect::<io::Result<Vec<TcpListener>>>()?;
     let worker = Rc::new(Worker {
+        terms: Rc::new(Terms::of(&parts.settings)),
         settings: parts.settings,
         snapshots: parts.snapshots,
         buffers: Rc::default(),
@@ -185,8 +189,7 @@ async fn tick(worker: Rc<Worker>) {
             worker.metrics.borrow_mut().flush();
         }
         if count.is_multiple_of(TICKS_A_SWEEP) {
-            let idle = worker.settings.timeouts.pool_idle.as_millis() as u64;
-            worker.dynos.sweep(worker.clock.now_ms().saturating_sub(idle));
+            worker.dynos.sweep(worker.clock.now_ms());
         }
     }
 }

@@ -69,7 +69,7 @@ fn logfmt(out: &mut Vec<u8>, record: &Record<'_>) {
     text(out, " request_id=", "");
     bare(out, record.request_id, MAX_FIELD);
     text(out, " fwd=", "");
-    quoted(out, record.fwd, MAX_FIELD);
+    quoted(out, last(record.fwd), MAX_FIELD);
     text(out, " dyno=", "");
     bare(out, record.dyno.as_bytes(), MAX_FIELD);
     text(out, " connect=", "");
@@ -88,6 +88,15 @@ fn logfmt(out: &mut Vec<u8>, record: &Record<'_>) {
     text(out, " tls=", if record.tls { "true" } else { "false" });
     text(out, " tls_version=", record.tls_version.unwrap_or_default());
     out.push(b'\n');
+}
+
+/// The end of a list of addresses that is too long: there stands the one that the router saw
+/// itself.
+fn last(addresses: &[u8]) -> &[u8] {
+    let from = addresses.len().saturating_sub(MAX_FIELD);
+    let kept = &addresses[from..];
+    let entry = if from == 0 { None } else { memchr::memchr(b',', kept) };
+    entry.map_or(kept, |comma| &kept[comma..])
 }
 
 fn millis(out: &mut Vec<u8>, value: Option<u32>) {
@@ -125,7 +134,7 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>) {
         (",\"path\":", record.path, MAX_PATH),
         (",\"host\":", record.host, MAX_FIELD),
         (",\"request_id\":", record.request_id, MAX_FIELD),
-        (",\"fwd\":", record.fwd, MAX_FIELD),
+        (",\"fwd\":", last(record.fwd), MAX_FIELD),
         (",\"dyno\":", record.dyno.as_bytes(), MAX_FIELD),
     ] {
         text(out, key, "");
@@ -176,6 +185,16 @@ mod tests {
              connect=1ms service=27ms status=200 bytes=1234 protocol=http1.1 tls=false \
              tls_version=\n"
         );
+    }
+
+    #[test]
+    fn the_address_that_the_router_saw_is_never_cut_off() {
+        let fwd = format!("{}, 203.0.113.9", "9".repeat(3000));
+        let record = Record { fwd: fwd.as_bytes(), ..sample::record() };
+        for format in [LogFormat::Logfmt, LogFormat::Json] {
+            let line = line(format, &record);
+            assert!(line.contains(", 203.0.113.9\"") && line.len() < 1000, "{line}");
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@ use super::{
 
 /// The most hex digits of a chunk's size.
 const MAX_SIZE_DIGITS: u8 = 16;
-/// The most bytes of one chunk's extensions.
-const MAX_EXTENSION: u16 = 4096;
+/// The most bytes of the extensions of all chunks of a body: they say nothing that is passed on,
+/// and could otherwise keep a body from ever coming to its end.
+const MAX_EXTENSIONS: u16 = 16 << 10;
 /// The most bytes of a trailer section.
 const MAX_TRAILER_SECTION: usize = 16 << 10;
 
@@ -45,10 +46,13 @@ enum State {
 pub struct Chunked {
     state: State,
     digits: u8,
-    extension: u16,
+    extensions: u16,
     /// The size as far as it is read, then the data still to come.
     left: u64,
     trailers: Finder,
+    /// Names that the message's `Connection` keeps to this hop, trailers included (RFC 9110,
+    /// section 7.6.1); hardly any message has such.
+    kept_here: Option<Box<[Box<[u8]>]>>,
 }
 
 impl Default for Chunked {
@@ -56,14 +60,21 @@ impl Default for Chunked {
         Chunked {
             state: State::Size,
             digits: 0,
-            extension: 0,
+            extensions: 0,
             left: 0,
             trailers: Finder::default(),
+            kept_here: None,
         }
     }
 }
 
 impl Chunked {
+    /// A body whose message names these headers in `Connection`.
+    pub fn without<'a>(names: impl Iterator<Item = &'a [u8]>) -> Chunked {
+        let names: Box<[Box<[u8]>]> = names.map(Box::from).collect();
+        Chunked { kept_here: Some(names).filter(|names| !names.is_empty()), ..Chunked::default() }
+    }
+
     /// Is the body whole?
     pub fn is_done(&self) -> bool {
         self.state == State::Done
@@ -164,13 +175,12 @@ impl Chunked {
     }
 
     fn begin_extension(&mut self) {
-        self.extension = 0;
         self.state = State::Extension;
     }
 
     fn lengthen_extension(&mut self) -> Result<(), FramingError> {
-        self.extension += 1;
-        if self.extension > MAX_EXTENSION { Err(FramingError::Chunk) } else { Ok(()) }
+        self.extensions += 1;
+        if self.extensions > MAX_EXTENSIONS { Err(FramingError::Chunk) } else { Ok(()) }
     }
 
     /// The trailer section begins at `from`: once it is whole, cuts out what does not go on.
@@ -196,7 +206,7 @@ impl Chunked {
         if keep {
             for field in fields.iter() {
                 let name = field.name.of(section);
-                if field.kind == Name::Other && !Name::is_underscore_twin(name) {
+                if field.kind == Name::Other && !is_forbidden(name) && !self.keeps(name) {
                     passed.extend_from_slice(name);
                     passed.extend_from_slice(b": ");
                     passed.extend_from_slice(field.value.of(section));
@@ -209,6 +219,48 @@ impl Chunked {
         buffer.splice(from..from + len, passed);
         Ok(end)
     }
+}
+
+impl Chunked {
+    fn keeps(&self, name: &[u8]) -> bool {
+        self.kept_here.iter().flatten().any(|kept| kept.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Fields that no trailer section may hold, for a reader that takes them for headers would be
+/// misled: what modifies or authenticates the request, controls the answer, or says what the
+/// content is (RFC 9110, section 6.5.1); those that frame and route are no [`Name::Other`].
+const FORBIDDEN: [&[u8]; 26] = [
+    b"age",
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"expires",
+    b"forwarded",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"if-range",
+    b"if-unmodified-since",
+    b"location",
+    b"origin",
+    b"pragma",
+    b"proxy-authenticate",
+    b"range",
+    b"retry-after",
+    b"trailer",
+    b"vary",
+    b"warning",
+    b"www-authenticate",
+    b"x-forwarded-host",
+    b"x-real-ip",
+];
+
+fn is_forbidden(name: &[u8]) -> bool {
+    Name::is_underscore_twin(name) || FORBIDDEN.iter().any(|f| name.eq_ignore_ascii_case(f))
 }
 
 #[cfg(test)]
@@ -274,6 +326,14 @@ mod tests {
     }
 
     #[test]
+    fn a_trailer_that_connection_names_ends_here() {
+        let mut chunked = Chunked::without([&b"x-a"[..]].into_iter());
+        let mut buffer = b"0\r\nX-A: 1\r\nX-B: 2\r\n\r\n".to_vec();
+        let ready = chunked.accept(&mut buffer, 0, Coding::Keep).unwrap().ready;
+        assert_eq!(&buffer[..ready], b"0\r\nX-B: 2\r\n\r\n");
+    }
+
+    #[test]
     fn what_breaks_the_coding_is_refused_at_any_split() {
         for bad in [
             &b"\r\n"[..],
@@ -306,7 +366,7 @@ mod tests {
 
     #[test]
     fn extensions_and_trailers_are_bounded() {
-        let long = [b"5;".as_slice(), &vec![b'a'; usize::from(MAX_EXTENSION) + 1]].concat();
+        let long = [b"5;".as_slice(), &vec![b'a'; usize::from(MAX_EXTENSIONS) + 1]].concat();
         assert_eq!(feed(&long, &[], Coding::Keep), Err(FramingError::Chunk));
         let long = [b"0\r\nA: ".as_slice(), &vec![b'a'; MAX_TRAILER_SECTION]].concat();
         assert_eq!(feed(&long, &[], Coding::Keep), Err(FramingError::Trailer));

@@ -68,9 +68,14 @@ impl Connection {
         Ok(())
     }
 
+    /// The headers that it names.
+    pub fn named<'a>(&'a self, head: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.named[..self.named_count].iter().map(|name| name.of(head))
+    }
+
     /// Is this header named, so that it ends here?
     pub fn names(&self, head: &[u8], header: &[u8]) -> bool {
-        self.named[..self.named_count].iter().any(|n| n.of(head).eq_ignore_ascii_case(header))
+        self.named(head).any(|name| name.eq_ignore_ascii_case(header))
     }
 }
 

@@ -8,8 +8,10 @@
 
 pub mod chunked;
 pub mod connection;
+pub mod expect;
 pub mod framing;
 pub mod head;
+pub mod keep_alive;
 pub mod name;
 pub mod request;
 pub mod response;

@@ -28,6 +28,8 @@ pub enum Name {
     Upgrade,
     /// `Expect` (RFC 9110, 10.1.1).
     Expect,
+    /// `Max-Forwards` (RFC 9110, 7.6.2).
+    MaxForwards,
     /// `Via` (RFC 9110, 7.6.3).
     Via,
     /// `Date` (RFC 9110, 6.6.1).
@@ -67,7 +69,7 @@ impl Name {
                 ("set-cookie", Name::SetCookie),
                 ("keep-alive", Name::KeepAlive),
             ],
-            12 => &[("x-request-id", Name::RequestId)],
+            12 => &[("x-request-id", Name::RequestId), ("max-forwards", Name::MaxForwards)],
             13 => &[("hostler-error", Name::HostlerError)],
             14 => &[("content-length", Name::ContentLength)],
             15 => {

@@ -9,6 +9,7 @@ use super::{
     connection::Connection,
     framing::Body,
     head::{self, Fields, HeadError, Span},
+    keep_alive,
     name::Name,
     request::{is_chunked, parse_length},
 };
@@ -59,6 +60,8 @@ pub struct Response {
     pub body: Body,
     /// The value of Content-Length, kept where there is no body to frame (HEAD, 304).
     pub length: Option<u64>,
+    /// How long the dyno says that it keeps the idle connection, in seconds.
+    pub idle_s: Option<u32>,
     /// It has a `Date` that goes on.
     pub has_date: bool,
 }
@@ -92,11 +95,16 @@ impl Response {
             }
         }
         let connection = Connection::read(head, fields).map_err(|_| Refusal::Malformed)?;
+        // A 101 says to what (RFC 9110, section 15.2.2).
+        let says = fields.of_kind(Name::Upgrade).any(|field| !field.value.is_empty());
+        if line.status == 101 && (!says || line.minor == 0) {
+            return Err(Refusal::Malformed);
+        }
         let (length, coded) = framing_headers(head, fields, line.minor)?;
         let bodiless = to_head || line.status < 200 || matches!(line.status, 204 | 304);
         let body = match (bodiless, coded, length) {
             (true, ..) => Body::Done,
-            (false, true, _) => Body::Chunked(Chunked::default()),
+            (false, true, _) => Body::Chunked(Chunked::without(connection.named(head))),
             (false, false, Some(length)) => Body::length(length),
             (false, false, None) => Body::Close,
         };
@@ -107,6 +115,7 @@ impl Response {
             connection,
             body,
             length,
+            idle_s: keep_alive::idle_s(head, fields),
             has_date: fields.of_kind(Name::Date).any(|f| !connection.names(head, f.name.of(head))),
         })
     }

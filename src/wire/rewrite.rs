@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use super::{
     framing::Body,
-    head::{Fields, Span},
+    head::{Fields, RequestLine, Span},
     name::Name,
     request::Request,
     response::Response,
@@ -24,8 +24,13 @@ pub struct Forward<'a> {
     pub proto: &'a str,
     /// The port that the client connected to.
     pub port: u16,
-    /// Keep the client's X-Forwarded-Proto and -Port: it is in a trusted network.
+    /// Keep the client's X-Forwarded-Proto and -Port and X-Request-Start: it is in a trusted
+    /// network.
     pub trusted: bool,
+    /// `Expect: 100-continue` is for the dyno.
+    pub expect: bool,
+    /// The dyno's connection carries this request alone.
+    pub close: bool,
     /// A request id for clients that sent none that will do.
     pub fresh_id: u128,
     /// When the request came, in milliseconds since the Unix epoch.
@@ -72,8 +77,8 @@ pub fn request(
         let name = field.name.of(head);
         let left_out = field.kind.is_hop_by_hop()
             || matches!(field.kind, Name::ContentLength | Name::Expect)
-            || (field.kind.is_set_by_router()
-                && !(forward.trusted && is_proto_or_port(field.kind)))
+            || (field.kind.is_set_by_router() && !(forward.trusted && is_passed(field.kind)))
+            || (field.kind == Name::MaxForwards && request.max_forwards.is_some())
             || request.connection.names(head, name)
             || (field.kind == Name::Other && Name::is_underscore_twin(name));
         if left_out {
@@ -89,6 +94,14 @@ pub fn request(
             line(out, b"Upgrade", field.value.of(head));
         }
         out.extend_from_slice(b"Connection: Upgrade\r\n");
+    } else if forward.close {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    if forward.expect && request.expects_continue {
+        line(out, b"Expect", b"100-continue");
+    }
+    if let Some(hops) = request.max_forwards {
+        number_line(out, b"Max-Forwards", u64::from(hops.saturating_sub(1)));
     }
     marks.forwarded_for = forwarded_for(head, fields, forward.remote, out);
     let missing = |kind| !forward.trusted || fields.of_kind(kind).next().is_none();
@@ -99,7 +112,9 @@ pub fn request(
         number_line(out, b"X-Forwarded-Port", forward.port.into());
     }
     marks.request_id = request_id(head, fields, forward.fresh_id, out);
-    number_line(out, b"X-Request-Start", forward.start_ms);
+    if missing(Name::RequestStart) {
+        number_line(out, b"X-Request-Start", forward.start_ms);
+    }
     via(head, fields, request.minor, forward.via, out);
     framing(&request.body, out);
     if request.body.is_done() && fields.of_kind(Name::ContentLength).next().is_some() {
@@ -108,6 +123,24 @@ pub fn request(
     }
     out.extend_from_slice(b"\r\n");
     marks
+}
+
+/// Writes what the log says of a request that goes nowhere.
+pub fn note(
+    head: &[u8],
+    line: &RequestLine,
+    fields: &Fields,
+    remote: IpAddr,
+    out: &mut Vec<u8>,
+) -> Landmarks {
+    let host = fields.of_kind(Name::Host).next().map_or(Span::default(), |field| field.value);
+    Landmarks {
+        method: put(out, line.method.of(head)),
+        target: put(out, line.target.of(head)),
+        host: put(out, host.of(head)),
+        request_id: Span::default(),
+        forwarded_for: address(out, remote),
+    }
 }
 
 /// How the client's connection goes on after the answer.
@@ -134,7 +167,12 @@ pub struct Answer<'a> {
     pub chunked: bool,
     /// It answers a HEAD request.
     pub to_head: bool,
+    /// The dyno is a router: its `Hostler-Error` goes on.
+    pub keeps_fault: bool,
 }
+
+/// The invitation to send a body.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Writes the answer's head for the client behind what `out` holds.
 pub fn response(
@@ -144,6 +182,11 @@ pub fn response(
     answer: &Answer<'_>,
     out: &mut Vec<u8>,
 ) {
+    if response.status == 100 {
+        // Its headers say nothing (RFC 9110, section 15.2.1).
+        out.extend_from_slice(CONTINUE);
+        return;
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     status(out, response.status);
     out.push(b' ');
@@ -152,13 +195,15 @@ pub fn response(
     for field in fields.iter() {
         let name = field.name.of(head);
         let left_out = field.kind.is_hop_by_hop()
-            || matches!(field.kind, Name::ContentLength | Name::Via | Name::HostlerError)
+            || matches!(field.kind, Name::ContentLength | Name::Via)
+            || (field.kind == Name::HostlerError && !answer.keeps_fault)
             || response.connection.names(head, name);
         if !left_out {
             line(out, name, field.value.of(head));
         }
     }
-    if response.status == 101 {
+    // A 426 says what to go over to (RFC 9110, section 15.5.22).
+    if matches!(response.status, 101 | 426) && fields.of_kind(Name::Upgrade).next().is_some() {
         for field in fields.of_kind(Name::Upgrade) {
             line(out, b"Upgrade", field.value.of(head));
         }
@@ -205,8 +250,9 @@ fn framing(body: &Body, out: &mut Vec<u8>) {
     }
 }
 
-fn is_proto_or_port(kind: Name) -> bool {
-    matches!(kind, Name::ForwardedProto | Name::ForwardedPort)
+/// Does a trusted client know better than this router what to say here?
+fn is_passed(kind: Name) -> bool {
+    matches!(kind, Name::ForwardedProto | Name::ForwardedPort | Name::RequestStart)
 }
 
 fn forwarded_for(head: &[u8], fields: &Fields, remote: IpAddr, out: &mut Vec<u8>) -> Span {
@@ -337,7 +383,7 @@ pub fn address(out: &mut Vec<u8>, remote: IpAddr) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{request, response};
+    use crate::wire::{head::parse_request, response};
 
     const ANSWER: Answer<'static> = Answer {
         persistence: Persistence::Implied,
@@ -345,20 +391,23 @@ mod tests {
         via: "v",
         chunked: true,
         to_head: false,
+        keeps_fault: false,
     };
 
     #[test]
     fn a_header_that_connection_names_ends_here_whatever_it_means() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: accept, x-a\r\nAccept: 1\r\n\
             X-A: 2\r\nX-B: 3\r\n\r\n";
-        let bounds = request::Bounds { line: 100, name: 100, value: 100, count: 100 };
         let mut fields = Fields::default();
-        let asked = Request::read(head, &mut fields, &bounds).unwrap();
+        let asked = parse_request(head, &mut fields).unwrap();
+        let asked = Request::judge(head, &asked, &fields).unwrap();
         let forward = Forward {
             remote: [192, 0, 2, 7].into(),
             proto: "http",
             port: 80,
             trusted: false,
+            expect: false,
+            close: false,
             fresh_id: 1,
             start_ms: 2,
             via: "v",

@@ -2,9 +2,9 @@
 //!
 //! Invariant: both sides are the test's, so that the moment is certain and not a matter of luck.
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Dyno, Router, closed_port, until};
+use crate::harness::{Dyno, Router, until};
 
 fn start() -> (Router, Dyno) {
     let (router, dyno) = (Router::start(), Dyno::new());
@@ -40,21 +40,6 @@ fn a_body_that_comes_while_its_request_is_held_is_sent_on() {
     }
 }
 
-/// The status counted as sent once the head was judged, so the client was left without any answer.
-#[test]
-fn an_answer_of_which_nothing_was_written_becomes_a_fault() {
-    let (router, dyno) = start();
-    let mut client = router.connect();
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    let mut conn = dyno.accept();
-    conn.take_request();
-    conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
-    assert_eq!(client.take_answer().verdict(), (502, "H17"));
-    router.log.wait_for("code=H17 desc=\"Poorly formatted HTTP response\"");
-    client.send("GET / HTTP/1.1\r\nHost: no.test\r\n\r\n");
-    assert_eq!(client.take_answer().status(), 404);
-}
-
 /// Nobody counted them.
 #[test]
 fn the_bytes_of_request_bodies_are_counted() {
@@ -68,30 +53,6 @@ fn the_bytes_of_request_bodies_are_counted() {
     conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_eq!(client.take_answer().text(), "ok");
     until("they are counted", || router.metric("hostler_request_body_bytes_total") == 5.0);
-}
-
-/// A router out of descriptors struck the dyno that it could not dial, and so put one after the
-/// other into quarantine.
-#[test]
-fn a_router_out_of_descriptors_does_not_blame_the_dyno() {
-    let (router, dyno) = start();
-    let mut client = router.connect();
-    client.send("GET / HTTP/1.1\r\nHost: no.test\r\n\r\n");
-    client.take_answer();
-    let before =
-        prlimit(Some(pid(&router)), Resource::Nofile, Rlimit { current: Some(3), ..open() });
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(client.take_answer().verdict(), (503, "H99"));
-    prlimit(Some(pid(&router)), Resource::Nofile, before.unwrap()).unwrap();
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    let mut conn = dyno.accept();
-    conn.take_request();
-    conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    assert_eq!(client.take_answer().text(), "ok");
-}
-
-fn open() -> Rlimit {
-    rustix::process::getrlimit(Resource::Nofile)
 }
 
 /// The signals were heard a moment later than the listeners were announced.
@@ -119,37 +80,4 @@ fn who_is_in_the_accept_queue_when_the_drain_begins_is_served() {
         assert_eq!(client.take_answer().status(), 404);
     }
     assert_eq!(router.wait().code(), Some(0));
-}
-
-/// A dyno whose kept connection had closed was not dialled again once another dyno had refused.
-#[test]
-fn a_dyno_that_lost_a_race_is_tried_again_when_the_others_refuse() {
-    let (router, dyno) = (Router::with(&[("HOSTLER_WORKERS", "1")]), Dyno::new());
-    router.app("one", "a.test", &[&dyno.addr]);
-    let mut client = router.connect();
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    let mut kept = dyno.accept();
-    kept.take_request();
-    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    assert_eq!(client.take_answer().text(), "ok");
-    let refusing = closed_port();
-    router.app("one", "a.test", &[&dyno.addr, &refusing.addr]);
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    kept.take_request();
-    drop(kept);
-    let mut second = dyno.accept();
-    second.take_request();
-    second.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain");
-    assert_eq!(client.take_answer().text(), "again");
-}
-
-/// It waited for the end of a head until its time was over, and its client with it.
-#[test]
-fn bytes_that_begin_no_request_are_refused_at_once() {
-    let router = Router::start();
-    for bytes in [&b"\x16\x03\x01\x02\0\x01"[..], b" GET", b"\rG", b"\x80"] {
-        let mut client = router.connect();
-        client.send(bytes);
-        assert_eq!(client.take_answer().verdict(), (400, "bad_request"), "{bytes:?}");
-    }
 }

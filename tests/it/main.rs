@@ -7,21 +7,17 @@
 
 mod harness;
 
-mod answers;
 mod balance;
-mod bodies;
+mod behaviours;
 mod cli;
 mod corners;
 mod flow;
-mod headers;
-mod http10;
 mod keep_alive;
 mod operation;
-mod programs;
 mod push;
 mod refusals;
 mod routing;
+mod sockets;
+mod software;
 mod store;
-mod strict;
-mod timeouts;
 mod upgrade;

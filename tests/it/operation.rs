@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Conn, Dyno, End, Named, Router,
+    lines::steady,
     router::{command, serve},
     until,
 };
@@ -109,17 +110,6 @@ fn connections_in_the_accept_queue_are_served_at_the_end() {
         assert_eq!(client.take_answer().status(), 200);
     }
     assert!(router.wait().success());
-}
-
-/// The line without what differs from run to run.
-fn steady(line: &str) -> String {
-    let mask = |word: &str| {
-        let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        let is_time = matches!(key, "connect" | "service") && value.ends_with("ms");
-        let is_id = key == "request_id" && value.len() == 36;
-        if is_time || is_id { format!("{key}=#") } else { word.to_owned() }
-    };
-    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -16,8 +16,8 @@ pub async fn dial(addr: &DynoAddr) -> io::Result<Io> {
             let stream = TcpStream::connect(addr).await?;
             // A head and the body's first bytes go out in one write, so waiting gains nothing.
             stream.set_nodelay(true)?;
-            Ok(Io::Tcp(stream))
+            Ok(stream.into())
         }
-        DynoAddr::Unix(path) => Ok(Io::Unix(UnixStream::connect(path).await?)),
+        DynoAddr::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
     }
 }

@@ -27,14 +27,15 @@ const MAX_IDLE: usize = 4096;
 pub struct Connection {
     /// Its bytes.
     pub stream: Stream,
-    /// It carried an exchange before: the dyno may be closing it at this moment.
-    pub reused: bool,
+    /// How many exchanges it carried before: if any, the dyno may be closing it at this moment.
+    pub exchanges: u32,
 }
 
 #[derive(Debug)]
 struct Idle {
     io: Io,
-    since_ms: u64,
+    exchanges: u32,
+    until_ms: u64,
 }
 
 #[derive(Debug)]
@@ -52,21 +53,22 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A kept connection of this dyno, if one is as it was left.
-    pub fn take(&self, cell: &Arc<live::Cell>) -> Option<Connection> {
+    /// A kept connection of this dyno, if one is as it was left and its time is not over.
+    pub fn take(&self, cell: &Arc<live::Cell>, now_ms: u64) -> Option<Connection> {
         let mut buckets = self.buckets.borrow_mut();
         let bucket = buckets.get_mut(&(Arc::as_ptr(cell) as usize))?;
         while let Some(idle) = bucket.idle.pop_back() {
             self.kept.set(self.kept.get() - 1);
-            if is_quiet(&idle.io) {
-                return Some(Connection { stream: Stream::new(idle.io), reused: true });
+            if idle.until_ms > now_ms && is_quiet(&idle.io) {
+                let exchanges = idle.exchanges + 1;
+                return Some(Connection { stream: Stream::new(idle.io), exchanges });
             }
         }
         None
     }
 
-    /// Keeps a connection whose exchange is over and whose dyno keeps it too.
-    pub fn keep(&self, cell: &Arc<live::Cell>, connection: Connection, now_ms: u64) {
+    /// Keeps a connection whose exchange is over, and whose dyno keeps it too until `until_ms`.
+    pub fn keep(&self, cell: &Arc<live::Cell>, connection: Connection, until_ms: u64) {
         if self.kept.get() >= MAX_IDLE || cell.is_retired() {
             return;
         }
@@ -75,20 +77,21 @@ impl Pool {
             .entry(Arc::as_ptr(cell) as usize)
             .or_insert_with(|| Bucket { cell: cell.clone(), idle: VecDeque::new() });
         if bucket.idle.len() < MAX_PER_DYNO {
-            bucket.idle.push_back(Idle { io: connection.stream.io, since_ms: now_ms });
+            let Connection { stream, exchanges } = connection;
+            bucket.idle.push_back(Idle { io: stream.io, exchanges, until_ms });
             self.kept.set(self.kept.get() + 1);
         }
     }
 
-    /// Closes the connections that came before `before_ms`, that their dyno closed, or whose dyno
-    /// left the table.
-    pub fn sweep(&self, before_ms: u64) {
+    /// Closes the connections whose time is over, that their dyno closed, or whose dyno left the
+    /// table.
+    pub fn sweep(&self, now_ms: u64) {
         let mut kept = 0;
         self.buckets.borrow_mut().retain(|_, bucket| {
             if bucket.cell.is_retired() {
                 return false;
             }
-            bucket.idle.retain(|idle| idle.since_ms >= before_ms && is_quiet(&idle.io));
+            bucket.idle.retain(|idle| idle.until_ms > now_ms && is_quiet(&idle.io));
             kept += bucket.idle.len();
             !bucket.idle.is_empty()
         });
@@ -119,7 +122,7 @@ mod tests {
     async fn a_closed_connection_is_not_taken_for_a_quiet_one_by_a_busy_task() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let io = Io::Tcp(stream);
+        let io = Io::from(stream);
         assert!(is_quiet(&io));
         drop(listener.accept().await.unwrap());
         poll_fn(|cx| io.poll_readable(cx)).await.unwrap();

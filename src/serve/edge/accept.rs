@@ -4,12 +4,15 @@
 //! queue; running out of descriptors pauses accepting and says so, it never ends it; when accepting
 //! is told to end, the connections that the kernel took already are served.
 
-use std::{future::poll_fn, io, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, task::Waker, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{client::Client, h1};
-use crate::serve::{io::Io, stream::Stream, worker::Worker};
+use super::{
+    client::{Client, Visit},
+    h1,
+};
+use crate::serve::{stream::Stream, worker::Worker};
 
 /// How long accepting pauses when the process or the machine has no descriptors or memory left.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,16 +49,16 @@ struct Acceptor {
 
 impl Acceptor {
     fn admit(&self, stream: TcpStream, remote: SocketAddr) {
-        let guard = Open::new(self.worker.clone());
-        let port = self.port;
-        tokio::task::spawn_local(async move {
-            let worker = guard.0.clone();
-            let timer = poll_fn(|cx| Poll::Ready(worker.wheel.timer(cx.waker()))).await;
-            let remote = remote.ip().to_canonical();
-            let client = Client { stream: Stream::new(Io::Tcp(stream)), timer, remote, port };
-            h1::serve(worker, client).await;
-            drop(guard);
-        });
+        let open = Open::new(self.worker.clone());
+        let client = Client {
+            stream: Stream::new(stream.into()),
+            // It wakes nobody until the connection's task takes it.
+            timer: self.worker.wheel.timer(Waker::noop()),
+            remote: remote.ip().to_canonical(),
+            port: self.port,
+            visit: Visit::default(),
+        };
+        tokio::task::spawn_local(h1::serve(open, client));
     }
 }
 
@@ -85,13 +88,18 @@ fn into_tokio(
 }
 
 /// Counts a connection for as long as its task lives.
-struct Open(Rc<Worker>);
+pub struct Open(Rc<Worker>);
 
 impl Open {
     fn new(worker: Rc<Worker>) -> Open {
         worker.open.set(worker.open.get() + 1);
         worker.metrics.borrow_mut().connection_opened();
         Open(worker)
+    }
+
+    /// The worker whose connection it is.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.0
     }
 }
 

@@ -6,14 +6,18 @@
 use std::{
     future::poll_fn,
     net::IpAddr,
+    sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
 
-use crate::serve::{
-    stream::{Heard, Stream},
-    wheel::Timer,
-    worker::Worker,
+use crate::{
+    live::AppCell,
+    serve::{
+        stream::{Heard, Stream},
+        wheel::Timer,
+        worker::Worker,
+    },
 };
 
 /// A client's connection.
@@ -27,6 +31,38 @@ pub struct Client {
     pub remote: IpAddr,
     /// The port that it connected to.
     pub port: u16,
+    /// The app that its last request was for.
+    pub visit: Visit,
+}
+
+/// A connection's place among those of the app that its last request was for.
+#[derive(Debug, Default)]
+pub struct Visit(Option<Arc<AppCell>>);
+
+impl Visit {
+    /// Comes to an app, which may have `most` connections (0: any number); answers whether there
+    /// was room.
+    pub fn come(&mut self, app: &Arc<AppCell>, most: u32) -> bool {
+        if self.0.as_ref().is_some_and(|before| Arc::ptr_eq(before, app)) {
+            return true;
+        }
+        self.leave();
+        let admitted = app.connect(most);
+        self.0 = admitted.then(|| app.clone());
+        admitted
+    }
+
+    fn leave(&mut self) {
+        if let Some(app) = self.0.take() {
+            app.disconnect();
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 /// The most bytes that are read and thrown away from a client that was answered early.

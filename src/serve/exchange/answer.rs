@@ -4,9 +4,12 @@
 //! go out with the head where they fit; nothing is read from the dyno while the client has not
 //! taken what was read before.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use super::{Exchange, Facts};
+use super::{Exchange, Facts, upgrade};
 use crate::{
     error::Fault,
     serve::{
@@ -20,7 +23,7 @@ use crate::{
     wire::{
         framing::{Body, Coding},
         head::Finder,
-        response::{Bounds, Refusal, Response},
+        response::{Refusal, Response},
         rewrite::{self, Persistence},
     },
 };
@@ -50,6 +53,11 @@ pub struct Answer {
     out: Option<Buf>,
     conduit: Conduit,
     interim: u32,
+    continued: Continued,
+    /// How long the dyno says that it keeps its idle connection.
+    idle: Option<Duration>,
+    /// Bytes that the client's socket took.
+    pub written: u64,
     /// A byte of an answer came from the dyno.
     pub begun: bool,
     /// The client took bytes that no other answer can follow: a part of a head, or a final one.
@@ -60,6 +68,19 @@ pub struct Answer {
     pub moved: bool,
     /// The client is the one who is waited for.
     pub waits_for_client: bool,
+}
+
+/// Who invites the client to send its body, and whether that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continued {
+    /// Nobody: the client does not wait for it.
+    Unasked,
+    /// The router did.
+    Here,
+    /// The dyno is to.
+    Awaited,
+    /// The dyno did.
+    There,
 }
 
 /// What is over when [`Answer::poll`] is ready.
@@ -73,7 +94,7 @@ pub enum Over {
 
 impl Answer {
     /// An answer of which nothing has come; `first` goes to the client before it.
-    pub fn new(first: Option<Buf>) -> Answer {
+    pub fn new(continued: Continued, first: Option<Buf>) -> Answer {
         Answer {
             state: State::Head(Finder::default()),
             body: Body::Done,
@@ -81,12 +102,36 @@ impl Answer {
             out: first,
             conduit: Conduit::default(),
             interim: 0,
+            continued,
+            idle: None,
+            written: 0,
             begun: false,
             committed: false,
             reusable: false,
             moved: false,
             waits_for_client: false,
         }
+    }
+
+    /// Is the client waiting for a 100 that the dyno has not sent?
+    pub fn awaits_continue(&self) -> bool {
+        self.continued == Continued::Awaited
+    }
+
+    /// Did the dyno go over to another protocol?
+    pub fn has_switched(&self) -> bool {
+        matches!(self.state, State::Switched)
+    }
+
+    /// How long the dyno's connection may be idle before its next exchange, if it may have one.
+    pub fn kept_for(&self, most: Duration) -> Option<Duration> {
+        self.reusable.then_some(self.idle.unwrap_or(most).min(most)).filter(|idle| !idle.is_zero())
+    }
+
+    /// How many bytes the client's socket has not taken of those that came from the dyno.
+    pub fn unwritten(&self, dyno: &Connection) -> usize {
+        let out = self.out.as_ref().map_or(0, |out| out.pending().len());
+        out + dyno.stream.accepted() + self.conduit.held()
     }
 
     /// Moves what can be moved. `sent` says that all of the request was sent.
@@ -105,7 +150,9 @@ impl Answer {
             self.waits_for_client = false;
             match &mut self.state {
                 State::Whole => return Poll::Ready(Ok(Over::Answer)),
-                State::Switched => return Poll::Ready(Ok(Over::Switch)),
+                State::Switched if sent => return Poll::Ready(Ok(Over::Switch)),
+                // The request is still on its way up; what the dyno says meanwhile is not held.
+                State::Switched => {}
                 State::Body if self.body.is_done() => {
                     self.state = State::Whole;
                     continue;
@@ -118,20 +165,28 @@ impl Answer {
                     }
                 }
                 State::Head(finder) => {
-                    let found = finder.find(dyno.stream.pending());
-                    if let Some(len) = found.map_err(|_| Fault::BadResponse)? {
+                    let pending = dyno.stream.pending();
+                    if let Some(len) = finder.find(pending).map_err(|_| Fault::BadResponse)? {
                         self.take_head(worker, dyno, exchange, len, sent)?;
                         continue;
+                    }
+                    // Such as another protocol's greeting, whose sender waits for an answer.
+                    if pending.iter().zip(b"HTTP/1.").any(|(is, should)| is != should) {
+                        return Poll::Ready(Err(Fault::BadResponse));
                     }
                 }
             }
             let in_head = matches!(self.state, State::Head(_));
-            let limit = if in_head { worker.settings.limits.response_head } else { MAX_HELD };
+            let limit = if in_head { exchange.terms.limits.response_head } else { MAX_HELD };
             if !dyno.stream.make_room(limit) {
                 let fault = if in_head { Fault::OversizedHeader } else { Fault::ServerInterrupted };
                 return Poll::Ready(Err(fault));
             }
             let heard = ready!(dyno.stream.poll_hear(cx, &worker.buffers));
+            if heard == Heard::End && self.has_switched() {
+                // The tunnel will hear it again; it begins when the request is sent.
+                return Poll::Pending;
+            }
             if heard != Heard::Bytes {
                 self.take_end(heard)?;
                 continue;
@@ -154,7 +209,9 @@ impl Answer {
     ) -> Poll<Result<(), Fault>> {
         while let Some(out) = &mut self.out {
             let written = ready!(client.stream.io.poll_write(cx, out.pending()));
-            out.consume(written.map_err(|_| Fault::ClientInterrupted)?);
+            let written = written.map_err(|_| Fault::ClientInterrupted)?;
+            out.consume(written);
+            self.written += written as u64;
             self.moved = true;
             // Whole interim heads may be followed by anything.
             self.committed = !out.is_drained() || !matches!(self.state, State::Head(_));
@@ -164,12 +221,14 @@ impl Answer {
         }
         while dyno.stream.accepted() > 0 {
             let passed = ready!(dyno.stream.poll_pass(cx, &mut client.stream.io));
-            passed.map_err(|_| Fault::ClientInterrupted)?;
+            self.written += passed.map_err(|_| Fault::ClientInterrupted)? as u64;
             self.moved = true;
         }
         if !self.conduit.is_empty() {
             let io = &client.stream.io;
-            let drained = self.conduit.poll_drain(cx, &worker.pipes, io, &mut self.moved);
+            let before = self.written;
+            let drained = self.conduit.poll_drain(cx, &worker.pipes, io, &mut self.written);
+            self.moved |= self.written > before;
             ready!(drained).map_err(|_| Fault::ClientInterrupted)?;
         }
         Poll::Ready(Ok(()))
@@ -220,32 +279,26 @@ impl Answer {
         sent: bool,
     ) -> Result<(), Fault> {
         let facts = exchange.facts.expect("an exchange with a dyno has a request");
-        let limits = &worker.settings.limits;
-        if len > limits.response_head {
+        if len > exchange.terms.limits.response_head {
             return Err(Fault::OversizedHeader);
         }
-        let bounds = Bounds {
-            line: limits.status_line,
-            cookie: limits.set_cookie,
-            header: limits.response_header,
-        };
+        let bounds = exchange.terms.of_answers();
         let head = &dyno.stream.pending()[..len];
         let mut fields = worker.fields.borrow_mut();
         let response =
             Response::read(head, &mut fields, &bounds, facts.is_head).map_err(fault_of)?;
-        if response.status < 100 || (response.status == 101 && !facts.upgrade) {
+        if response.status == 101
+            && !(facts.upgrade && upgrade::is_asked(&exchange.out, head, &fields))
+        {
             return Err(Fault::BadResponse);
         }
-        if response.is_interim() {
-            self.interim += 1;
-            if self.interim > MAX_INTERIM {
-                return Err(Fault::BadResponse);
-            }
+        let passes = if response.is_interim() {
+            self.take_interim(&response, &facts)?
         } else {
             self.settle_head(worker, &response, &facts, exchange, sent);
-        }
-        // An HTTP/1.0 client knows no interim answers (RFC 9110, section 15.2).
-        if facts.is_http11 || !response.is_interim() {
+            true
+        };
+        if passes {
             let out = self.out.get_or_insert_with(|| worker.buffers.common());
             worker.clock.with_date(|date| {
                 let answer = rewrite::Answer {
@@ -254,22 +307,42 @@ impl Answer {
                     via: &worker.settings.via,
                     chunked: facts.is_http11,
                     to_head: facts.is_head,
+                    keeps_fault: exchange.app.as_ref().is_some_and(|a| a.app.settings.is_router),
                 };
                 rewrite::response(head, &fields, &response, &answer, out);
             });
         }
         drop(fields);
         dyno.stream.consume(len);
-        match response.status {
-            101 => self.state = State::Switched,
-            _ if response.is_interim() => self.state = State::Head(Finder::default()),
-            _ => {
-                self.state = State::Body;
-                self.body = response.body;
-                self.take_body(dyno, exchange)?;
+        if response.is_interim() {
+            self.state = State::Head(Finder::default());
+            return Ok(());
+        }
+        (self.state, self.body) = match response.status {
+            // Whatever follows is for the client.
+            101 => (State::Switched, Body::Close),
+            _ => (State::Body, response.body),
+        };
+        self.take_body(dyno, exchange)
+    }
+
+    /// Counts an interim answer; answers whether it goes on to the client.
+    fn take_interim(&mut self, response: &Response, facts: &Facts) -> Result<bool, Fault> {
+        self.interim += 1;
+        if self.interim > MAX_INTERIM {
+            return Err(Fault::BadResponse);
+        }
+        if response.status == 100 {
+            match self.continued {
+                Continued::Awaited => self.continued = Continued::There,
+                // One request is invited once.
+                Continued::There => return Err(Fault::BadResponse),
+                Continued::Here => return Ok(false),
+                Continued::Unasked => {}
             }
         }
-        Ok(())
+        // An HTTP/1.0 client knows no interim answers (RFC 9110, section 15.2).
+        Ok(facts.is_http11)
     }
 
     /// Notes what the final head decides: how both connections go on, and how the body is coded.
@@ -284,9 +357,13 @@ impl Answer {
         let stripped = matches!(response.body, Body::Chunked(_)) && !facts.is_http11;
         self.coding = if stripped { Coding::Strip } else { Coding::Keep };
         let until_close = stripped || response.body.ends_with_connection();
-        self.reusable = response.keeps_alive() && !response.body.ends_with_connection();
+        // Whoever waited for a 100 and got a final status may or may not send its body.
+        let in_step = !self.awaits_continue();
+        self.reusable = response.keeps_alive() && !response.body.ends_with_connection() && in_step;
+        self.idle = response.idle_s.map(idle_time);
         // An answer that overtakes its request leaves the end of the request unknown.
-        exchange.persists = facts.keeps_alive && sent && !until_close && !worker.draining.get();
+        exchange.persists =
+            facts.keeps_alive && sent && !until_close && in_step && !worker.draining.get();
         exchange.until_close = until_close;
         exchange.status = response.status;
     }
@@ -311,6 +388,16 @@ pub fn persistence(facts: &Facts, persists: bool) -> Persistence {
         (true, true) => Persistence::Implied,
         (true, false) => Persistence::Stated,
         (false, _) => Persistence::Close,
+    }
+}
+
+/// For how long a connection may be used whose dyno says how long it keeps it: less by what its
+/// word may have been on the way, and ours.
+fn idle_time(stated_s: u32) -> Duration {
+    match stated_s {
+        0 => Duration::ZERO,
+        1 => Duration::from_millis(500),
+        _ => Duration::from_secs(u64::from(stated_s) - 1),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! An attempt is repeated only if no byte of the request was written to the socket, or once, if the
 //! method is idempotent, no byte of an answer came, the cause was not a time-out, and all of the
-//! request is still there to be sent. Invariants: every choice loads the table anew; no dyno is
-//! tried twice by one exchange while there is another; attempts and their time are bounded.
+//! request is still there to be sent; and only as far as the app's retry budget goes. A connect
+//! that fails sends nothing and has bounds of its own. Invariants: every choice loads the table
+//! anew; no dyno is tried twice by one exchange while there is another; attempts and their time are
+//! bounded.
 
 use std::{
     future::{Future, poll_fn},
@@ -12,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Exchange, answer::Over, relay, upgrade};
+use super::{Exchange, answer::Over, relay, relay::Ended, upgrade};
 use crate::{
     balance::{self, Bar, Candidate, Unfit},
     error::Fault,
@@ -22,7 +24,7 @@ use crate::{
         dyno::{Connection, dial::dial},
         edge::{Client, accept::lacks_resources},
         lease::Lease,
-        stream::{Heard, Stream},
+        stream::Stream,
         worker::Worker,
     },
 };
@@ -36,12 +38,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 struct Past {
     /// The cells of the dynos that were tried, by address.
     tried: Vec<usize>,
-    /// Connects that failed.
+    /// Connects that failed, and connections that broke before a byte was written.
     failed: u32,
     /// Why the last of them failed.
     last: Option<Fault>,
     /// The request was sent twice.
     repeated: bool,
+    /// The exchange was held, or a connection failed: its connect took time.
+    waited: bool,
+    /// A connection was lost: a kept one could lose the same race again.
+    raced: bool,
     /// The dyno that only lost a race, and so is as fit as before.
     lost: Option<usize>,
 }
@@ -64,51 +70,82 @@ pub async fn run(
                 past.tried.retain(|tried| Some(*tried) != lost);
                 continue;
             }
-            Err(unfit) => match past.last {
-                Some(fault) if unfit.tried > 0 => return Err(fault),
-                _ => Box::pin(hold(worker, client, exchange, &past, unfit)).await?,
-            },
+            Err(unfit) => {
+                past.waited = true;
+                Box::pin(hold(worker, client, exchange, &past, unfit)).await?
+            }
         };
+        admit(exchange, &app)?;
         let cell = app.dynos[at].cell.clone();
         if exchange.lease.is_some() {
             worker.metrics.borrow_mut().retry();
         }
-        exchange.lease = Some(Lease::take(app, at));
+        exchange.lease = Some(Lease::take(app, at, exchange.lease.is_none()));
         exchange.connected_ms = None;
         let Some(mut dyno) = connect(worker, client, exchange, &cell, &mut past).await? else {
             continue;
         };
-        exchange.connected_ms = Some(worker.clock.now_ms());
+        // A connection that was there took no time.
+        let at_once = dyno.exchanges > 0 && !past.waited;
+        let connected = || if at_once { exchange.began_ms } else { worker.clock.now_ms() };
+        exchange.connected_ms = Some(connected());
         match relay::run(worker, client, &mut dyno, exchange).await {
-            Ok((Over::Answer, reusable)) => {
-                if reusable {
-                    worker.dynos.keep(&cell, dyno, worker.clock.now_ms());
+            Ok(Ended { over: Over::Answer, kept_for }) => {
+                if let Some(idle) = kept_for {
+                    let until_ms = worker.clock.now_ms() + idle.as_millis() as u64;
+                    worker.dynos.keep(&cell, dyno, until_ms);
                 }
                 return Ok(());
             }
-            Ok((Over::Switch, _)) => {
+            Ok(Ended { over: Over::Switch, .. }) => {
                 return Box::pin(upgrade::tunnel(worker, client, dyno, exchange)).await;
             }
-            Err(failure) => past.repeat(failure, exchange, &cell)?,
+            Err(failure) => past.repeat(worker, failure, exchange, &cell)?,
         }
     }
+}
+
+/// Has the app room for one more exchange in flight?
+fn admit(exchange: &Exchange, app: &LiveApp) -> Result<(), Fault> {
+    let each = exchange.terms.dynos.max_in_flight as usize;
+    if each == 0 {
+        return Ok(());
+    }
+    let up = app.dynos.iter().filter(|live| live.dyno.state == DynoState::Up).count();
+    let others = app.cell.in_flight() as usize - usize::from(exchange.lease.is_some());
+    if others < each * up { Ok(()) } else { Err(Fault::BacklogTooDeep) }
 }
 
 impl Past {
     /// Allows another attempt, or answers with the fault.
     fn repeat(
         &mut self,
+        worker: &Worker,
         failure: relay::Failure,
         exchange: &Exchange,
         cell: &Arc<live::Cell>,
     ) -> Result<(), Fault> {
+        let dynos = &exchange.terms.dynos;
         let idempotent = exchange.facts.is_some_and(|facts| facts.is_idempotent);
-        let safe =
-            failure.unanswered && (failure.unsent || (idempotent && exchange.can_be_sent_again()));
-        if !safe || self.repeated {
+        let untouched = failure.unanswered && failure.unsent;
+        let again = failure.unanswered && idempotent && exchange.can_be_sent_again();
+        if !untouched && (!again || self.repeated) {
             return Err(failure.fault);
         }
-        self.repeated = true;
+        let app = exchange.app.as_ref().expect("an attempt follows a decision");
+        if !app.cell.allows_retry(worker.clock.now_ms(), dynos.retry_budget) {
+            return Err(failure.fault);
+        }
+        if untouched {
+            self.failed += 1;
+            if self.failed >= dynos.max_attempts {
+                return Err(failure.fault);
+            }
+        } else {
+            self.repeated = true;
+        }
+        self.raced = true;
+        self.waited = true;
         self.lost = Some(Arc::as_ptr(cell) as usize);
         self.tried.extend(self.lost);
         Ok(())
@@ -157,20 +194,22 @@ async fn hold(
     past: &Past,
     mut unfit: Unfit,
 ) -> Result<(Arc<LiveApp>, usize), Fault> {
-    let until_ms = exchange.began_ms + worker.settings.timeouts.connect_total.as_millis() as u64;
+    let until_ms = exchange.began_ms + exchange.terms.timeouts.connect_total.as_millis() as u64;
     let mut pause = FIRST_PAUSE;
     loop {
-        let fault = match unfit {
-            Unfit { quarantined: 1.., .. } => Fault::AllQuarantined,
-            Unfit { starting: 1.., .. } => Fault::BootTimeout,
-            Unfit { crashed: 1.., .. } => return Err(Fault::AppCrashed),
-            _ => return Err(Fault::NoDynos),
+        let (fault, may_pass) = match unfit {
+            Unfit { quarantined: 1.., .. } => (Fault::AllQuarantined, true),
+            Unfit { starting: 1.., .. } => (Fault::BootTimeout, true),
+            Unfit { crashed: 1.., .. } => (Fault::AppCrashed, false),
+            _ => (Fault::NoDynos, false),
         };
-        if worker.clock.now_ms() >= until_ms {
+        let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
+        if !may_pass || left.is_zero() {
+            // What came of the dynos that were tried says more.
             return Err(past.last.unwrap_or(fault));
         }
-        client.timer.set(pause);
-        attended(worker, client, poll_fn(|_| Poll::<()>::Pending)).await?;
+        client.timer.set(pause.min(left));
+        attended(worker, client, exchange, poll_fn(|_| Poll::<()>::Pending)).await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
         match choose(worker, None, exchange, past) {
             Ok(chosen) => return Ok(chosen),
@@ -187,21 +226,25 @@ async fn connect(
     cell: &Arc<live::Cell>,
     past: &mut Past,
 ) -> Result<Option<Connection>, Fault> {
-    // A kept connection could lose the same race again.
-    if let Some(kept) = (!past.repeated).then(|| worker.dynos.take(cell)).flatten() {
+    let terms = exchange.terms.clone();
+    let may_reuse = !past.raced && terms.dynos.keep_alive;
+    if let Some(kept) =
+        may_reuse.then(|| worker.dynos.take(cell, worker.clock.coarse_ms())).flatten()
+    {
         worker.metrics.borrow_mut().dyno_reused();
         return Ok(Some(kept));
     }
-    let timeouts = &worker.settings.timeouts;
+    let until_ms = exchange.began_ms + terms.timeouts.connect_total.as_millis() as u64;
+    let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
     let addr =
         &exchange.lease.as_ref().expect("a dyno is leased before it is dialled").dyno().dyno.addr;
-    client.timer.set(timeouts.connect);
-    let dialled = Box::pin(attended(worker, client, dial(addr))).await?;
+    client.timer.set(terms.timeouts.connect.min(left));
+    let dialled = Box::pin(attended(worker, client, exchange, dial(addr))).await?;
     worker.metrics.borrow_mut().dyno_connect(matches!(dialled, Some(Ok(_))));
     let fault = match dialled {
         Some(Ok(io)) => {
             cell.absolve();
-            return Ok(Some(Connection { stream: Stream::new(io), reused: false }));
+            return Ok(Some(Connection { stream: Stream::new(io), exchanges: 0 }));
         }
         // The want is the router's own and says nothing of the dyno.
         Some(Err(error)) if lacks_resources(&error) => Fault::Platform,
@@ -210,13 +253,13 @@ async fn connect(
     };
     let now_ms = worker.clock.now_ms();
     if fault != Fault::Platform {
-        cell.strike(now_ms + worker.settings.dynos.quarantine.as_millis() as u64);
+        cell.strike(now_ms + terms.dynos.quarantine.as_millis() as u64);
     }
     past.tried.push(Arc::as_ptr(cell) as usize);
     past.failed += 1;
+    past.waited = true;
     past.last = Some(fault);
-    let out_of_time = now_ms >= exchange.began_ms + timeouts.connect_total.as_millis() as u64;
-    if past.failed >= worker.settings.dynos.max_attempts || out_of_time {
+    if past.failed >= terms.dynos.max_attempts || now_ms >= until_ms {
         return Err(fault);
     }
     Ok(None)
@@ -226,7 +269,8 @@ async fn connect(
 /// cuts.
 async fn attended<F: Future>(
     worker: &Worker,
-    client: &mut Client,
+    client: &Client,
+    exchange: &Exchange,
     what: F,
 ) -> Result<Option<F::Output>, Fault> {
     let mut what = std::pin::pin!(what);
@@ -240,12 +284,7 @@ async fn attended<F: Future>(
         if worker.cut.get() {
             return Poll::Ready(Err(Fault::ForcedClose));
         }
-        // Bytes are left where they are, they may be the body; only an end is looked for, and only
-        // where no byte has come that would hide it.
-        if client.stream.pending().is_empty()
-            && let Poll::Ready(Heard::End | Heard::Broken) =
-                client.stream.poll_hear(cx, &worker.buffers)
-        {
+        if client.stream.poll_left(cx, exchange.terms.half_close).is_ready() {
             return Poll::Ready(Err(Fault::ClientInterrupted));
         }
         Poll::Pending

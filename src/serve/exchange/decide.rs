@@ -4,7 +4,7 @@
 //! the input as it is; an accepted one has its head, and of its body what fits, in `out`, and the
 //! input begins with what comes behind.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use super::{Exchange, Facts};
 use crate::{
@@ -14,16 +14,12 @@ use crate::{
     serve::{edge::Client, reply::Format, worker::Worker},
     wire::{
         framing::Coding,
-        head::Fields,
+        head::{self, Fields, RequestLine},
         name::Name,
-        request::{Bounds, Refusal, Request},
+        request::{self, Authority, Refusal, Request},
         rewrite::{self, Forward},
     },
 };
-
-/// How often a request may have come through routers of this name before it counts as a loop: a
-/// router behind a router of its own kind is a set-up that is in use.
-const MAX_PASSES: usize = 5;
 
 /// Accepts the request whose head is the first `head_len` bytes of the client's input.
 pub fn decide(
@@ -34,45 +30,85 @@ pub fn decide(
 ) -> Result<(), Fault> {
     let head = &client.stream.pending()[..head_len];
     let mut fields = worker.fields.borrow_mut();
-    let limits = &worker.settings.limits;
-    let bounds = Bounds {
-        line: limits.request_line,
-        name: limits.header_name,
-        value: limits.header_value,
-        count: limits.header_count,
+    let line = head::parse_request(head, &mut fields).map_err(|e| fault_of(e.into(), false))?;
+    exchange.facts = Some(facts_of(head, &line));
+    let judged = judge(worker, head, &line, &fields, exchange);
+    let Ok(request) = judged else {
+        // The log should say who asked for what, though it goes nowhere.
+        exchange.format = Some(Format::accepted(head, &fields));
+        exchange.marks = rewrite::note(head, &line, &fields, client.remote, &mut exchange.out);
+        return judged.map(|_| ());
     };
-    // Also of a request that is refused: the answer to it should be one that the client can read.
-    let request = Request::read(head, &mut fields, &bounds).map_err(fault_of)?;
-    exchange.facts = Some(Facts {
-        is_http11: request.minor == 1,
-        is_head: request.is_head,
-        is_idempotent: request.is_idempotent,
-        expects_continue: request.expects_continue,
+    exchange.facts = exchange.facts.map(|facts| Facts {
+        expects_continue: request.expects_continue && !request.body.is_done(),
         upgrade: request.upgrade,
         keeps_alive: request.keeps_alive(),
-        format: Format::accepted(head, &fields),
+        ..facts
     });
-    let host = host_of(head, &request)?;
-    exchange.marks =
-        write_head(worker, client.remote, client.port, head, &fields, &request, exchange);
-    let looped = passes(head, &fields, &worker.settings.via) > MAX_PASSES;
-    let app = find(worker, &host, request.path.of(head));
+    exchange.marks = write_head(worker, client, head, &fields, &request, exchange);
+    let passes = passes(head, &fields, &worker.settings.via);
     exchange.body = request.body;
     drop(fields);
     client.stream.consume(head_len);
     take_body(exchange, client)?;
-    if looped {
+    if passes > worker.settings.max_passes {
         return Err(Fault::Loop);
     }
-    let app = app.ok_or(Fault::UnknownHost)?;
-    let in_maintenance = app.app.settings.maintenance;
-    exchange.app = Some(app);
-    if in_maintenance { Err(Fault::Maintenance) } else { Ok(()) }
+    let app = exchange.app.as_ref().ok_or(Fault::UnknownHost)?;
+    let settings = &app.app.settings;
+    let room = client.visit.come(&app.cell, exchange.terms.limits.app_connections);
+    match () {
+        () if !room => Err(Fault::ConnectionLimit),
+        () if settings.maintenance => Err(Fault::Maintenance),
+        () if settings.blank => Err(Fault::BlankApp),
+        () if request.max_forwards == Some(0) => Err(Fault::LastHop),
+        () => Ok(()),
+    }
 }
 
-fn fault_of(refusal: Refusal) -> Fault {
+/// What is known of every request whose head could be parsed, whether or not it is one to carry.
+fn facts_of(head: &[u8], line: &RequestLine) -> Facts {
+    let method = line.method.of(head);
+    Facts {
+        is_http11: line.minor == 1,
+        is_head: method == b"HEAD",
+        is_idempotent: request::is_idempotent(method),
+        ..Facts::default()
+    }
+}
+
+/// Judges a parsed head by the rules and by the bounds of the app that it is for.
+fn judge(
+    worker: &Worker,
+    head: &[u8],
+    line: &RequestLine,
+    fields: &Fields,
+    exchange: &mut Exchange,
+) -> Result<Request, Fault> {
+    let host = request::host(fields).and_then(|host| parse(host.of(head)));
+    let request = Request::judge(head, line, fields);
+    let path = request.as_ref().map_or(&b"/"[..], |request| request.path.of(head));
+    exchange.app = host.as_ref().ok().and_then(|(host, _)| find(worker, host, path));
+    let own = exchange.app.as_ref().and_then(|app| app.app.settings.own.as_deref());
+    if let Some(own) = own {
+        exchange.terms = Rc::new(worker.terms.with(own));
+    }
+    let is_apps = exchange.app.is_some();
+    let within = exchange.terms.of_requests().admit(line, fields);
+    within.map_err(|refusal| fault_of(refusal, is_apps))?;
+    let request = request.and_then(|request| {
+        agrees(head, &request, &host?)?;
+        Ok(request)
+    });
+    request.map_err(|refusal| fault_of(refusal, is_apps))
+}
+
+/// The fault that a refusal comes to; a bad head of which the app is known has a code of its own.
+fn fault_of(refusal: Refusal, is_apps: bool) -> Fault {
     match refusal {
+        Refusal::Bad if is_apps => Fault::BadHeader,
         Refusal::Bad => Fault::BadRequest,
+        Refusal::MethodTooLong => Fault::MethodTooLong,
         Refusal::LineTooLong => Fault::RequestLineTooLong,
         Refusal::HeaderTooLarge => Fault::HeadersTooLarge,
         Refusal::Method => Fault::MethodNotAllowed,
@@ -81,24 +117,22 @@ fn fault_of(refusal: Refusal) -> Fault {
     }
 }
 
-/// The host that the request is for. A target in absolute form must name the same one: two readers
-/// of the request must not see two hosts.
-fn host_of(head: &[u8], request: &Request) -> Result<Host, Fault> {
-    let parse = |text| Host::parse_with_port(text).map_err(|_| Fault::BadRequest);
-    let (host, port) = parse(request.host.of(head))?;
-    if let Some(authority) = request.authority {
-        let (named, named_port) = parse(authority.of(head))?;
-        if named != host || named_port.unwrap_or(80) != port.unwrap_or(80) {
-            return Err(Fault::BadRequest);
-        }
-    }
-    Ok(host)
+fn parse(text: &[u8]) -> Result<(Host, Option<u16>), Refusal> {
+    Host::parse_with_port(text).map_err(|_| Refusal::Bad)
+}
+
+/// A target in absolute form must name the host that `Host` does: two readers of the request must
+/// not see two hosts.
+fn agrees(head: &[u8], request: &Request, host: &(Host, Option<u16>)) -> Result<(), Refusal> {
+    let Some(Authority { text, default_port }) = request.authority else { return Ok(()) };
+    let (named, port) = parse(text.of(head))?;
+    let port_of = |port: Option<u16>| port.unwrap_or(default_port);
+    if named == host.0 && port_of(port) == port_of(host.1) { Ok(()) } else { Err(Refusal::Bad) }
 }
 
 fn write_head(
     worker: &Worker,
-    remote: std::net::IpAddr,
-    port: u16,
+    client: &Client,
     head: &[u8],
     fields: &Fields,
     request: &Request,
@@ -106,10 +140,12 @@ fn write_head(
 ) -> rewrite::Landmarks {
     let settings = &worker.settings;
     let forward = Forward {
-        remote,
+        remote: client.remote,
         proto: "http",
-        port,
-        trusted: settings.trusts(remote),
+        port: client.port,
+        trusted: settings.trusts(client.remote),
+        expect: exchange.terms.end_to_end_continue,
+        close: !exchange.terms.dynos.keep_alive || exchange.terms.dynos.max_requests == 1,
         fresh_id: worker.random.borrow_mut().u128(..),
         start_ms: worker.clock.unix_ms(exchange.began_ms),
         via: &settings.via,
@@ -123,12 +159,17 @@ fn find(worker: &Worker, host: &Host, path: &[u8]) -> Option<Arc<LiveApp>> {
     worker.snapshots.load().find(host, path).cloned()
 }
 
-/// How often `Via` names this router.
+/// How often `Via` names this router. A hop is a protocol, a name, and perhaps a comment (RFC 9110,
+/// section 7.6.3).
 fn passes(head: &[u8], fields: &Fields, name: &str) -> usize {
+    let named = |hop: &[u8]| {
+        let mut words = hop.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.nth(1) == Some(name.as_bytes())
+    };
     fields
         .of_kind(Name::Via)
         .flat_map(|field| field.value.of(head).split(|b| *b == b','))
-        .filter(|hop| hop.trim_ascii().rsplit(|b| *b == b' ').next() == Some(name.as_bytes()))
+        .filter(|hop| named(hop))
         .count()
 }
 

@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod attempt;
 pub mod decide;
+pub mod patience;
 pub mod receive;
 pub mod relay;
 pub mod run;

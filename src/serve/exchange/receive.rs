@@ -79,13 +79,13 @@ fn begun(client: &Client) -> bool {
 
 /// Sees that more of a head can be read, or that it is longer than it may be.
 fn make_room(worker: &Worker, client: &mut Client, finder: &Finder) -> Result<(), Fault> {
-    let limits = &worker.settings.limits;
-    let len = client.stream.pending().len();
-    if len > limits.request_line && !finder.past_first_line() {
-        return Err(Fault::RequestLineTooLong);
-    }
-    if len >= limits.request_head || !client.stream.make_room(limits.request_head) {
-        return Err(Fault::HeadersTooLarge);
+    let limit = worker.settings.limits.request_head;
+    if client.stream.pending().len() >= limit || !client.stream.make_room(limit) {
+        // How long the parts of a head may be is the app's to say, which is not known yet.
+        return Err(match finder.past_first_line() {
+            true => Fault::HeadersTooLarge,
+            false => Fault::RequestLineTooLong,
+        });
     }
     Ok(())
 }

@@ -7,18 +7,30 @@
 use std::{
     future::poll_fn,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
     Exchange,
-    answer::{Answer, Over},
+    answer::{Answer, Continued, Over},
     decide,
+    patience::{Impatience, Patience, Waits},
     upload::Upload,
 };
 use crate::{
     error::Fault,
-    serve::{buffers::COMMON, dyno::Connection, edge::Client, stream::Heard, worker::Worker},
+    serve::{buffers::Buf, dyno::Connection, edge::Client, worker::Worker},
+    wire::rewrite::CONTINUE,
 };
+
+/// How an attempt ended that a dyno answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// What is over.
+    pub over: Over,
+    /// For how long the dyno's connection may be kept; not at all, if that is not said.
+    pub kept_for: Option<Duration>,
+}
 
 /// Why an attempt did not end with a whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,56 +49,79 @@ pub async fn run(
     client: &mut Client,
     dyno: &mut Connection,
     exchange: &mut Exchange,
-) -> Result<(Over, bool), Failure> {
+) -> Result<Ended, Failure> {
     // While a dyno was sought and dialled, a part of the body may have come.
     decide::take_body(exchange, client).map_err(|fault| Failure {
         fault,
         unsent: true,
         unanswered: false,
     })?;
+    let (continued, invitation) = invitation(worker, client, exchange);
     let mut relay = Relay {
         upload: Upload::default(),
-        answer: Answer::new(invitation(worker, client, exchange)),
+        answer: Answer::new(continued, invitation),
+        patience: Patience::new(exchange.terms.limits.min_body_rate),
         sent: false,
     };
-    client.timer.set(worker.settings.timeouts.idle);
+    relay.patience.renew(client, &dyno.stream.io, Waits::default(), exchange.terms.timeouts.idle);
     let over = poll_fn(|cx| relay.poll(cx, worker, client, dyno, exchange)).await;
     let sent = relay.upload.is_whole(client, exchange);
     exchange.committed = relay.answer.committed;
     match over {
         Ok(over) => {
-            let reusable = relay.answer.reusable && sent && dyno.stream.pending().is_empty();
             exchange.persists &= sent;
-            Ok((over, reusable))
+            let in_step =
+                sent && dyno.stream.pending().is_empty() && may_serve_again(exchange, dyno);
+            let most = exchange.terms.timeouts.pool_idle;
+            Ok(Ended { over, kept_for: relay.answer.kept_for(most).filter(|_| in_step) })
         }
-        Err(fault) => Err(Failure {
-            fault,
-            unsent: relay.upload.sent == 0,
-            unanswered: !relay.answer.begun
-                && matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted),
-        }),
+        Err(fault) => {
+            let unwritten = relay.answer.unwritten(dyno) as u64;
+            exchange.bytes = exchange.bytes.saturating_sub(unwritten);
+            Err(Failure {
+                fault,
+                unsent: relay.upload.sent == 0,
+                unanswered: !relay.answer.begun
+                    && matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted),
+            })
+        }
     }
 }
 
-/// The 100 that a client waits for before it sends its body (RFC 9110, section 10.1.1).
+/// May the dyno's connection carry another exchange, as far as the settings say?
+fn may_serve_again(exchange: &Exchange, dyno: &Connection) -> bool {
+    let most = exchange.terms.dynos.max_requests;
+    exchange.terms.dynos.keep_alive && (most == 0 || dyno.exchanges + 1 < most)
+}
+
+/// The 100 that a client waits for before it sends its body (RFC 9110, section 10.1.1): whose it is
+/// to send, and ours, if it is.
 fn invitation(
     worker: &Worker,
     client: &Client,
     exchange: &mut Exchange,
-) -> Option<crate::serve::buffers::Buf> {
-    let facts = exchange.facts.as_mut()?;
-    let invited = std::mem::take(&mut facts.expects_continue);
-    if !invited || exchange.body.is_done() || !client.stream.pending().is_empty() {
-        return None;
+) -> (Continued, Option<Buf>) {
+    let expected = exchange.facts.is_some_and(|facts| facts.expects_continue);
+    if !expected {
+        return (Continued::Unasked, None);
     }
+    if exchange.terms.end_to_end_continue {
+        return (Continued::Awaited, None);
+    }
+    let waits = !exchange.body.is_done() && client.stream.pending().is_empty();
+    if exchange.invited || !waits {
+        return (Continued::Here, None);
+    }
+    exchange.invited = true;
     let mut out = worker.buffers.common();
-    out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-    Some(out)
+    out.extend_from_slice(CONTINUE);
+    (Continued::Here, Some(out))
 }
 
 struct Relay {
     upload: Upload,
     answer: Answer,
+    patience: Patience,
     /// The request was all sent and the time for the first byte runs.
     sent: bool,
 }
@@ -102,51 +137,65 @@ impl Relay {
     ) -> Poll<Result<Over, Fault>> {
         let uploaded = self.upload.poll(cx, worker, client, dyno, exchange)?.is_ready();
         let whole = uploaded && self.upload.is_whole(client, exchange);
-        let answered = self.answer.poll(cx, worker, client, dyno, exchange, whole)?;
-        if answered.is_ready() {
-            return answered.map(Ok);
+        match self.answer.poll(cx, worker, client, dyno, exchange, whole)? {
+            Poll::Ready(over) => return Poll::Ready(Ok(over)),
+            // A dyno that goes over to another protocol without the rest of the request.
+            Poll::Pending if uploaded && !whole && self.answer.has_switched() => {
+                return Poll::Ready(Err(Fault::ServerInterrupted));
+            }
+            Poll::Pending => {}
         }
         if worker.cut.get() {
             return Poll::Ready(Err(Fault::ForcedClose));
         }
-        if uploaded && !self.answer.waits_for_client && self.client_left(cx, worker, client) {
+        let waits = self.waits(uploaded, exchange);
+        // Whoever waits for the body sees its end there.
+        let half_close = exchange.terms.half_close;
+        if !waits.client_sends && client.stream.poll_left(cx, half_close).is_ready() {
             return Poll::Ready(Err(Fault::ClientInterrupted));
         }
-        self.keep_time(worker, client, uploaded).map(Err)
+        self.keep_time(worker, client, dyno, exchange, waits, uploaded).map(Err)
+    }
+
+    fn waits(&self, uploaded: bool, exchange: &Exchange) -> Waits {
+        // A large request that is sent may still be in the kernel.
+        let underway = uploaded && !self.answer.begun && exchange.streamed;
+        Waits {
+            client_sends: !uploaded && self.upload.waits_for_client,
+            client_takes: self.answer.waits_for_client,
+            dyno_takes: underway || (!uploaded && !self.upload.waits_for_client),
+            for_continue: self.answer.awaits_continue(),
+        }
     }
 
     /// Sets the deadline after progress, or says whose silence ended the attempt.
-    fn keep_time(&mut self, worker: &Worker, client: &Client, uploaded: bool) -> Poll<Fault> {
-        let timeouts = &worker.settings.timeouts;
+    fn keep_time(
+        &mut self,
+        worker: &Worker,
+        client: &Client,
+        dyno: &Connection,
+        exchange: &Exchange,
+        waits: Waits,
+        uploaded: bool,
+    ) -> Poll<Fault> {
+        let timeouts = &exchange.terms.timeouts;
         let moved = std::mem::take(&mut self.upload.moved) | std::mem::take(&mut self.answer.moved);
+        let dyno = &dyno.stream.io;
         if uploaded && !self.sent && !self.answer.begun {
             self.sent = true;
-            client.timer.set(timeouts.first_byte);
+            self.patience.renew(client, dyno, waits, timeouts.first_byte);
         } else if moved && (self.answer.begun || !uploaded) {
-            client.timer.set(timeouts.idle);
+            self.patience.renew(client, dyno, waits, timeouts.idle);
         }
-        if !client.timer.is_over() {
-            return Poll::Pending;
-        }
-        let client_is_silent =
-            self.answer.waits_for_client || (!uploaded && self.upload.waits_for_client);
-        Poll::Ready(match (client_is_silent, self.answer.begun) {
-            (true, _) => Fault::ClientIdle,
-            (false, true) => Fault::IdleConnection,
-            (false, false) => Fault::RequestTimeout,
-        })
-    }
-
-    /// Has the client ended its side while the dyno works? What it sends meanwhile is kept, up to a
-    /// buffer: the next request, pipelined.
-    fn client_left(&self, cx: &mut Context<'_>, worker: &Worker, client: &mut Client) -> bool {
-        while client.stream.make_room(COMMON) {
-            match client.stream.poll_hear(cx, &worker.buffers) {
-                Poll::Ready(Heard::Bytes) => {}
-                Poll::Ready(Heard::End | Heard::Broken) => return true,
-                Poll::Pending => return false,
+        let bytes = exchange.bytes_in + self.answer.written;
+        Poll::Ready(match self.patience.check(worker, client, dyno, waits, bytes) {
+            None => return Poll::Pending,
+            Some(Impatience::Slowness) => Fault::ClientTooSlow,
+            Some(Impatience::Silence) if waits.client_sends || waits.client_takes => {
+                Fault::ClientIdle
             }
-        }
-        false
+            Some(Impatience::Silence) if self.answer.begun => Fault::IdleConnection,
+            Some(Impatience::Silence) => Fault::RequestTimeout,
+        })
     }
 }

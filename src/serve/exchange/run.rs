@@ -6,7 +6,9 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{attempt, decide, receive, settle};
-use crate::serve::{buffers::Buf, edge::Client, lease::Lease, reply::Format, worker::Worker};
+use crate::serve::{
+    buffers::Buf, edge::Client, lease::Lease, reply::Format, terms::Terms, worker::Worker,
+};
 use crate::{
     live::LiveApp,
     wire::{framing::Body, rewrite::Landmarks},
@@ -32,14 +34,26 @@ pub struct Facts {
     pub is_head: bool,
     /// Sending it twice is as good as once.
     pub is_idempotent: bool,
-    /// The client waits for a 100 before it sends its body.
+    /// The client may wait for a 100 before it sends its body, and there is one.
     pub expects_continue: bool,
     /// It asks for another protocol.
     pub upgrade: bool,
     /// The client wants its connection to go on.
     pub keeps_alive: bool,
-    /// What it would like error answers to be.
-    pub format: Format,
+}
+
+impl Default for Facts {
+    /// What is taken for granted of a request whose head could not be read.
+    fn default() -> Self {
+        Facts {
+            is_http11: true,
+            is_head: false,
+            is_idempotent: false,
+            expects_continue: false,
+            upgrade: false,
+            keeps_alive: false,
+        }
+    }
 }
 
 /// One request and its answer, as far as they have come.
@@ -52,15 +66,21 @@ pub struct Exchange {
     pub marks: Landmarks,
     /// What is known of the request, once its head was accepted.
     pub facts: Option<Facts>,
+    /// What the client would like to read, if that is not to be found in a head in `out`.
+    pub format: Option<Format>,
+    /// What the settings say for it.
+    pub terms: Rc<Terms>,
     /// The app that owns the host.
     pub app: Option<Arc<LiveApp>>,
     /// What is still to be accepted of the request's body.
     pub body: Body,
+    /// The router has invited the client to send the body.
+    pub invited: bool,
     /// Bytes of the body went to a dyno that are not in `out`.
     pub streamed: bool,
     /// The place on the dyno that serves it, or was tried last.
     pub lease: Option<Lease>,
-    /// When its first byte was there.
+    /// When its head was there.
     pub began_ms: u64,
     /// When the connection to the dyno stood.
     pub connected_ms: Option<u64>,
@@ -100,8 +120,11 @@ impl Exchange {
             out: worker.buffers.common(),
             marks: Landmarks::default(),
             facts: None,
+            format: None,
+            terms: worker.terms.clone(),
             app: None,
             body: Body::Done,
+            invited: false,
             streamed: false,
             lease: None,
             began_ms: worker.clock.now_ms(),

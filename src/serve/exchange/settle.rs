@@ -4,7 +4,7 @@
 //! another answer was written; the client's connection goes on only where the end of the request is
 //! certain and was read.
 
-use super::{Exchange, Facts, Next, answer::persistence};
+use super::{Exchange, Next, answer::persistence};
 use crate::{
     error::Fault,
     serve::{
@@ -13,7 +13,10 @@ use crate::{
         worker::Worker,
     },
     telemetry::Record,
-    wire::rewrite,
+    wire::{
+        head::{Finder, parse_request},
+        rewrite,
+    },
 };
 
 /// The status of a fault that nobody can be answered with: the client left.
@@ -38,8 +41,8 @@ pub async fn settle(
     }
     let next = match fault {
         None if exchange.persists => Next::Request,
-        None if exchange.body.is_done() => Next::Close,
-        None => Next::Linger,
+        None if may_send_more(client, &exchange) => Next::Linger,
+        None => Next::Close,
         Some(_) if exchange.committed => {
             // The client must not take a cut for the end of an answer that ends with its
             // connection.
@@ -54,15 +57,26 @@ pub async fn settle(
         }
         Some(fault) => Box::pin(answer(worker, client, &mut exchange, fault)).await,
     };
-    if exchange.marks.host.is_empty() {
-        // No head was written for a dyno; the log should still say who asked.
+    if exchange.marks.forwarded_for.is_empty() {
+        // No head could be parsed; the log should still say who asked.
         exchange.marks.forwarded_for = rewrite::address(&mut exchange.out, client.remote);
     }
     record(worker, &exchange, fault);
     if next == Next::Request {
         client.stream.rewind();
+        client.timer.set(exchange.terms.timeouts.keep_alive);
     }
     next
+}
+
+/// Could more come from the client than belongs to this exchange, or all of the exchange's own? A
+/// close would reset the connection then.
+fn may_send_more(client: &Client, exchange: &Exchange) -> bool {
+    // A client that asked for the close sends nothing behind its request, or has done so already.
+    !exchange.body.is_done()
+        || exchange.facts.is_some_and(|facts| facts.keeps_alive)
+        || !client.stream.pending().is_empty()
+        || client.stream.io.has_input()
 }
 
 /// Answers a fault; says how the client's connection goes on.
@@ -72,22 +86,15 @@ async fn answer(
     exchange: &mut Exchange,
     fault: Fault,
 ) -> Next {
-    let facts = exchange.facts.unwrap_or(Facts {
-        is_http11: true,
-        is_head: false,
-        is_idempotent: false,
-        expects_continue: false,
-        upgrade: false,
-        keeps_alive: false,
-        format: Format::Text,
-    });
+    let facts = exchange.facts.unwrap_or_default();
+    let format = format(worker, exchange);
     exchange.status = fault.status();
     let read = exchange.body.is_done() && client.stream.accepted() == 0;
     let persists = facts.keeps_alive && read && fault.keeps_client() && !worker.draining.get();
     let mut out = worker.buffers.common();
     let len = worker.clock.with_date(|date| {
         let reply = Reply {
-            format: facts.format,
+            format,
             pages: exchange.app.as_ref().and_then(|app| app.app.settings.pages.as_deref()),
             persistence: persistence(&facts, persists),
             to_head: facts.is_head,
@@ -96,11 +103,23 @@ async fn answer(
         };
         reply::fault(fault, &reply, &mut out)
     });
-    exchange.bytes = len as u64;
-    if !client.send(out.pending(), worker.settings.timeouts.idle).await {
+    exchange.bytes = if fault.counts_page() { len as u64 } else { 0 };
+    if !client.send(out.pending(), exchange.terms.timeouts.idle).await {
         return Next::Close;
     }
     if persists { Next::Request } else { Next::Linger }
+}
+
+/// What the client would like to read: found only now, since most exchanges need no answer of ours.
+fn format(worker: &Worker, exchange: &Exchange) -> Format {
+    let found = || {
+        let len = Finder::default().find(&exchange.out).ok()??;
+        let head = &exchange.out[..len];
+        let mut fields = worker.fields.borrow_mut();
+        parse_request(head, &mut fields).ok()?;
+        Some(Format::accepted(head, &fields))
+    };
+    exchange.format.or_else(found).unwrap_or_default()
 }
 
 fn record(worker: &Worker, exchange: &Exchange, fault: Option<Fault>) {
@@ -120,7 +139,7 @@ fn record(worker: &Worker, exchange: &Exchange, fault: Option<Fault>) {
         connect_ms: lease.map(|_| ms(exchange.began_ms, exchange.connected_ms.unwrap_or(now_ms))),
         service_ms: exchange.connected_ms.map(|connected| ms(connected, now_ms)),
         status: exchange.status,
-        bytes: (fault.is_none() || lease.is_some()).then_some(exchange.bytes),
+        bytes: exchange.connected_ms.map(|_| exchange.bytes),
         protocol: "http1.1",
         tls: false,
         tls_version: None,

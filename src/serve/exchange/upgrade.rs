@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::Exchange;
+use super::{
+    Exchange,
+    patience::{Patience, Waits},
+};
 use crate::{
     error::Fault,
     serve::{
@@ -17,7 +20,11 @@ use crate::{
         stream::{Heard, Stream},
         worker::Worker,
     },
-    wire::framing::{Body, Coding},
+    wire::{
+        framing::{Body, Coding},
+        head::{Fields, Finder, parse_request},
+        name::Name,
+    },
 };
 
 /// Joins the two connections until both directions have ended.
@@ -29,10 +36,11 @@ pub async fn tunnel(
 ) -> Result<(), Fault> {
     exchange.out.shrink();
     exchange.persists = false;
-    let idle = worker.settings.timeouts.idle;
-    client.timer.set(idle);
+    let idle = exchange.terms.timeouts.idle;
+    let mut patience = Patience::default();
+    patience.renew(client, &dyno.stream.io, Waits::default(), idle);
     let (mut up, mut down) = (Direction::default(), Direction::default());
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         let from = &mut client.stream;
         let client_side = up.poll(cx, worker, from, &mut dyno.stream, Fault::ClientInterrupted)?;
         let dyno_side =
@@ -41,18 +49,51 @@ pub async fn tunnel(
         if client_side.is_ready() && dyno_side.is_ready() {
             return Poll::Ready(Ok(()));
         }
+        // An end is passed on by who reads it; a reset is one also where nobody reads.
+        if client.stream.poll_left(cx, true).is_ready() {
+            return Poll::Ready(Err(Fault::ClientInterrupted));
+        }
+        let waits = Waits {
+            client_takes: !dyno.stream.pending().is_empty(),
+            dyno_takes: !client.stream.pending().is_empty(),
+            ..Waits::default()
+        };
         if std::mem::take(&mut up.moved) | std::mem::take(&mut down.moved) {
-            client.timer.set(idle);
+            patience.renew(client, &dyno.stream.io, waits, idle);
         }
         if worker.cut.get() {
             return Poll::Ready(Err(Fault::ForcedClose));
         }
-        if client.timer.is_over() {
-            return Poll::Ready(Err(Fault::IdleConnection));
+        match patience.check(worker, client, &dyno.stream.io, waits, 0) {
+            Some(_) => Poll::Ready(Err(Fault::IdleConnection)),
+            None => Poll::Pending,
         }
-        Poll::Pending
     })
-    .await
+    .await;
+    if ended.is_err() {
+        // Neither side may take the cut for the other's end.
+        client.stream.io.reset_on_drop();
+        dyno.stream.io.reset_on_drop();
+    }
+    ended
+}
+
+/// Does a 101 go over to protocols that the request in `out` asked for, and no other (RFC 9110,
+/// section 7.8)?
+pub fn is_asked(out: &[u8], answer: &[u8], answered: &Fields) -> bool {
+    let Ok(Some(len)) = Finder::default().find(out) else { return false };
+    let request = &out[..len];
+    let mut asked = Fields::default();
+    parse_request(request, &mut asked).is_ok()
+        && protocols(answer, answered).all(|protocol| {
+            protocols(request, &asked).any(|other| other.eq_ignore_ascii_case(protocol))
+        })
+}
+
+fn protocols<'a>(head: &'a [u8], fields: &'a Fields) -> impl Iterator<Item = &'a [u8]> {
+    let values = fields.of_kind(Name::Upgrade).map(|field| field.value.of(head));
+    let protocols = values.flat_map(|value| value.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    protocols.filter(|protocol| !protocol.is_empty())
 }
 
 /// One direction of a tunnel.
@@ -83,8 +124,8 @@ impl Direction {
         while !self.ended {
             if !from.pending().is_empty() {
                 // All that comes is accepted; only the first time may some have been read before.
-                self.bytes += from.accept(&mut Body::Close, Coding::Keep).map_err(|_| broken)?;
-                ready!(from.poll_pass(cx, &mut to.io)).map_err(|_| other)?;
+                from.accept(&mut Body::Close, Coding::Keep).map_err(|_| broken)?;
+                self.bytes += ready!(from.poll_pass(cx, &mut to.io)).map_err(|_| other)? as u64;
                 self.moved = true;
                 continue;
             }

@@ -83,8 +83,10 @@ impl Upload {
                 Poll::Pending => return Poll::Pending,
             }
             if !self.conduit.is_empty() {
+                let mut count = 0;
                 let io = &dyno.stream.io;
-                let drained = self.conduit.poll_drain(cx, &worker.pipes, io, &mut self.moved);
+                let drained = self.conduit.poll_drain(cx, &worker.pipes, io, &mut count);
+                self.moved |= count > 0;
                 self.refused = ready!(drained).is_err();
                 continue;
             }

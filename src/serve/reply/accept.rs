@@ -2,8 +2,8 @@
 //!
 //! Of the ranges that take a form the most specific says its weight; the form with the highest
 //! weight is written, among equals the one whose range is listed first. A weight of 0 excludes.
-//! Any other type that ends with `+json` asks for JSON, and XHTML for a page: their readers would
-//! rather have those than text.
+//! Any type that is `json` or ends with `+json` asks for JSON, and XHTML for a page: their readers
+//! would rather have those than text.
 //! Invariants: an answer always has a form: where no range takes one, the first that none excludes;
 //! what breaks the grammar says nothing, and nothing makes this panic.
 
@@ -137,7 +137,9 @@ impl<'a> Range<'a> {
         let named = match format {
             Format::Text => is(kind, b"plain"),
             Format::Html => is(kind, b"html") || is(b"application", b"xhtml+xml"),
-            Format::Json => is(kind, b"json") || ends_with(self.subtype, b"+json"),
+            Format::Json => {
+                self.subtype.eq_ignore_ascii_case(b"json") || ends_with(self.subtype, b"+json")
+            }
         };
         named.then_some(if self.narrowed { Fit::Near } else { Fit::Exact })
     }

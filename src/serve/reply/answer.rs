@@ -43,9 +43,11 @@ pub fn fault(fault: Fault, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(b"\r\n");
     line(out, "Content-Type", content_type.as_bytes());
     number_line(out, b"Content-Length", body.len() as u64);
-    line(out, "Hostler-Error", fault.code().as_bytes());
-    if fault == Fault::MethodNotAllowed {
-        // RFC 9110, section 15.5.6.
+    if fault.status() >= 400 {
+        line(out, "Hostler-Error", fault.code().as_bytes());
+    }
+    if matches!(fault, Fault::MethodNotAllowed | Fault::LastHop) {
+        // RFC 9110, sections 15.5.6 and 9.3.7.
         line(out, "Allow", ALLOW.as_bytes());
     }
     line(out, "Cache-Control", b"no-store");
@@ -74,6 +76,7 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// The reason phrase of a fault's status (RFC 9110, section 15; RFC 6585; RFC 5842).
 fn reason(status: u16) -> &'static str {
     match status {
+        200 => "OK",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -104,9 +107,10 @@ mod tests {
         via: "hostler",
     };
 
-    /// The faults that somebody is there to be told of.
+    /// The faults that somebody is there to be told of as such.
     fn answered() -> impl Iterator<Item = Fault> {
-        Fault::ALL.iter().copied().filter(|fault| fault.status() != 499)
+        let told = |fault: &Fault| fault.status() != 499 && *fault != Fault::LastHop;
+        Fault::ALL.iter().copied().filter(told)
     }
 
     /// Head and body of an answer.
@@ -157,6 +161,13 @@ mod tests {
             let told = head.contains("\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
             assert_eq!(told, fault.status() == 405, "{head}");
         }
+    }
+
+    #[test]
+    fn a_request_that_ends_here_is_no_error() {
+        let (head, body) = parts(Fault::LastHop, &REPLY);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head}");
+        assert!(head.contains("\r\nAllow: GET, ") && !head.contains("Hostler-Error"), "{head}");
     }
 
     #[test]

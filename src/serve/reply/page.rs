@@ -49,6 +49,9 @@ fn form(page: &Page, format: Format) -> Option<&str> {
 /// The router's own words.
 fn router(fault: Fault, format: Format) -> String {
     let (code, desc, status, hint) = (fault.code(), fault.desc(), fault.status(), hint(fault));
+    if fault == Fault::LastHop {
+        return String::new();
+    }
     match format {
         Format::Text => format!("{status} {desc} ({code})\n{hint}\n"),
         Format::Json => format!(
@@ -78,6 +81,9 @@ fn hint(fault: Fault) -> &'static str {
         Fault::AppCrashed => "The app has crashed. Its logs say why.",
         Fault::BacklogTooDeep => {
             "The app has as many requests in progress as it may. Try again in a while."
+        }
+        Fault::ConnectionLimit => {
+            "The app has as many connections as it may. Try again in a while."
         }
         Fault::BootTimeout => "The app did not start in time.",
         Fault::RequestTimeout => "The app did not answer in time.",
@@ -109,6 +115,7 @@ fn hint(fault: Fault) -> &'static str {
         Fault::Platform => "The router failed in a way of its own. Try again in a while.",
         // Nobody is there to read these.
         Fault::ClientInterrupted | Fault::ClientIdle => "The client has left.",
+        Fault::LastHop => "The request goes no further.",
     }
 }
 
@@ -176,9 +183,14 @@ mod tests {
         assert_eq!(of(Fault::NoDynos, Format::Html, Some(&pages)).1, "<p>");
     }
 
+    /// All that are told of as such.
+    fn told() -> impl Iterator<Item = &'static Fault> {
+        Fault::ALL.iter().filter(|fault| **fault != Fault::LastHop)
+    }
+
     #[test]
     fn the_routers_own_json_is_a_problem() {
-        for fault in Fault::ALL {
+        for fault in told() {
             let (content_type, body) = of(*fault, Format::Json, None);
             assert_eq!(content_type, "application/problem+json");
             let json: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -190,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_routers_words_need_no_escapes() {
-        for fault in Fault::ALL {
+        for fault in told() {
             for text in [hint(*fault), fault.desc(), fault.code()] {
                 assert!(!text.contains(['"', '\\', '<', '>', '&', '\n']), "{text}");
                 assert!(!text.is_empty() && text.is_ascii(), "{text}");

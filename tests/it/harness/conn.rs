@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
 use super::{Answer, DEADLINE, Head};
 
@@ -56,11 +56,36 @@ impl Conn {
         conn
     }
 
+    /// Sees that a socket takes next to nothing that is not read, and that who sends to it holds
+    /// little as well, since its segments are small.
+    pub fn make_small(socket: &Socket) {
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_tcp_mss(536).unwrap();
+    }
+
+    /// Another handle of the same connection, to send while this one takes.
+    pub fn another(&self) -> Conn {
+        let io = match &self.io {
+            Io::Tcp(stream) => Io::Tcp(stream.try_clone().unwrap()),
+            Io::Unix(stream) => Io::Unix(stream.try_clone().unwrap()),
+        };
+        Conn::new(io)
+    }
+
     /// The socket, for its options.
     pub fn socket(&self) -> SockRef<'_> {
         match &self.io {
             Io::Tcp(stream) => SockRef::from(stream),
             Io::Unix(stream) => SockRef::from(stream),
+        }
+    }
+
+    /// The stream below, for a test that drives many at once; nothing may have been read.
+    pub fn into_tcp(self) -> TcpStream {
+        assert!(self.buffer.is_empty());
+        match self.io {
+            Io::Tcp(stream) => stream,
+            Io::Unix(_) => panic!("not a TCP connection"),
         }
     }
 
@@ -131,6 +156,23 @@ impl Conn {
             self.more("so many bytes");
         }
         self.buffer.drain(..count).collect()
+    }
+
+    /// At least one of the next `most` bytes, no more; answers how many it were.
+    pub fn take_some(&mut self, most: usize) -> usize {
+        if self.buffer.is_empty() {
+            let mut bytes = vec![0; most];
+            let count = match &mut self.io {
+                Io::Tcp(stream) => stream.read(&mut bytes),
+                Io::Unix(stream) => stream.read(&mut bytes),
+            };
+            let count = count.unwrap_or_else(|error| panic!("{error}, not a byte"));
+            assert!(count > 0, "the end came and not a byte");
+            return count;
+        }
+        let count = most.min(self.buffer.len());
+        self.buffer.drain(..count);
+        count
     }
 
     /// What comes up to `end`, that included.
@@ -223,6 +265,12 @@ impl Conn {
         (std::mem::take(&mut self.buffer), end)
     }
 
+    /// What is there already, without waiting for more.
+    pub fn take_ready(&mut self) -> Vec<u8> {
+        while self.has_input() && self.fill().is_ok_and(|count| count > 0) {}
+        std::mem::take(&mut self.buffer)
+    }
+
     /// The end, with nothing before it.
     pub fn take_end(&mut self) -> End {
         let (rest, end) = self.take_all();
@@ -231,7 +279,7 @@ impl Conn {
     }
 
     /// Sends no more, but reads on.
-    pub fn shut_write(&mut self) {
+    pub fn shut_write(&self) {
         self.socket().shutdown(std::net::Shutdown::Write).unwrap();
     }
 

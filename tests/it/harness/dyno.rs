@@ -40,6 +40,13 @@ impl Dyno {
         Dyno { listener: Listener::Tcp(listener), addr }
     }
 
+    /// One whose kernel takes next to nothing that it does not read.
+    pub fn small() -> Dyno {
+        let ClosedPort { socket, addr } = closed_port();
+        Conn::make_small(&socket);
+        ClosedPort { socket, addr }.open()
+    }
+
     /// On a socket at `path`.
     pub fn unix(path: &Path) -> Dyno {
         let listener = UnixListener::bind(path).unwrap();
@@ -134,7 +141,7 @@ pub struct ClosedPort {
 impl ClosedPort {
     /// A dyno comes up at this address.
     pub fn open(self) -> Dyno {
-        self.socket.listen(16).unwrap();
+        self.socket.listen(1024).unwrap();
         self.socket.set_read_timeout(Some(DEADLINE)).unwrap();
         Dyno { listener: Listener::Tcp(self.socket.into()), addr: self.addr }
     }

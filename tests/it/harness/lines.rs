@@ -90,3 +90,20 @@ impl Lines {
         answer(&state)
     }
 }
+
+/// A line of the log without what differs from run to run: times and made request ids become `#`.
+pub fn steady(line: &str) -> String {
+    let mask = |word: &str| {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let is_time = matches!(key, "connect" | "service") && value.ends_with("ms");
+        let is_id = key == "request_id" && value.len() == 36;
+        if is_time || is_id { format!("{key}=#") } else { word.to_owned() }
+    };
+    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
+}
+
+/// The milliseconds of `connect` or `service` in a line of the log, if it has any.
+pub fn millis(line: &str, key: &str) -> Option<u64> {
+    let value = line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("no {key} in {line}")).strip_suffix("ms")?.parse().ok()
+}

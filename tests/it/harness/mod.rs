@@ -2,8 +2,10 @@
 
 pub mod conn;
 pub mod dyno;
+pub mod kernel;
 pub mod lines;
 pub mod message;
+pub mod pace;
 pub mod program;
 pub mod push;
 pub mod router;

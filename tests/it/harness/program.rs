@@ -1,82 +1,111 @@
 //! Dynos and clients that are real programs, in a language of their own.
 //!
-//! Invariants: a dyno says its port on its first line; a program is ended by its own handle when
-//! the test is over; one that is missing on the machine is named, with what to install.
+//! Invariants: a dyno says its address somewhere in what it prints first; a program is ended with
+//! all that it started when its handle goes; one that is missing is named, with what to install.
 
 use std::{
-    path::PathBuf,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
 use super::lines::Lines;
+
+/// What every dyno's address begins with where it is said.
+const ADDRESS: &str = "http://127.0.0.1:";
 
 /// A dyno that is a program.
 pub struct Program {
     child: Child,
     /// Its address as it is pushed.
     pub addr: String,
-    _stdout: Lines,
+    said: Lines,
 }
 
 impl Program {
-    /// Starts `tests/it/dynos/{script}` and waits for its port.
-    pub fn start(script: &str) -> Program {
-        let mut command = interpreter(script);
-        let path = folder().join("dynos").join(script);
-        let spawned = command
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn();
-        let mut child = spawned.unwrap_or_else(|error| missing(&command, &error));
-        let stdout = Lines::of(child.stdout.take().unwrap());
-        let line = stdout.find(|line| line.starts_with("port ")).expect("the port of the dyno");
-        let addr = format!("127.0.0.1:{}", &line["port ".len()..]);
-        Program { child, addr, _stdout: stdout }
+    /// Starts a dyno and waits for its address.
+    pub fn start(mut command: Command) -> Program {
+        let (reader, writer) = std::io::pipe().unwrap();
+        command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
+        // Servers have workers; a group of its own lets them be ended together.
+        command.process_group(0);
+        let child = command.spawn().unwrap_or_else(|error| missing(&command, &error));
+        // It holds the writing end too, and so the stream would never end.
+        drop(command);
+        let said = Lines::of(reader);
+        let line = said.find(|line| line.contains(ADDRESS));
+        let line = line.unwrap_or_else(|| panic!("a dyno said no address but {:#?}", said.all()));
+        let (_, rest) = line.split_once(ADDRESS).unwrap();
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Program { child, addr: format!("127.0.0.1:{port}"), said }
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub fn stop(mut self) {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.said.wait_for_end();
+        self.child.wait().unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
+        // They may have ended by themselves.
+        let _ = kill_process_group(self.pid(), Signal::KILL);
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the dyno said {:#?}", self.said.last());
+        }
     }
 }
 
-/// Runs `tests/it/clients/{script}` to its end; answers what it printed.
-pub fn run(script: &str, arguments: &[&str]) -> String {
-    let mut command = interpreter(script);
-    command.arg(folder().join("clients").join(script)).args(arguments);
-    output(command)
+/// `tests/software`, where the scripts are.
+pub fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/software")
 }
 
-/// Runs curl; answers what it printed.
-pub fn curl(arguments: &[&str]) -> String {
+/// Where `tests/setup.sh` installed what they need.
+pub fn installed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/software")
+}
+
+/// Python, with what is installed for it.
+pub fn python() -> Command {
+    let mut command = Command::new(installed().join("python/bin/python"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Node, told where its packages are.
+pub fn node() -> Command {
+    let mut command = Command::new("node");
+    command.env("NODE_FOLDER", installed().join("node"));
+    command
+}
+
+/// curl, which asks no proxy.
+pub fn curl(arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "30"]);
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]);
     command.args(arguments);
-    output(command)
+    command
 }
 
-fn output(mut command: Command) -> String {
+/// Runs a program to its end; answers what it printed.
+pub fn run(mut command: Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|error| missing(&command, &error));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{err}\n{out}", output.status);
-    out
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it")
-}
-
-fn interpreter(script: &str) -> Command {
-    Command::new(if script.ends_with(".py") { "python3" } else { "node" })
+    output.stdout
 }
 
 fn missing<T>(command: &Command, error: &std::io::Error) -> T {
-    let program = command.get_program();
-    panic!("{program:?} cannot be started ({error}): apt-get install python3 nodejs curl")
+    panic!("{:?} cannot be started ({error}): tests/setup.sh test", command.get_program())
 }

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use super::{Conn, DEADLINE, lines::Lines};
@@ -89,6 +90,14 @@ impl Router {
     /// A client's connection.
     pub fn connect(&self) -> Conn {
         TcpStream::connect(self.http).unwrap().into()
+    }
+
+    /// A connection of a client whose kernel takes next to nothing that it does not read.
+    pub fn connect_small(&self) -> Conn {
+        let socket = Socket::new(Domain::for_address(self.http), Type::STREAM, None).unwrap();
+        Conn::make_small(&socket);
+        socket.connect(&self.http.into()).unwrap();
+        TcpStream::from(socket).into()
     }
 
     /// A connection to the push API.

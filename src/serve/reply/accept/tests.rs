@@ -47,6 +47,7 @@ fn what_browsers_and_libraries_send_gets_what_they_read() {
             "application/json, text/javascript, */*; q=0.01",
             "application/vnd.api+json; version=3",
             "application/*",
+            "text/json",
             "image/png, application/json; charset=utf-8",
         ],
     );

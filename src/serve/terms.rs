@@ -1,0 +1,98 @@
+//! What the settings say for one exchange: the router's, or its app's own where it has some.
+//!
+//! Invariants: plain values, resolved once, when the app is known; a worker makes the router's own
+//! once and shares them, so that an exchange of an app without settings of its own costs nothing.
+
+use super::settings::{Dynos, Limits, Settings, Timeouts};
+use crate::{
+    route::OwnSettings,
+    wire::{request, response},
+};
+
+/// The terms of an exchange.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// `Expect: 100-continue` goes on to the dyno.
+    pub end_to_end_continue: bool,
+    /// A client that ended its side still gets its answer.
+    pub half_close: bool,
+    /// How dynos are met.
+    pub dynos: Dynos,
+    /// Bounds of heads and bodies.
+    pub limits: Limits,
+    /// Time-outs.
+    pub timeouts: Timeouts,
+}
+
+impl Terms {
+    /// The router's own.
+    pub fn of(settings: &Settings) -> Terms {
+        Terms {
+            end_to_end_continue: settings.end_to_end_continue,
+            half_close: settings.half_close,
+            dynos: settings.dynos,
+            limits: settings.limits,
+            timeouts: settings.timeouts,
+        }
+    }
+
+    /// These, with an app's own in the place of those that it has.
+    pub fn with(&self, own: &OwnSettings) -> Terms {
+        let (dynos, limits, times) = (&self.dynos, &self.limits, &self.timeouts);
+        Terms {
+            end_to_end_continue: own.end_to_end_continue.unwrap_or(self.end_to_end_continue),
+            half_close: own.half_close.unwrap_or(self.half_close),
+            dynos: Dynos {
+                quarantine: own.quarantine.unwrap_or(dynos.quarantine),
+                max_attempts: own.max_attempts.unwrap_or(dynos.max_attempts),
+                max_in_flight: own.max_in_flight.unwrap_or(dynos.max_in_flight),
+                keep_alive: own.keep_alive_to_dynos.unwrap_or(dynos.keep_alive),
+                max_requests: own.max_requests.unwrap_or(dynos.max_requests),
+                retry_budget: own.retry_budget.unwrap_or(dynos.retry_budget),
+            },
+            limits: Limits {
+                method: own.method.unwrap_or(limits.method),
+                request_line: own.request_line.unwrap_or(limits.request_line),
+                header_name: own.header_name.unwrap_or(limits.header_name),
+                header_value: own.header_value.unwrap_or(limits.header_value),
+                header_count: own.header_count.unwrap_or(limits.header_count),
+                request_head: limits.request_head,
+                status_line: own.status_line.unwrap_or(limits.status_line),
+                set_cookie: own.set_cookie.unwrap_or(limits.set_cookie),
+                response_header: own.response_header.unwrap_or(limits.response_header),
+                response_head: own.response_head.unwrap_or(limits.response_head),
+                app_connections: own.app_connections.unwrap_or(limits.app_connections),
+                min_body_rate: own.min_body_rate.unwrap_or(limits.min_body_rate),
+            },
+            timeouts: Timeouts {
+                connect: own.connect.unwrap_or(times.connect),
+                connect_total: own.connect_total.unwrap_or(times.connect_total),
+                first_byte: own.first_byte.unwrap_or(times.first_byte),
+                idle: own.idle.unwrap_or(times.idle),
+                request_head: times.request_head,
+                keep_alive: own.keep_alive.unwrap_or(times.keep_alive),
+                pool_idle: own.pool_idle.unwrap_or(times.pool_idle),
+            },
+        }
+    }
+
+    /// The bounds of a request's head.
+    pub fn of_requests(&self) -> request::Bounds {
+        request::Bounds {
+            method: self.limits.method,
+            line: self.limits.request_line,
+            name: self.limits.header_name,
+            value: self.limits.header_value,
+            count: self.limits.header_count,
+        }
+    }
+
+    /// The bounds of an answer's head.
+    pub fn of_answers(&self) -> response::Bounds {
+        response::Bounds {
+            line: self.limits.status_line,
+            cookie: self.limits.set_cookie,
+            header: self.limits.response_header,
+        }
+    }
+}
