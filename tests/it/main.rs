@@ -17,6 +17,7 @@ mod operation;
 mod push;
 mod refusals;
 mod routing;
+mod sequences;
 mod sockets;
 mod software;
 mod store;
