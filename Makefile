@@ -4,7 +4,10 @@
 FUZZ_SECONDS ?= 10
 CARGO ?= cargo
 
-.PHONY: help demo test tidy fuzz bench versus config check-deps
+# Seconds of the soak.
+SOAK_SECONDS ?= 600
+
+.PHONY: help demo test tidy fuzz bench versus soak config check-deps
 
 help:
 	@echo "make demo        build the release binary and run the whole product on this machine"
@@ -13,6 +16,7 @@ help:
 	@echo "make fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)) each"
 	@echo "make bench       the benches of the parts"
 	@echo "make versus      this router beside others, end to end"
+	@echo "make soak        mixed traffic and pushes for SOAK_SECONDS ($(SOAK_SECONDS)), every request accounted for"
 	@echo "make config      write config/default.toml anew"
 	@echo "make check-deps  licences, sources and versions of the dependencies (cargo-deny)"
 
@@ -26,7 +30,7 @@ test:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
-	$(CARGO) test --locked --bench lookup --bench publish --bench store --bench telemetry --bench versus
+	$(CARGO) test --locked --bench lookup --bench publish --bench store --bench telemetry --bench versus --bench soak
 	@tests/fuzz.sh $(FUZZ_SECONDS)
 
 tidy:
@@ -43,6 +47,10 @@ bench:
 versus:
 	@tests/setup.sh build
 	$(CARGO) bench --locked --bench versus
+
+soak:
+	@tests/setup.sh build
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) bench --locked --bench soak
 
 config:
 	UPDATE_DEFAULT_TOML=1 $(CARGO) test --locked --lib the_committed_file_is_the_generated_one

@@ -47,12 +47,16 @@ faults! {
     Platform => fn h99_the_router_has_no_descriptors_left(x) {
         let second = Dyno::new();
         x.second_app(&[&second.addr]);
+        // The client's connection is accepted before there is no descriptor for it.
+        x.send("GET /x?y HTTP/1.1\r\n");
+        x.catch_up();
         let before = set_open_files(x, Some(3));
-        x.send("GET /x?y HTTP/1.1\r\nHost: b.test\r\n\r\n");
+        x.send("Host: b.test\r\n\r\n");
         x.is_answered(503, "H99");
         set_open_files(x, before.current);
         let rest = "dyno=web.1 connect=# service= status=503 bytes=";
-        x.logs("at=error code=H99 desc=\"Platform error\"", "GET /x?y b.test", rest);
+        let start = "at=error code=H99 desc=\"Platform error\"";
+        x.logs_of(" code=H99 ", start, "GET /x?y b.test", rest);
         x.counts("H99", 1);
         // The dyno is not put aside for it.
         x.send("GET /again HTTP/1.1\r\nHost: b.test\r\n\r\n");
