@@ -11,7 +11,7 @@ use hostler::{
     control::store::{Committed, Edit, Store, edits_between},
     route::{
         AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
-        Revision, RouteKey, Table,
+        RouteKey, Table,
     },
 };
 
@@ -144,15 +144,19 @@ fn commit(
         }
         let edits = edits_between(&before, table, changes);
         table.set_revision(table.revision().next());
-        batch.push(committed(table.revision(), edits));
+        batch.push(committed(table, edits));
     }
     let started = Instant::now();
     store.commit(&batch).expect("a commit");
     started.elapsed()
 }
 
-fn committed(revision: Revision, edits: Vec<Edit>) -> Committed {
-    Committed { revision, at_ms: revision.0, author: "bench".into(), reason: None, edits }
+fn committed(table: &Table, edits: Vec<Edit>) -> Committed {
+    let revision = table.revision();
+    let (digest, counts) = (table.digest(), table.counts());
+    let (author, address, reason) = ("bench".into(), None, None);
+    let at_ms = revision.0;
+    Committed { revision, at_ms, author, address, reason, edits, digest, counts }
 }
 
 fn app_name(app: u32) -> AppName {

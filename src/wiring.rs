@@ -19,7 +19,7 @@ use crate::{
         api::{self, ApiState, Tokens},
         follow::Follower,
         hub::{self, Hub, HubThread},
-        store::{Store, StoreError},
+        store::{Store, StoreError, Versions},
     },
     live::{Reader, Snapshot, Status},
     serve::{bind, worker},
@@ -71,6 +71,7 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let mut store = Store::open(&settings.data_dir)?;
     let table = store.load(random_seed()?)?;
     let tokens = Tokens::load(settings.api.admin_token.as_deref(), &settings.data_dir)?;
+    let known = Known { tokens: tokens.with(store.tokens()?), versions: store.versions()? };
 
     let shutdown = Shutdown::default();
     let status = Arc::new(Status::default());
@@ -95,10 +96,16 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let bound_control: Vec<SocketAddr> = addresses(&control).collect();
     let running = Running { began, shutdown, status, metrics, log, reader };
     // Whoever reads the addresses may send a signal next: first it is heard.
-    let control = running.start_control(&settings, control, hub, tokens)?;
+    let control = running.start_control(&settings, control, hub, known)?;
     let workers = running.start_workers(&settings, http)?;
     announce(&bound, &bound_control, &running.reader);
     running.end(workers, control, hub_thread, log_guard)
+}
+
+/// What the push API knows beside the table.
+struct Known {
+    tokens: Tokens,
+    versions: Versions,
 }
 
 /// What the running parts share.
@@ -153,10 +160,11 @@ impl Running {
         settings: &Settings,
         listeners: Vec<TcpListener>,
         hub: Hub,
-        tokens: Tokens,
+        Known { tokens, versions }: Known,
     ) -> Result<Thread, Error> {
         let state = ApiState {
             hub,
+            versions,
             reader: self.reader.clone(),
             status: self.status.clone(),
             shutdown: self.shutdown.clone(),
@@ -166,7 +174,9 @@ impl Running {
                 admin_token_env: None,
                 data_dir: settings.data_dir.clone(),
                 metrics_without_token: settings.api.metrics_without_token,
-                ..api::Settings::default()
+                max_body: settings.api.max_body,
+                rate: settings.api.rate,
+                max_tokens: settings.api.max_tokens,
             },
         };
         let shutdown = self.shutdown.clone();
@@ -286,12 +296,7 @@ fn refuse_plaintext(settings: &Settings) -> Result<(), Error> {
 }
 
 fn hub_settings(settings: &Settings, own_listeners: Vec<SocketAddr>) -> hub::Settings {
-    hub::Settings {
-        networks: settings.hub.networks.clone(),
-        socket_dirs: settings.hub.socket_dirs.clone(),
-        own_listeners,
-        ..hub::Settings::default()
-    }
+    hub::Settings { own_listeners, ..settings.hub.clone() }
 }
 
 /// The key of the table's hashes: nobody who pushes hosts may know which of them collide.

@@ -18,8 +18,8 @@ use super::{
     access::Access,
     error::ClientError,
     types::{
-        AppBody, AppView, DynoBody, DynoView, HistoryEntry, List, Problem, Readiness, Receipt,
-        RevisionView, RouteBody, RouteView, TransactionBody,
+        AppBody, AppView, DynoBody, DynoView, List, Problem, Readiness, Receipt, RevisionView,
+        RouteBody, RouteView, TransactionBody,
     },
 };
 
@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a whole call may take, unless [`Client::with_timeout`] says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
+pub(super) const MAX_ANSWER: usize = 64 << 20;
 /// How many items are asked for at a time where all are wanted.
 const PAGE: usize = 1000;
 /// The most pages that are asked for where all are wanted: a table has at most 16 million apps.
@@ -37,19 +37,23 @@ const MAX_PAGES: usize = 20_000;
 const EXCERPT: usize = 200;
 /// What says why in the history, on a single write.
 const REASON: &str = "hostler-reason";
+/// By what a write that is sent a second time is known.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Calls the push API.
 #[derive(Debug, Clone)]
 pub struct Client {
     access: Access,
-    call_timeout: Duration,
+    pub(super) call_timeout: Duration,
     reason: Option<String>,
+    key: Option<String>,
+    condition: Option<(&'static str, String)>,
 }
 
 impl Client {
     /// A client of the push API at that address, with that token.
     pub fn new(access: Access) -> Client {
-        Client { access, call_timeout: CALL_TIMEOUT, reason: None }
+        Client { access, call_timeout: CALL_TIMEOUT, reason: None, key: None, condition: None }
     }
 
     /// Bounds a whole call.
@@ -61,6 +65,25 @@ impl Client {
     /// Says why, for the history, on every write that follows.
     pub fn with_reason(mut self, reason: impl Into<String>) -> Client {
         self.reason = Some(reason.into());
+        self
+    }
+
+    /// Gives the writes that follow a key of the caller's own: the same write under the same key is
+    /// done once, however often it is sent. Another write needs another key.
+    pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Client {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Refuses the writes that follow, each of one object, unless it last changed at that revision.
+    pub fn if_at(mut self, revision: u64) -> Client {
+        self.condition = Some(("if-match", format!("\"{revision}\"")));
+        self
+    }
+
+    /// Refuses the writes that follow, each of one object, if it is there.
+    pub fn if_absent(mut self) -> Client {
+        self.condition = Some(("if-none-match", "*".into()));
         self
     }
 
@@ -164,16 +187,6 @@ impl Client {
         self.get("/revision").await
     }
 
-    /// The accepted transactions before a revision, the latest first; at most `limit` (1 to 1000).
-    pub async fn history(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<List<HistoryEntry>, ClientError> {
-        let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
-        self.get(&format!("/history?limit={limit}{before}")).await
-    }
-
     /// Should the process get traffic?
     pub async fn ready(&self) -> Result<Readiness, ClientError> {
         let (status, body) = self.exchange(self.request(Method::GET, "/readyz", None)?).await?;
@@ -191,7 +204,7 @@ impl Client {
         self.get(&format!("{list}?limit={limit}{after}")).await
     }
 
-    async fn all<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>, ClientError> {
+    pub(super) async fn all<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();
         let mut after = None;
         for _ in 0..MAX_PAGES {
@@ -205,7 +218,7 @@ impl Client {
         Ok(items)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(self.request(Method::GET, &format!("/v1{path}"), None)?).await
     }
 
@@ -213,17 +226,26 @@ impl Client {
         self.write(Method::DELETE, path, None::<&()>).await
     }
 
-    async fn write<B: Serialize>(
+    pub(super) async fn write<B: Serialize>(
         &self,
         method: Method,
         path: &str,
         body: Option<&B>,
     ) -> Result<Receipt, ClientError> {
+        self.send(method, path, body).await
+    }
+
+    pub(super) async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
         let body = body.map(|body| json!(body));
         self.call(self.request(method, &format!("/v1{path}"), body)?).await
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         method: Method,
         path: &str,
@@ -232,15 +254,20 @@ impl Client {
         let url = self.access.url();
         let bad_request = |_| ClientError::Url {
             url: format!("{url}{path}"),
-            reason: "the path or the reason holds what HTTP cannot carry",
+            reason: "the path, the reason or the key holds what HTTP cannot carry",
         };
         let mut request = Request::builder()
             .uri(path)
             .header(header::HOST, url.trim_start_matches("http://"))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.access.token))
             .header(header::USER_AGENT, concat!("hostler/", env!("CARGO_PKG_VERSION")));
-        if let Some(reason) = self.reason.as_ref().filter(|_| method != Method::GET) {
-            request = request.header(REASON, reason.as_bytes());
+        if method != Method::GET {
+            let reason = self.reason.as_ref().map(|reason| (REASON, reason));
+            let key = self.key.as_ref().map(|key| (IDEMPOTENCY_KEY, key));
+            let condition = self.condition.as_ref().map(|(name, value)| (*name, value));
+            for (name, value) in [reason, key, condition].into_iter().flatten() {
+                request = request.header(name, value.as_bytes());
+            }
         }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -302,14 +329,14 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<TcpStream, ClientError> {
+    pub(super) async fn connect(&self) -> Result<TcpStream, ClientError> {
         let connect = TcpStream::connect((self.access.host.as_str(), self.access.port));
         let connected = timeout(CONNECT_TIMEOUT, connect).await;
         let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         stream.map_err(|source| ClientError::Connect { url: self.url(), source })
     }
 
-    fn foreign(&self, status: StatusCode, body: &[u8]) -> ClientError {
+    pub(super) fn foreign(&self, status: StatusCode, body: &[u8]) -> ClientError {
         let excerpt = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]).into_owned();
         ClientError::Foreign { url: self.url(), status: status.as_u16(), excerpt }
     }
@@ -333,7 +360,7 @@ pub fn dyno_path(app: &str, dyno: &str) -> String {
 
 /// Escapes all but unreserved characters (RFC 3986, section 2.3) and the `*` of a wildcard, which a
 /// path segment may hold.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

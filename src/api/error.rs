@@ -69,6 +69,12 @@ pub enum ClientError {
     /// The hub refused the call.
     #[error("{0}")]
     Refused(Problem),
+    /// What came could not be handed on.
+    #[error("what the push API sent cannot be taken: {source}")]
+    Output {
+        /// Why not.
+        source: io::Error,
+    },
     /// An answer that is not the push API's.
     #[error(
         "{url} answered {status}, but not as the push API does: {excerpt:?}. Is it the control \

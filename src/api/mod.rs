@@ -6,9 +6,13 @@
 pub mod access;
 pub mod client;
 pub mod error;
+pub mod tokens;
+pub mod travel;
 pub mod types;
 
 pub use access::Access;
 pub use client::Client;
 pub use error::ClientError;
+pub use tokens::{MadeToken, Revoked, TokenBody, TokenView};
+pub use travel::{Diff, HistoryQuery};
 pub use types::*;

@@ -136,10 +136,13 @@ pub struct List<T> {
 }
 
 /// `GET /v1/revision`: where the table stands and how much is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionView {
     /// The revision that this router serves.
     pub revision: u64,
+    /// The digest of its table, in hexadecimal.
+    #[serde(default)]
+    pub digest: String,
     /// Apps.
     pub apps: usize,
     /// Routes.
@@ -191,6 +194,9 @@ pub struct Receipt {
     pub revision: u64,
     /// Did it change anything?
     pub changed: bool,
+    /// The digest of the table at that revision, in hexadecimal.
+    #[serde(default)]
+    pub digest: String,
 }
 
 /// One accepted transaction, as `GET /v1/history` answers it.
@@ -200,12 +206,95 @@ pub struct HistoryEntry {
     pub revision: u64,
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// Who.
+    /// Who: the name of a token.
     pub author: String,
+    /// From which address, if it came over the network.
+    #[serde(default)]
+    pub address: Option<String>,
     /// Why, if they said.
     pub reason: Option<String>,
     /// How many objects it changed.
     pub changes: u64,
+    /// The digest of the table that it made, in hexadecimal.
+    #[serde(default)]
+    pub digest: String,
+}
+
+/// The first line of `GET /v1/table`; each of the others is an object in its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableHeader {
+    /// The version of the canonical form.
+    pub v: u32,
+    /// `table`
+    pub kind: String,
+    /// The revision that the table stood at.
+    pub revision: u64,
+    /// When that was made, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The digest of its objects, in hexadecimal: the sum modulo 2^256 of the SHA-256 of each line
+    /// but this one, its line end left out.
+    pub digest: String,
+    /// How many apps follow.
+    pub apps: usize,
+    /// How many routes follow.
+    pub routes: usize,
+    /// How many dynos follow.
+    pub dynos: usize,
+}
+
+/// The first line of `GET /v1/diff`; each of the others is a [`DiffLine`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffHeader {
+    /// The version of the canonical form.
+    pub v: u32,
+    /// `diff`
+    pub kind: String,
+    /// The side before.
+    pub from: Standing,
+    /// The side after.
+    pub to: Standing,
+}
+
+/// Where a table stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The revision.
+    pub revision: u64,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The digest of the table, in hexadecimal.
+    pub digest: String,
+}
+
+/// One object that two revisions have different.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiffLine {
+    /// `added`, `removed` or `changed`.
+    pub change: String,
+    /// The object before, in its canonical form; absent if it was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The object after, in its canonical form; absent if it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// `POST /v1/revert`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevertBody {
+    /// The revision to go back to, as a number; or a time: a number of milliseconds since the Unix
+    /// epoch, or an RFC 3339 text.
+    pub to: Value,
+    /// One app alone. Default: the whole table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Bring dynos back too, as `starting`. Default: false.
+    #[serde(default)]
+    pub dynos: bool,
+    /// Why, for the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `application/problem+json` (RFC 9457).

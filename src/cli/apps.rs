@@ -6,7 +6,6 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use super::{
     args::Api,
@@ -14,7 +13,7 @@ use super::{
     output,
     settings::{self, Assignment},
 };
-use crate::api::{AppView, Client, ClientError, Op, TransactionBody, client::app_path};
+use crate::api::{AppBody, AppView, Client};
 
 const SET_EXAMPLES: &str = "\
 Examples:
@@ -117,18 +116,12 @@ impl Apps {
     }
 
     async fn create(&self, client: &Client, name: &str) -> Result<String, Failure> {
-        // A PUT would replace the settings of an app of that name: so look first, and have the hub
-        // refuse if one was made since.
-        let seen = client.revision().await?.revision;
-        match client.app(name).await {
-            Ok(_) => return Err(Failure::Refused(format!("there is an app {name} already"))),
-            Err(ClientError::Refused(problem)) if problem.status == 404 => {}
-            Err(error) => return Err(error.into()),
-        }
-        let put = Op { method: "PUT".into(), path: app_path(name), body: Some(json!({})) };
-        let reason = self.api.reason.clone();
-        let body = TransactionBody { if_revision: Some(seen), reason, ops: vec![put] };
-        let receipt = client.transact(&body).await?;
+        // A PUT would replace the settings of an app of that name.
+        let made = client.clone().if_absent().put_app(name, &AppBody::default()).await;
+        let receipt = made.map_err(|error| match error.status() {
+            Some(412) => Failure::Refused(format!("there is an app {name} already")),
+            _ => Failure::from(error),
+        })?;
         let done = format!("Made app {name}");
         Ok(output::receipt(self.api.json, &receipt, &done, &done))
     }

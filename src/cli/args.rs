@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     apps::Apps, demo, domains::Domains, dynos::Dynos, failure::Failure, maintenance::Maintenance,
-    pages::Pages,
+    pages::Pages, tokens::Tokens, travel,
 };
 use crate::{
     api::{
@@ -73,6 +73,16 @@ pub(super) enum Command {
     Maintenance(Maintenance),
     /// List, show, set and remove an app's own pages for faults and maintenance
     Pages(Pages),
+    /// List, make and revoke the tokens that open the push API
+    Tokens(Tokens),
+    /// Tell who changed the table, when and why
+    History(travel::History),
+    /// Show what two revisions have different
+    Diff(travel::Diff),
+    /// Make the table, or one app, what it was
+    Revert(travel::Revert),
+    /// Print the whole table, as it is or as it was
+    Table(travel::Table),
 }
 
 /// How to reach the push API and how to print what it says.
@@ -91,6 +101,9 @@ pub(super) struct Api {
     /// Why, for the history
     #[arg(long, global = true, value_name = "TEXT")]
     pub(super) reason: Option<String>,
+    /// Do this write once, however often it is sent under this key
+    #[arg(long, global = true, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
     /// Print JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -101,8 +114,12 @@ impl Api {
     pub(super) fn client(&self, env: impl Fn(&str) -> Option<String>) -> Result<Client, Failure> {
         let (url, token, data_dir) = (self.url.clone(), self.token.clone(), self.data_dir.clone());
         let client = Client::new(Access::find(Given { url, token, data_dir }, env)?);
-        Ok(match &self.reason {
+        let client = match &self.reason {
             Some(reason) => client.with_reason(reason),
+            None => client,
+        };
+        Ok(match &self.idempotency_key {
+            Some(key) => client.with_idempotency_key(key),
             None => client,
         })
     }

@@ -16,6 +16,8 @@ mod pages;
 mod parent;
 mod run;
 mod settings;
+mod tokens;
+mod travel;
 
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,30 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// A time as RFC 3339 writes it, to the second.
+pub(super) fn time(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1000;
+    let (days, clock) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that a leap day is the last of its year and each month begins
+    // as many days behind the first as a line through all of them says; 719468 days lead from there
+    // to 1970, and 400 years have 146097.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Prints a piece of something long on standard output.
+pub(super) fn print_piece(piece: &[u8]) -> io::Result<()> {
+    io::stdout().lock().write_all(piece)
+}
+
 /// Prints on standard output.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -77,6 +101,21 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_a_date_of_the_calendar() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399_999, "2000-02-28T23:59:59Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (951_868_800_000, "2000-03-01T00:00:00Z"),
+            (1_735_689_599_000, "2024-12-31T23:59:59Z"),
+            (1_795_403_949_500, "2026-11-23T03:19:09Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(time(ms), text);
+        }
+    }
+
+    #[test]
     fn a_cell_cannot_drive_the_terminal() {
         let text = table(["A"], &[["\x1b[2J\n".into()]]);
         assert_eq!(text, "A\n\u{fffd}[2J\u{fffd}\n");
@@ -84,10 +123,12 @@ mod tests {
 
     #[test]
     fn a_receipt_says_what_was_done_or_that_nothing_changed() {
-        let made = |changed| receipt(false, &Receipt { revision: 7, changed }, "done", "was so");
+        let of = |changed| Receipt { revision: 7, changed, digest: "0f".into() };
+        let made = |changed| receipt(false, &of(changed), "done", "was so");
         assert_eq!(made(true), "done (revision 7)\n");
         assert_eq!(made(false), "was so; nothing changed\n");
-        let text = receipt(true, &Receipt { revision: 7, changed: true }, "", "");
-        assert_eq!(text, "{\n  \"revision\": 7,\n  \"changed\": true\n}\n");
+        let text = receipt(true, &of(true), "", "");
+        let fields = "\n  \"revision\": 7,\n  \"changed\": true,\n  \"digest\": \"0f\"\n";
+        assert_eq!(text, format!("{{{fields}}}\n"));
     }
 }

@@ -101,6 +101,11 @@ pub(super) async fn do_call(
         Command::Dynos(dynos) => dynos.run(&client(&dynos.api)?).await,
         Command::Maintenance(maintenance) => maintenance.run(&client(&maintenance.api)?).await,
         Command::Pages(pages) => pages.run(&client(&pages.api)?).await,
+        Command::Tokens(tokens) => tokens.run(&client(&tokens.api)?).await,
+        Command::History(history) => history.run(&client(&history.api)?).await,
+        Command::Diff(diff) => diff.run(&client(&diff.api)?).await,
+        Command::Revert(revert) => revert.run(&client(&revert.api)?).await,
+        Command::Table(table) => table.run(&client(&table.api)?).await,
         Command::Serve { .. } | Command::Check | Command::Demo(_) | Command::DemoApp(_) => {
             unreachable!("these do not call the push API")
         }

@@ -15,6 +15,17 @@ use crate::{
     },
 };
 
+/// Ops of one transaction.
+const OPS: RangeInclusive<usize> = 1..=1_000_000;
+/// Bodies of the push API, in bytes.
+const BODY: RangeInclusive<usize> = 1 << 10..=1 << 30;
+/// Objects of a kind: as many as a table has room for.
+const OBJECTS: RangeInclusive<usize> = 1..=1 << 24;
+/// Tokens.
+const TOKENS: RangeInclusive<usize> = 1..=100_000;
+/// Answers that are kept.
+const KEPT: RangeInclusive<usize> = 1..=100_000_000;
+
 /// The prefix of all variables of the environment.
 pub const ENV_PREFIX: &str = "HOSTLER_";
 
@@ -207,6 +218,25 @@ keys! {
     "timeouts.keep_alive" = "60s", Read::Duration(TIME, |s| &mut s.serve.timeouts.keep_alive);
     /// How long a connection to a dyno is kept for the next exchange.
     "timeouts.pool_idle" = "90s", Read::Duration(TIME, |s| &mut s.serve.timeouts.pool_idle);
+
+    /// Most ops of one transaction.
+    "push.max_ops" = "10000", Read::Count(OPS, |s| &mut s.hub.max_ops);
+    /// Longest body of a write.
+    "push.max_body" = "16MiB", Read::Size(BODY, |s| &mut s.api.max_body);
+    /// Most apps.
+    "push.max_apps" = "1000000", Read::Count(OBJECTS, |s| &mut s.hub.max_apps);
+    /// Most routes of one app.
+    "push.app_routes" = "1000000", Read::Count(OBJECTS, |s| &mut s.hub.app_routes);
+    /// Most dynos of one app.
+    "push.app_dynos" = "10000", Read::Count(OBJECTS, |s| &mut s.hub.app_dynos);
+    /// Most calls a second of one token, the admin's own excepted; 0: any number.
+    "push.rate" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.api.rate);
+    /// Most tokens that are made.
+    "push.max_tokens" = "1000", Read::Count(TOKENS, |s| &mut s.api.max_tokens);
+    /// How long the answer to a write with an Idempotency-Key is kept.
+    "push.idempotency_window" = "24h", Read::Duration(TIME, |s| &mut s.hub.idempotency_window);
+    /// Most such answers that are kept; beyond them the oldest are forgotten.
+    "push.idempotency_keys" = "1000000", Read::Count(KEPT, |s| &mut s.hub.idempotency_keys);
 
     /// How many apps get series of their own in the metrics; the others share one.
     "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);

@@ -17,5 +17,5 @@ mod tests;
 pub use load::{flags, load};
 pub use mistake::{Mistake, Mistakes, Source};
 pub use resolve::{Machine, Sources, resolve};
-pub use settings::{ApiSettings, HubSettings, Settings, Stated};
+pub use settings::{ApiSettings, Settings, Stated};
 pub use template::default_toml;

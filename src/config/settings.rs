@@ -3,10 +3,11 @@
 //! Invariants: what stands here passed every check of `resolve`; the admin token shows in no
 //! `Debug` and in no listing.
 
-use std::{fmt, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::mistake::Source;
 use crate::{
+    control::hub,
     serve,
     telemetry::{Level, LogFormat},
 };
@@ -16,8 +17,8 @@ use crate::{
 pub struct Settings {
     /// The data plane's.
     pub serve: serve::Settings,
-    /// The hub's.
-    pub hub: HubSettings,
+    /// The hub's, but for its own listeners, which are known once they are bound.
+    pub hub: hub::Settings,
     /// The push API's.
     pub api: ApiSettings,
     /// Where plain HTTP is taken; at least one.
@@ -42,15 +43,6 @@ pub struct Settings {
     pub stated: Vec<Stated>,
 }
 
-/// What the hub is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HubSettings {
-    /// A dyno's address lies in one of these: (address, prefix length).
-    pub networks: Vec<(IpAddr, u8)>,
-    /// A dyno's socket lies below one of these directories.
-    pub socket_dirs: Vec<PathBuf>,
-}
-
 /// What the push API's server is told.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ApiSettings {
@@ -60,6 +52,12 @@ pub struct ApiSettings {
     pub metrics_without_token: bool,
     /// Listening without TLS off loopback is allowed.
     pub plaintext_off_loopback: bool,
+    /// The longest body of a write, in bytes.
+    pub max_body: usize,
+    /// The most calls a second of one token; 0: any number.
+    pub rate: u32,
+    /// The most tokens that are made.
+    pub max_tokens: usize,
 }
 
 impl fmt::Debug for ApiSettings {
@@ -68,6 +66,9 @@ impl fmt::Debug for ApiSettings {
             .field("admin_token", &self.admin_token.as_ref().map(|_| "(not shown)"))
             .field("metrics_without_token", &self.metrics_without_token)
             .field("plaintext_off_loopback", &self.plaintext_off_loopback)
+            .field("max_body", &self.max_body)
+            .field("rate", &self.rate)
+            .field("max_tokens", &self.max_tokens)
             .finish()
     }
 }
@@ -94,7 +95,7 @@ impl Settings {
     pub(super) fn blank() -> Settings {
         Settings {
             serve: serve::Settings::default(),
-            hub: HubSettings::default(),
+            hub: hub::Settings::default(),
             api: ApiSettings::default(),
             http_listen: Vec::new(),
             control_listen: Vec::new(),

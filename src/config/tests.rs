@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{keys::KEYS, *};
 use crate::{
-    serve,
+    control, serve,
     telemetry::{Level, LogFormat},
 };
 
@@ -46,8 +46,17 @@ fn without_sources_every_part_has_its_own_defaults() {
     assert_eq!(settings.data_dir, PathBuf::from("./data"));
     assert_eq!((settings.access_log, settings.log_level), (LogFormat::Logfmt, Level::INFO));
     assert_eq!(settings.drain_deadline, Duration::from_secs(30));
-    assert_eq!(settings.api, ApiSettings::default());
+    let api = control::api::Settings::default();
+    let expected = ApiSettings {
+        max_body: api.max_body,
+        rate: api.rate,
+        max_tokens: api.max_tokens,
+        ..ApiSettings::default()
+    };
+    assert_eq!(settings.api, expected);
     assert_eq!(settings.hub.networks.len(), 2);
+    let networks = settings.hub.networks.clone();
+    assert_eq!(settings.hub, control::hub::Settings { networks, ..Default::default() });
 }
 
 /// Those that Heroku documents for its router, and ours where it names none.

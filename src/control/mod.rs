@@ -5,4 +5,5 @@ pub mod follow;
 pub mod hub;
 pub mod own;
 mod pages;
+pub mod scope;
 pub mod store;

@@ -5,7 +5,9 @@
 //! was pushed is what is asked for.
 
 pub mod app;
+pub mod canonical;
 pub mod change;
+pub mod digest;
 pub mod dyno;
 pub mod host;
 pub mod path;
@@ -16,7 +18,9 @@ pub mod table;
 mod trie;
 
 pub use app::{App, AppName};
+pub use canonical::Object;
 pub use change::{Change, Conflict, Revision};
+pub use digest::Digest;
 pub use dyno::{Dyno, DynoAddr, DynoName, DynoState};
 pub use host::{Host, HostError, HostPattern};
 pub use path::{PathError, PathPrefix};

@@ -142,6 +142,20 @@ impl Routes {
         entry.owners.all().find(|(path, _)| **path == key.path).map(|(_, slot)| slot)
     }
 
+    /// Every owner of a route on a host, and of one on a wildcard that takes the host in, each with
+    /// that host or wildcard.
+    pub fn owners_around(&self, host: &HostPattern) -> impl Iterator<Item = (HostPattern, Slot)> {
+        let name = name_of(host).as_bytes();
+        let on = self.entry(self.key.pattern(host), name);
+        let dots = name.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
+        let suffixes = dots.map(|dot| &name[dot + 1..]);
+        let above = suffixes.filter_map(|s| self.entry(self.key.wildcard(s), s));
+        on.into_iter().chain(above).flat_map(|entry| {
+            let owners = entry.owners.all();
+            owners.map(|(_, slot)| (entry.pattern(), slot))
+        })
+    }
+
     /// Adds a route that nobody owns.
     pub fn add(&mut self, key: &RouteKey, slot: Slot) -> Added {
         let hash = self.key.pattern(&key.host);

@@ -76,6 +76,112 @@ pub struct OwnSettings {
     pub min_body_rate: Option<usize>,
 }
 
+/// The value of one of [`OwnSettings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// On or off.
+    Switch(bool),
+    /// A count, or a size in bytes.
+    Number(u64),
+    /// A duration.
+    Time(Duration),
+}
+
+impl OwnSettings {
+    /// The name of every setting, sorted.
+    pub const NAMES: [&str; 25] = [
+        "dynos.keep_alive",
+        "dynos.max_attempts",
+        "dynos.max_in_flight",
+        "dynos.max_requests",
+        "dynos.quarantine",
+        "dynos.retry_budget",
+        "http.end_to_end_continue",
+        "http.half_close",
+        "limits.app_connections",
+        "limits.header_count",
+        "limits.header_name",
+        "limits.header_value",
+        "limits.method",
+        "limits.min_body_rate",
+        "limits.request_line",
+        "limits.response_head",
+        "limits.response_header",
+        "limits.set_cookie",
+        "limits.status_line",
+        "timeouts.connect",
+        "timeouts.connect_total",
+        "timeouts.first_byte",
+        "timeouts.idle",
+        "timeouts.keep_alive",
+        "timeouts.pool_idle",
+    ];
+
+    /// The settings that are there, each with its name, sorted by it.
+    pub fn named(&self) -> [Option<(&'static str, Value)>; 25] {
+        let switch = |value: &Option<bool>| value.map(Value::Switch);
+        let count = |value: &Option<u32>| value.map(|value| Value::Number(value.into()));
+        let size = |value: &Option<usize>| value.map(|value| Value::Number(value as u64));
+        let time = |value: &Option<Duration>| value.map(Value::Time);
+        // Taken apart whole, so that none can be forgotten.
+        let OwnSettings {
+            end_to_end_continue,
+            half_close,
+            keep_alive_to_dynos,
+            max_requests,
+            max_in_flight,
+            retry_budget,
+            max_attempts,
+            quarantine,
+            connect,
+            connect_total,
+            first_byte,
+            idle,
+            keep_alive,
+            pool_idle,
+            method,
+            request_line,
+            header_name,
+            header_value,
+            header_count,
+            status_line,
+            set_cookie,
+            response_header,
+            response_head,
+            app_connections,
+            min_body_rate,
+        } = self;
+        let values = [
+            switch(keep_alive_to_dynos),
+            count(max_attempts),
+            count(max_in_flight),
+            count(max_requests),
+            time(quarantine),
+            count(retry_budget),
+            switch(end_to_end_continue),
+            switch(half_close),
+            count(app_connections),
+            size(header_count),
+            size(header_name),
+            size(header_value),
+            size(method),
+            size(min_body_rate),
+            size(request_line),
+            size(response_head),
+            size(response_header),
+            size(set_cookie),
+            size(status_line),
+            time(connect),
+            time(connect_total),
+            time(first_byte),
+            time(idle),
+            time(keep_alive),
+            time(pool_idle),
+        ];
+        std::array::from_fn(|i| Some((OwnSettings::NAMES[i], values[i]?)))
+    }
+}
+
 /// Pages of an app's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pages {

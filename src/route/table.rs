@@ -4,15 +4,17 @@
 //! the slot of their app, so a change of an app or its dynos touches that slot and no host.
 //! Invariants: a route belongs to one app; every app of a route is in the table; a look-up takes
 //! the most specific host that has a matching route (exact, then the longest wildcard suffix), and
-//! of its routes the longest path prefix; `owned` of a slot has exactly the hashes of the hosts
-//! under which its app has a route; each slot below `slots_used` holds an app or is in `free`,
-//! once.
+//! of its routes the longest path prefix; the digest is that of all objects, each in its canonical
+//! form; `owned` of a slot has exactly the hashes of the hosts under which its app has a route, and
+//! how many routes those are; each slot below `slots_used` holds an app or is in `free`, once.
 
 use std::{collections::BinaryHeap, fmt, sync::Arc};
 
 use super::{
     app::{App, AppName},
+    canonical::Object,
     change::{Change, Conflict, Revision},
+    digest::Digest,
     dyno::Dyno,
     host::{Host, HostPattern},
     path::PathPrefix,
@@ -54,12 +56,13 @@ pub struct Counts {
 pub struct Table {
     revision: Revision,
     counts: Counts,
+    digest: Digest,
     key: HashKey,
     names: Trie<NameEntry>,
     routes: Routes,
     apps: Slots<Arc<App>>,
-    /// By slot, the hashes of the hosts under which its app has a route.
-    owned: Slots<Trie<u64>>,
+    /// By slot, what its app owns.
+    owned: Slots<Owned>,
     /// A stack of the slots below `slots_used` that hold no app.
     free: Slots<Slot>,
     free_len: u32,
@@ -71,6 +74,13 @@ pub struct Table {
 struct NameEntry {
     hash: u64,
     slot: Slot,
+}
+
+/// What an app owns: the hashes of the hosts under which it has a route, and how many routes.
+#[derive(Clone, Default)]
+struct Owned {
+    hosts: Trie<u64>,
+    routes: usize,
 }
 
 impl Entry for NameEntry {
@@ -105,6 +115,7 @@ impl Table {
         Table {
             revision: Revision::default(),
             counts: Counts::default(),
+            digest: Digest::default(),
             names: Trie::default(),
             routes: Routes::new(key.clone()),
             key,
@@ -129,6 +140,11 @@ impl Table {
     /// How much is in it.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The digest of all that is in it; see [`super::digest`].
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// The app of the most specific route for a host and a path (its query cut off). Uses no heap.
@@ -178,10 +194,25 @@ impl Table {
     /// The routes of an app, sorted. Costs what the app has.
     pub fn routes_of(&self, app: &str) -> Vec<RouteKey> {
         let Some(slot) = self.slot(app) else { return Vec::new() };
-        let hashes = self.owned.get(slot).into_iter().flat_map(Trie::iter);
+        let hashes = self.owned.get(slot).into_iter().flat_map(|owned| owned.hosts.iter());
         let mut keys: Vec<_> = hashes.flat_map(|hash| self.routes.keys(*hash, slot)).collect();
         keys.sort_unstable();
         keys
+    }
+
+    /// How many routes an app has.
+    pub fn count_routes(&self, app: &str) -> usize {
+        let owned = self.slot(app).and_then(|slot| self.owned.get(slot));
+        owned.map_or(0, |owned| owned.routes)
+    }
+
+    /// The apps with a route on a host, whatever its path, or on a wildcard that takes the host in,
+    /// each with that host or wildcard; an app may be named more than once.
+    pub fn owners_around(&self, host: &HostPattern) -> Vec<(HostPattern, &Arc<App>)> {
+        let owners = self.routes.owners_around(host);
+        owners
+            .map(|(host, slot)| (host, self.apps.get(slot).expect("an owner is an app")))
+            .collect()
     }
 
     /// Applies one change to this table in place; other clones of it stay as they are. Answers
@@ -199,8 +230,11 @@ impl Table {
 
     fn put_app(&mut self, name: &AppName, settings: &AppSettings) -> Result<bool, Conflict> {
         if let Some(slot) = self.slot(name.as_str()) {
-            let differs = self.at(slot).settings != *settings;
+            let stands = &self.at(slot).settings;
+            let differs = stands != settings;
             if differs {
+                let before = Object::App(name, stands).digest();
+                self.replaced(before, Object::App(name, settings));
                 self.at_mut(slot).settings = settings.clone();
             }
             return Ok(differs);
@@ -208,20 +242,29 @@ impl Table {
         let slot = self.take_slot()?;
         let app = App { name: name.clone(), settings: settings.clone(), dynos: Vec::new() };
         self.apps.set(slot, Some(Arc::new(app)));
-        self.owned.set(slot, Some(Trie::default()));
+        self.owned.set(slot, Some(Owned::default()));
         self.names.insert(NameEntry { hash: self.key.hash(name.as_str().as_bytes()), slot });
         self.counts.apps += 1;
+        self.digest.add(Object::App(name, settings).digest());
         Ok(true)
     }
 
     fn delete_app(&mut self, name: &AppName) -> Result<bool, Conflict> {
         let slot = self.existing(name)?;
+        for key in self.routes_of(name.as_str()) {
+            self.digest.subtract(Object::Route(name, &key).digest());
+        }
+        let app = self.apps.get(slot).cloned().expect("the slot of a name holds its app");
+        for dyno in &app.dynos {
+            self.digest.subtract(Object::Dyno(name, dyno).digest());
+        }
+        self.digest.subtract(Object::App(name, &app.settings).digest());
         let owned = self.owned.get(slot).cloned().unwrap_or_default();
-        for hash in owned.iter() {
+        for hash in owned.hosts.iter() {
             self.counts.routes -= self.routes.remove_owned(*hash, slot);
         }
         self.counts.apps -= 1;
-        self.counts.dynos -= self.at(slot).dynos.len();
+        self.counts.dynos -= app.dynos.len();
         self.names.remove(self.key.hash(name.as_str().as_bytes()), |entry| entry.slot == slot);
         self.owned.set(slot, None);
         self.apps.set(slot, None);
@@ -245,10 +288,12 @@ impl Table {
         }
         let hash = self.routes.hash(&key.host);
         let owned = self.owned.get_mut(slot).expect("an app has a list of its routes");
-        if owned.at(hash).is_empty() {
-            owned.insert(hash);
+        if owned.hosts.at(hash).is_empty() {
+            owned.hosts.insert(hash);
         }
+        owned.routes += 1;
         self.counts.routes += 1;
+        self.digest.add(Object::Route(name, key).digest());
         Ok(true)
     }
 
@@ -258,11 +303,13 @@ impl Table {
         let slot = slot.ok_or_else(no_such_route)?;
         self.routes.remove(key);
         let hash = self.routes.hash(&key.host);
+        let owned = self.owned.get_mut(slot).expect("an app has a list of its routes");
         if !self.routes.owns(hash, slot) {
-            let owned = self.owned.get_mut(slot).expect("an app has a list of its routes");
-            owned.remove(hash, |_| true);
+            owned.hosts.remove(hash, |_| true);
         }
+        owned.routes -= 1;
         self.counts.routes -= 1;
+        self.digest.subtract(Object::Route(name, key).digest());
         Ok(true)
     }
 
@@ -271,8 +318,13 @@ impl Table {
         let dynos = &self.at(slot).dynos;
         match dynos.binary_search_by(|d| d.name.cmp(&dyno.name)) {
             Ok(at) if *dynos[at] == *dyno => return Ok(false),
-            Ok(at) => self.at_mut(slot).dynos[at] = Arc::new(dyno.clone()),
+            Ok(at) => {
+                let before = Object::Dyno(name, &dynos[at]).digest();
+                self.replaced(before, Object::Dyno(name, dyno));
+                self.at_mut(slot).dynos[at] = Arc::new(dyno.clone());
+            }
             Err(at) => {
+                self.digest.add(Object::Dyno(name, dyno).digest());
                 self.at_mut(slot).dynos.insert(at, Arc::new(dyno.clone()));
                 self.counts.dynos += 1;
             }
@@ -285,9 +337,15 @@ impl Table {
         let at = self.at(slot).dynos.binary_search_by(|d| d.name.as_str().cmp(dyno));
         let no_such_dyno = |_| Conflict::NoSuchDyno { app: name.clone(), dyno: dyno.to_owned() };
         let at = at.map_err(no_such_dyno)?;
-        self.at_mut(slot).dynos.remove(at);
+        let removed = self.at_mut(slot).dynos.remove(at);
+        self.digest.subtract(Object::Dyno(name, &removed).digest());
         self.counts.dynos -= 1;
         Ok(true)
+    }
+
+    fn replaced(&mut self, before: Digest, by: Object<'_>) {
+        self.digest.subtract(before);
+        self.digest.add(by.digest());
     }
 
     fn existing(&self, name: &AppName) -> Result<Slot, Conflict> {

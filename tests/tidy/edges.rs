@@ -82,6 +82,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["control/store/"]),
     ("etcd_client", &["control/store/"]),
     ("idna", &["route/host.rs"]),
+    ("sha2", &["route/digest.rs", "control/api/tokens.rs"]),
     ("toml", &["config/"]),
     ("clap", &["config/", "cli/", "main.rs"]),
 ];

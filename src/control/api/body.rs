@@ -130,7 +130,8 @@ fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn too_large(max: usize) -> Refusal {
-    let reason = format!("a body has at most {max} bytes: push in several transactions");
+    let reason =
+        format!("push.max_body allows {max} bytes for a body: push in several transactions");
     Refusal::field(StatusCode::PAYLOAD_TOO_LARGE, "body", reason)
 }
 

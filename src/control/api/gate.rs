@@ -1,34 +1,51 @@
 //! What every call passes, before anything else is read of it.
 //!
-//! A web page must not be able to drive the API on a listener that only its reader's machine can
-//! reach. It holds no token, which keeps it out already; as a second lock, a request with an
-//! `Origin` (every cross-site call that a browser makes with a method other than GET or HEAD, and
-//! every one made by a script) is refused, and no answer ever allows a page to read it. The `Host`
-//! header is not judged: the API may well be reached through a router, under any name.
+//! * A web page must not be able to drive the API on a listener that only its reader's machine can
+//!   reach. It holds no token, which keeps it out already; as a second lock, a request with an
+//!   `Origin` (every cross-site call that a browser makes with a method other than GET or HEAD, and
+//!   every one made by a script) is refused, and no answer ever allows a page to read it. The
+//!   `Host` header is not judged: the API may well be reached through a router, under any name.
+//! * The token is asked for, its rate, and whether it allows what the path needs, in this order.
+//!
+//! Invariant: the admin's own token has no rate, so that nothing keeps the admin out.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
-    health,
+    paths::Need,
     problem::{REVISION, Refusal},
     router::Shared,
-    tokens::Identity,
+    tokens::{ADMIN, Holder},
 };
 
 /// The address of the socket that a request came from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Remote(pub(super) SocketAddr);
 
-/// Who calls, in the words of the history: `admin@127.0.0.1`.
+/// Who calls, and from where.
 #[derive(Debug, Clone)]
-pub(super) struct Author(pub(super) String);
+pub(super) struct Caller {
+    pub(super) holder: Arc<Holder>,
+    pub(super) address: Option<String>,
+}
+
+impl Caller {
+    /// Refuses if the token was revoked, or has ended, since the call began.
+    pub(super) fn check_again(&self) -> Result<(), Refusal> {
+        self.holder.check(now_ms()).map_err(|denied| Refusal::unauthorized(denied.to_string()))
+    }
+}
 
 /// Asks for the token, and marks the answer with the revision.
 pub(super) async fn gate(
@@ -54,25 +71,28 @@ fn admit(shared: &Shared, request: &mut Request) -> Result<(), Refusal> {
         let detail = "the push API is not for web pages: call it without an Origin header";
         return Err(Refusal::new(StatusCode::FORBIDDEN, detail));
     }
-    let path = request.uri().path();
-    let metrics = path == health::METRICS && shared.state.settings.metrics_without_token;
-    if metrics || matches!(path, health::HEALTHZ | health::READYZ) {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let need = Need::of(matched, request.method());
+    let settings = &shared.state.settings;
+    if need == Need::Nothing || need == Need::Metrics && settings.metrics_without_token {
         return Ok(());
     }
-    let identity = identify(shared, request.headers())?;
-    let author = match request.extensions().get::<Remote>() {
-        Some(Remote(addr)) => format!("{}@{}", identity.name, addr.ip().to_canonical()),
-        None => identity.name.to_string(),
-    };
-    request.extensions_mut().insert(Author(author));
+    let holder = identify(shared, request.headers())?;
+    if holder.id != ADMIN {
+        holder.take_call(settings.rate, Instant::now()).map_err(Refusal::too_fast)?;
+    }
+    let path = request.uri().path();
+    need.check(holder.grant.scopes(), path).map_err(|missing| Refusal::scope(&missing, &holder))?;
+    let remote = request.extensions().get::<Remote>();
+    let address = remote.map(|Remote(addr)| addr.ip().to_canonical().to_string());
+    request.extensions_mut().insert(Caller { holder, address });
     Ok(())
 }
 
-fn identify<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<&'a Identity, Refusal> {
-    let refused = |detail| Refusal::new(StatusCode::UNAUTHORIZED, detail);
+fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Arc<Holder>, Refusal> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
-        return Err(refused(
+        return Err(Refusal::unauthorized(
             "send `Authorization: Bearer TOKEN` once: the admin's token is HOSTLER_ADMIN_TOKEN of \
              the router's environment, else in admin.token of its data directory",
         ));
@@ -80,7 +100,17 @@ fn identify<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<&'a Identity,
     // The scheme's name is case-insensitive (RFC 9110, section 11.1).
     let token = match value.as_bytes().split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii(),
-        _ => return Err(refused("only the Bearer scheme is known: `Authorization: Bearer TOKEN`")),
+        _ => {
+            let detail = "only the Bearer scheme is known: `Authorization: Bearer TOKEN`";
+            return Err(Refusal::unauthorized(detail));
+        }
     };
-    shared.state.tokens.identify(token).ok_or_else(|| refused("this token is not known here"))
+    let denied = |denied: super::tokens::Denied| Refusal::unauthorized(denied.to_string());
+    shared.state.tokens.identify(token, now_ms()).map_err(denied)
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,20 +1,32 @@
 //! The push API's server, on the control listener: auth, reads, writes, health, metrics.
 //!
-//! Invariants: a read answers from the live snapshot alone, so it never waits for the store; every
-//! write becomes a push of ops to the hub, and this folder knows nothing of how one is judged;
+//! Invariants: a read of what is answers from the live snapshot, and looks beside it only for when
+//! an object last changed, as of that snapshot, so that it never waits for the store's writer; one
+//! of what was looks into the archive, beside the hub, on a thread that may wait; every write of
+//! the table becomes a push of ops to the hub, and this folder knows nothing of how one is judged;
 //! every call but the health checks (and, as a setting, the metrics) bears a token, which is asked
-//! for before anything else is read of the request; every refusal is `application/problem+json`
-//! (RFC 9457); connections, heads, bodies, pages and waits are bounded.
+//! for, with the scope that the path needs, before anything else is read of the request; every
+//! refusal is `application/problem+json` (RFC 9457); connections, heads, bodies, pages and waits
+//! are bounded.
 
+mod admin;
+mod at;
 mod body;
+mod conditions;
 mod gate;
 mod health;
+mod idempotency;
+mod paths;
 mod problem;
+mod rate;
 mod read;
 mod router;
 mod server;
 mod settings;
+mod stream;
+mod token_calls;
 pub mod tokens;
+mod travel;
 mod write;
 
 #[cfg(test)]

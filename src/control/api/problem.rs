@@ -3,6 +3,8 @@
 //! Invariants: every JSON body ends with a newline; a 401 says how to authenticate (RFC 9110,
 //! section 15.5.2); a refusal names the field where there is one.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::rejection::{PathRejection, QueryRejection},
@@ -11,6 +13,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::{paths::Missing, tokens::Holder};
 use crate::{
     api::{FieldError, Problem},
     control::hub::PushError,
@@ -25,12 +28,17 @@ pub(super) struct Refusal {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
+    /// A header that belongs to the status.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
+
+/// How a caller authenticates.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"hostler\"");
 
 impl Refusal {
     /// A refusal that belongs to no field.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Refusal {
-        Refusal { status, detail: detail.into(), errors: Vec::new() }
+        Refusal { status, detail: detail.into(), errors: Vec::new(), header: None }
     }
 
     /// A refusal for every mistake found.
@@ -39,7 +47,7 @@ impl Refusal {
             [one] => format!("{}: {}", one.field, one.reason),
             several => format!("{} mistakes, see errors", several.len()),
         };
-        Refusal { status, detail, errors }
+        Refusal { status, detail, errors, header: None }
     }
 
     /// A refusal for one field.
@@ -47,11 +55,36 @@ impl Refusal {
         let error = FieldError { op: None, field: field.into(), reason: reason.into() };
         Refusal::fields(status, vec![error])
     }
+
+    /// A refusal of who did not say who they are.
+    pub(super) fn unauthorized(detail: impl Into<String>) -> Refusal {
+        let header = Some(Box::new((header::WWW_AUTHENTICATE, CHALLENGE)));
+        Refusal { header, ..Refusal::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// A refusal of who lacks a scope (RFC 6750, section 3.1).
+    pub(super) fn scope(missing: &Missing, holder: &Holder) -> Refusal {
+        let (name, scopes) = (&holder.name, holder.grant.scopes());
+        let reason = format!("this needs {missing}, and token {name} has only {scopes}");
+        let challenge =
+            format!("Bearer realm=\"hostler\", error=\"insufficient_scope\", scope=\"{missing}\"");
+        let challenge = challenge.parse().unwrap_or(CHALLENGE);
+        let header = Some(Box::new((header::WWW_AUTHENTICATE, challenge)));
+        Refusal { header, ..Refusal::field(StatusCode::FORBIDDEN, "scope", reason) }
+    }
+
+    /// A refusal of who calls too often, with the time to wait.
+    pub(super) fn too_fast(wait: Duration) -> Refusal {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("this token calls too often (push.rate): wait for {seconds} s");
+        let header = Some(Box::new((header::RETRY_AFTER, seconds.into())));
+        Refusal { header, ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Refusal { status, detail, errors } = self;
+        let Refusal { status, detail, errors, header } = self;
         let problem = Problem {
             kind: "about:blank".into(),
             title: status.canonical_reason().unwrap_or("Error").into(),
@@ -60,21 +93,22 @@ impl IntoResponse for Refusal {
             errors,
         };
         let mut response = json(status, "application/problem+json", &problem);
-        if status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"hostler\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
+        response.headers_mut().extend(header.map(|header| *header));
         response
     }
 }
 
 impl From<PushError> for Refusal {
     fn from(error: PushError) -> Refusal {
+        if matches!(error, PushError::Revoked) {
+            return Refusal::unauthorized(error.to_string());
+        }
         let status = StatusCode::from_u16(error.status());
         Refusal {
             status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             detail: error.to_string(),
             errors: error.errors().to_vec(),
+            header: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads, from the live snapshot alone.
+//! Reads of what is, from the live snapshot, and of one app as it was, from the archive.
 //!
 //! Invariants: an answer is of one revision, which it names; a list is sorted, and a page of it is
 //! at most [`MAX_PAGE`] long and says where the next begins; an unknown query parameter is refused.
@@ -12,26 +12,33 @@ use axum::{
     },
     response::Response,
 };
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::{
+    conditions,
     problem::{Refusal, answer},
     router::Shared,
+    stream::look,
+    travel::parse_at,
 };
 use crate::{
     api::{AppBody, AppView, DynoView, List, RevisionView, RouteView},
-    control::hub::{app_body, dyno_body},
+    control::{
+        hub::{app_body, dyno_body},
+        store::ObjectKey,
+    },
+    live::Snapshot,
     route::{App, AppSettings, Counts, Dyno, HostPattern, PathPrefix, RouteKey, Table},
 };
 
 /// How many items a page has unless the call says otherwise.
-const DEFAULT_PAGE: usize = 100;
+pub(super) const DEFAULT_PAGE: usize = 100;
 /// The most items a page has.
 const MAX_PAGE: usize = 1000;
 
 pub(super) type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
-type Segments<T> = Result<Path<T>, PathRejection>;
+pub(super) type Segments<T> = Result<Path<T>, PathRejection>;
 type Answer = Result<Response, Refusal>;
 
 /// `GET /v1/apps`.
@@ -66,10 +73,12 @@ pub(super) async fn app(
     params: Params,
 ) -> Answer {
     let Path(name) = path?;
+    let (stands, params) = stands(&shared, &name, params).await?;
     no_params(params)?;
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
-    Ok(answer(table.revision().0, &app_view(table, find_app(table, &name)?)))
+    let table = stands.table();
+    let app = find_app(table, &name)?;
+    let object = ObjectKey::App(app.name.clone());
+    Ok(tagged(&shared, table, &object, &app_view(table, app)))
 }
 
 /// `GET /v1/apps/{app}/routes`.
@@ -79,10 +88,10 @@ pub(super) async fn routes(
     params: Params,
 ) -> Answer {
     let Path(name) = path?;
+    let (stands, params) = stands(&shared, &name, params).await?;
     let page = Page::read(params, "after")?;
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
+    let table = stands.table();
     let app = find_app(table, &name)?;
     let routes = table.routes_of(&name).into_iter();
     let rest = routes.filter(|key| after.as_ref().is_none_or(|after| key > after));
@@ -97,6 +106,7 @@ pub(super) async fn route(
     params: Params,
 ) -> Answer {
     let Path((name, host)) = path?;
+    let (stands, params) = stands(&shared, &name, params).await?;
     let mut prefix = PathPrefix::ROOT;
     for (param, value) in params?.0 {
         match param.as_str() {
@@ -105,13 +115,13 @@ pub(super) async fn route(
         }
     }
     let key = RouteKey { host: parse_host(&host)?, path: prefix };
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
+    let table = stands.table();
     let app = find_app(table, &name)?;
     if table.route(&key).is_none_or(|owner| owner.name != app.name) {
         return Err(not_found("host", format!("app {name} has no route {key}")));
     }
-    Ok(answer(table.revision().0, &route_view(app, &key)))
+    let view = route_view(app, &key);
+    Ok(tagged(&shared, table, &ObjectKey::Route(key), &view))
 }
 
 /// `GET /v1/apps/{app}/dynos`.
@@ -121,10 +131,10 @@ pub(super) async fn dynos(
     params: Params,
 ) -> Answer {
     let Path(name) = path?;
+    let (stands, params) = stands(&shared, &name, params).await?;
     let page = Page::read(params, "after")?;
     let after = page.cursor.as_deref().unwrap_or_default();
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
+    let table = stands.table();
     let app = find_app(table, &name)?;
     let rest = app.dynos.iter().filter(|dyno| dyno.name.as_str() > after);
     let views = rest.take(page.limit + 1).map(|dyno| dyno_view(app, dyno));
@@ -138,13 +148,14 @@ pub(super) async fn dyno(
     params: Params,
 ) -> Answer {
     let Path((name, dyno)) = path?;
+    let (stands, params) = stands(&shared, &name, params).await?;
     no_params(params)?;
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
+    let table = stands.table();
     let app = find_app(table, &name)?;
     let missing = || not_found("dyno", format!("app {name} has no dyno {dyno}"));
     let dyno = app.dyno(&dyno).ok_or_else(missing)?;
-    Ok(answer(table.revision().0, &dyno_view(app, dyno)))
+    let object = ObjectKey::Dyno(app.name.clone(), dyno.name.clone());
+    Ok(tagged(&shared, table, &object, &dyno_view(app, dyno)))
 }
 
 /// `GET /v1/revision`.
@@ -153,37 +164,64 @@ pub(super) async fn revision(State(shared): State<Arc<Shared>>, params: Params) 
     let snapshot = shared.state.reader.load_full();
     let revision = snapshot.table().revision().0;
     let Counts { apps, routes, dynos } = snapshot.table().counts();
-    Ok(answer(revision, &RevisionView { revision, apps, routes, dynos }))
+    let digest = snapshot.table().digest().to_string();
+    Ok(answer(revision, &RevisionView { revision, digest, apps, routes, dynos }))
 }
 
-/// `GET /v1/history`.
-pub(super) async fn history(State(shared): State<Arc<Shared>>, params: Params) -> Answer {
-    let page = Page::read(params, "before")?;
-    let before = page.cursor.map(|text| text.parse()).transpose();
-    let bad = |_| bad_param("before", "a revision is a whole number".into());
-    let items = shared.state.hub.history(before.map_err(bad)?, page.limit).await?;
-    // Revisions are counted from 1, and a page that is not full is the last.
-    let more = items.last().filter(|last| items.len() >= page.limit && last.revision > 1);
-    let next = more.map(|last| last.revision.to_string());
-    let revision = shared.state.reader.load().table().revision().0;
-    Ok(answer(revision, &List { revision, items, next }))
+/// The table that a read looks into.
+enum Stands {
+    Live(Arc<Snapshot>),
+    /// One app alone, as it was.
+    Past(Box<Table>),
 }
 
-struct Page {
-    limit: usize,
-    cursor: Option<String>,
+impl Stands {
+    fn table(&self) -> &Table {
+        match self {
+            Stands::Live(snapshot) => snapshot.table(),
+            Stands::Past(table) => table,
+        }
+    }
+}
+
+/// Where an app stands, or stood, and the parameters besides `at`.
+async fn stands(
+    shared: &Arc<Shared>,
+    app: &str,
+    params: Params,
+) -> Result<(Stands, Params), Refusal> {
+    let Query(mut params) = params?;
+    let Some(at) = params.iter().position(|(param, _)| param == "at") else {
+        return Ok((Stands::Live(shared.state.reader.load_full()), Ok(Query(params))));
+    };
+    let at = parse_at("at", &params.remove(at).1)?;
+    let app = app.to_owned();
+    let past = look(shared, move |view| view.app(&app, view.revision_at(at)?)).await?;
+    Ok((Stands::Past(past.into()), Ok(Query(params))))
+}
+
+/// One object, with the revision at which it last changed.
+fn tagged(shared: &Shared, table: &Table, object: &ObjectKey, view: &impl Serialize) -> Response {
+    let revision = table.revision().0;
+    let mut response = answer(revision, view);
+    let tag = conditions::tag(shared, object, revision);
+    response.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+    response
+}
+
+pub(super) struct Page {
+    pub(super) limit: usize,
+    pub(super) cursor: Option<String>,
 }
 
 impl Page {
-    fn read(params: Params, cursor_name: &str) -> Result<Page, Refusal> {
+    pub(super) fn read(params: Params, cursor_name: &str) -> Result<Page, Refusal> {
         let mut page = Page { limit: DEFAULT_PAGE, cursor: None };
         for (param, value) in params?.0 {
             if param == cursor_name {
                 page.cursor = Some(value);
             } else if param == "limit" {
-                let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-                let bad = || bad_param("limit", format!("a whole number from 1 to {MAX_PAGE}"));
-                page.limit = limit.ok_or_else(bad)?;
+                page.limit = page_limit(&value)?;
             } else {
                 return Err(unknown_param(&param, &format!("limit, {cursor_name}")));
             }
@@ -192,8 +230,14 @@ impl Page {
     }
 }
 
+/// Reads how long a page may be.
+pub(super) fn page_limit(value: &str) -> Result<usize, Refusal> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| bad_param("limit", format!("a whole number from 1 to {MAX_PAGE}")))
+}
+
 /// A page of at most `limit` of the items, of which there is one more if there is a next page.
-fn list<T: Serialize>(
+pub(super) fn list<T: Serialize>(
     table: &Table,
     limit: usize,
     items: impl Iterator<Item = T>,
@@ -227,7 +271,7 @@ fn parse_cursor(text: &str) -> Result<RouteKey, Refusal> {
     Ok(RouteKey { host: parse_host(host)?, path })
 }
 
-fn bad_param(param: &str, reason: String) -> Refusal {
+pub(super) fn bad_param(param: &str, reason: String) -> Refusal {
     Refusal::field(StatusCode::BAD_REQUEST, param, reason)
 }
 
@@ -239,11 +283,11 @@ pub(super) fn no_params(params: Params) -> Result<(), Refusal> {
     }
 }
 
-fn unknown_param(param: &str, known: &str) -> Refusal {
+pub(super) fn unknown_param(param: &str, known: &str) -> Refusal {
     bad_param(param, format!("no such parameter here; known: {known}"))
 }
 
-fn not_found(field: &str, reason: String) -> Refusal {
+pub(super) fn not_found(field: &str, reason: String) -> Refusal {
     Refusal::field(StatusCode::NOT_FOUND, field, reason)
 }
 
@@ -263,7 +307,7 @@ fn app_view_of(table: &Table, app: &App, settings: AppBody) -> AppView {
     AppView {
         name: app.name.to_string(),
         settings,
-        routes: table.routes_of(app.name.as_str()).len(),
+        routes: table.count_routes(app.name.as_str()),
         dynos: app.dynos.len(),
     }
 }

@@ -1,8 +1,9 @@
-//! Which path is answered by what.
+//! The paths behind the gate, and what their handlers share.
 //!
 //! Invariants: a path below `/v1/apps` names one object, whose GET is a read and whose PUT, PATCH
-//! and DELETE are one and the same handler; what is not here is a 404, and a method that a path
-//! does not know is a 405 that names those it knows; HEAD works wherever GET does.
+//! and DELETE are one and the same handler; what is not in the table of paths is a 404, and a
+//! method that a path does not know is a 405 that names those it knows; HEAD works wherever GET
+//! does.
 
 use std::sync::Arc;
 
@@ -10,18 +11,14 @@ use axum::{
     Router,
     http::{Method, StatusCode, Uri},
     middleware,
-    routing::{MethodRouter, get, post},
 };
 use tokio::sync::Semaphore;
 
 use super::{
-    Settings, Tokens, body, gate, health,
-    problem::Refusal,
-    read,
-    write::{transaction, write},
+    Settings, Tokens, body, gate, idempotency::InFlight, paths::PATHS, problem::Refusal, stream,
 };
 use crate::{
-    control::hub::Hub,
+    control::{hub::Hub, store::Versions},
     live::{Reader, Snapshot, Status},
     shutdown::Shutdown,
 };
@@ -30,6 +27,8 @@ use crate::{
 pub struct ApiState {
     /// Takes the writes.
     pub hub: Hub,
+    /// Tells when objects last changed.
+    pub versions: Versions,
     /// What the router serves.
     pub reader: Reader<Snapshot>,
     /// Is the process ready?
@@ -49,33 +48,26 @@ pub(super) struct Shared {
     pub(super) state: ApiState,
     /// Bounds the bytes of all bodies that are being read or judged.
     pub(super) body_budget: Semaphore,
+    /// The keys of writes that are not answered yet.
+    pub(super) in_flight: InFlight,
+    /// Bounds how many look into the archive at a time.
+    pub(super) readers: Semaphore,
 }
 
 /// The push API.
 pub fn router(state: ApiState) -> Router {
     let body_budget = Semaphore::new(body::budget(state.settings.max_body));
-    let shared = Arc::new(Shared { state, body_budget });
-    Router::new()
-        .route("/v1/apps", get(read::apps))
-        .route("/v1/apps/{app}", object(get(read::app)))
-        .route("/v1/apps/{app}/routes", get(read::routes))
-        .route("/v1/apps/{app}/routes/{host}", object(get(read::route)))
-        .route("/v1/apps/{app}/dynos", get(read::dynos))
-        .route("/v1/apps/{app}/dynos/{name}", object(get(read::dyno)))
-        .route("/v1/transactions", post(transaction))
-        .route("/v1/revision", get(read::revision))
-        .route("/v1/history", get(read::history))
-        .route(health::HEALTHZ, get(health::healthz))
-        .route(health::READYZ, get(health::readyz))
-        .route(health::METRICS, get(health::metrics))
+    let (readers, in_flight) = (Semaphore::new(stream::READERS), InFlight::default());
+    let shared = Arc::new(Shared { state, body_budget, in_flight, readers });
+    let paths = PATHS.iter().fold(Router::new(), |router, row| {
+        let answers = row.answers;
+        router.route(row.path, answers())
+    });
+    paths
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(shared.clone(), gate::gate))
         .with_state(shared)
-}
-
-fn object(read: MethodRouter<Arc<Shared>>) -> MethodRouter<Arc<Shared>> {
-    read.put(write).patch(write).delete(write)
 }
 
 async fn unknown_path(uri: Uri) -> Refusal {

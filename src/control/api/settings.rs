@@ -14,8 +14,12 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `/metrics` answers calls that bear no token.
     pub metrics_without_token: bool,
-    /// The longest body of a write, in bytes; at most 4 GiB are meaningful.
+    /// The longest body of a write, in bytes; at most 4 GiB are meaningful (`push.max_body`).
     pub max_body: usize,
+    /// The most calls a second of one token; 0: any number (`push.rate`).
+    pub rate: u32,
+    /// The most tokens that are made (`push.max_tokens`).
+    pub max_tokens: usize,
 }
 
 impl Default for Settings {
@@ -25,6 +29,8 @@ impl Default for Settings {
             data_dir: "./data".into(),
             metrics_without_token: false,
             max_body: 16 << 20,
+            rate: 0,
+            max_tokens: 1000,
         }
     }
 }
@@ -36,6 +42,8 @@ impl fmt::Debug for Settings {
             .field("data_dir", &self.data_dir)
             .field("metrics_without_token", &self.metrics_without_token)
             .field("max_body", &self.max_body)
+            .field("rate", &self.rate)
+            .field("max_tokens", &self.max_tokens)
             .finish()
     }
 }

@@ -1,96 +1,123 @@
-//! Who may call: bearer tokens, and where the admin's comes from.
+//! Who may call: bearer tokens, the admin's and those that were made.
 //!
-//! * A token is held as its SHA-256 alone, so that a core dump or a careless log line gives none
-//!   away, and so that all comparisons are of 32 bytes. A slow hash guards weak secrets in files
-//!   that leak; these hashes are never written down and the token that we make has 256 random bits,
-//!   so a fast one it is; SHA-256 rather than BLAKE3 because it is small, and builds without
-//!   assembly.
-//! * Comparison takes the same time wherever two tokens differ, and every token is compared.
-//! * A token has a name, for the history, and a scope.
+//! * A token that is made is `hostler_ID_SECRET`: the id finds it, which is no secret, and the
+//!   secret is 256 random bits. Kept and held is the SHA-256 of the whole text alone. A slow hash
+//!   guards weak secrets, which can be guessed one by one; nobody guesses 256 random bits, so a
+//!   fast one gives nothing away, and every call pays for it. SHA-256 rather than BLAKE3 because it
+//!   is small, and builds without assembly.
+//! * Comparison takes the same time wherever two hashes differ.
+//! * A token has a name, for the history, and scopes; it may end by itself. One that was revoked
+//!   opens nothing from that moment on, nor is anything done that it began: its pushes share its
+//!   grant, and are judged by it when their turn comes.
 
 use std::{
+    collections::HashMap,
     fmt,
-    fs::{File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
-use crate::api::access::ADMIN_TOKEN_FILE;
+pub use super::admin::TokenError;
+use super::{admin, rate::Bucket};
+use crate::control::{
+    scope::{Grant, Scopes},
+    store::TokenRow,
+};
 
-/// The shortest admin token that is taken, in bytes.
-pub const MIN_TOKEN: usize = 16;
-/// The longest, in bytes.
-pub const MAX_TOKEN: usize = 4096;
-/// The environment variable that gives the admin token.
-const ADMIN_TOKEN_ENV: &str = "HOSTLER_ADMIN_TOKEN";
-/// How many random bytes the token that is made at the first start has.
-const RANDOM: usize = 32;
+/// The name of the token that the environment or the file gives.
+pub const ADMIN: &str = "admin";
+/// What the text of a token begins with that was made here, so that it is known where it lies
+/// about.
+const PREFIX: &str = "hostler_";
+/// How many random bytes the id of a token has.
+const ID: usize = 8;
 
-/// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Everything.
-    Admin,
-}
-
-/// Who calls, as their token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+/// Whose token it is, and what it allows.
+pub struct Holder {
     /// The token's name.
-    pub name: Arc<str>,
-    /// What it allows.
-    pub scope: Scope,
+    pub name: String,
+    /// By which it is told from others of its name, before and after it.
+    pub id: String,
+    /// What it allows, until it is revoked.
+    pub grant: Arc<Grant>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub made_ms: u64,
+    /// Who made it.
+    pub made_by: String,
+    /// When it ends.
+    pub expires_ms: Option<u64>,
+    hash: [u8; 32],
+    /// When it was last used; 0: not since the start.
+    used_ms: AtomicU64,
+    calls: Bucket,
 }
 
-struct Token {
-    hash: [u8; 32],
-    identity: Identity,
+/// Why a token opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Nobody has it, or it was revoked.
+    #[error("this token is not known here: it may have been revoked")]
+    Unknown,
+    /// Its time is over.
+    #[error("this token has expired: an admin can make another (POST /v1/tokens)")]
+    Expired,
+}
+
+impl Holder {
+    /// May it still be used?
+    pub fn check(&self, now_ms: u64) -> Result<(), Denied> {
+        if self.grant.is_revoked() {
+            return Err(Denied::Unknown);
+        }
+        if self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+            return Err(Denied::Expired);
+        }
+        Ok(())
+    }
+
+    /// When it was last used, if it was since the start.
+    pub fn used_ms(&self) -> Option<u64> {
+        Some(self.used_ms.load(Relaxed)).filter(|used_ms| *used_ms > 0)
+    }
+
+    /// Takes one of `rate` calls a second; else says how long to wait.
+    pub fn take_call(&self, rate: u32, now: Instant) -> Result<(), Duration> {
+        self.calls.take(rate, now)
+    }
+}
+
+impl From<TokenRow> for Holder {
+    fn from(row: TokenRow) -> Holder {
+        let TokenRow { name, id, hash, scopes, made_ms, made_by, expires_ms } = row;
+        // Nothing is allowed by what nobody can read.
+        let scopes = scopes.parse().unwrap_or_else(|error| {
+            tracing::error!(token = %name, %error, "the scopes of a token are not known");
+            Scopes::default()
+        });
+        let grant = Arc::new(Grant::new(scopes));
+        let (used_ms, calls) = Default::default();
+        Holder { name, id, grant, made_ms, made_by, expires_ms, hash, used_ms, calls }
+    }
+}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.grant.scopes())
+    }
 }
 
 /// The tokens that open the push API.
 pub struct Tokens {
-    known: Vec<Token>,
-}
-
-/// Why there is no admin token to start with.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// Too short, too long, or with bytes that no header can carry.
-    #[error(
-        "the admin token in {from} is not {MIN_TOKEN} to {MAX_TOKEN} printable ASCII characters \
-         without spaces: `openssl rand -hex 32` makes a good one"
-    )]
-    Malformed {
-        /// The variable or the file.
-        from: String,
-    },
-    /// Others on the machine can read it.
-    #[error(
-        "{path} can be read by others (mode {mode:03o}), so its token is no secret: remove the \
-         file, and the next start makes a new token"
-    )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file cannot be read or made.
-    #[error("the admin token cannot be kept in {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes for the admin token: {0}")]
-    Random(getrandom::Error),
+    admin: Arc<Holder>,
+    /// By their ids.
+    made: RwLock<HashMap<String, Arc<Holder>>>,
 }
 
 impl Tokens {
@@ -100,160 +127,180 @@ impl Tokens {
     ///
     /// # Errors
     /// If the token is malformed or exposed, or the file cannot be read or made.
-    pub fn load(admin_token_env: Option<&str>, data_dir: &Path) -> Result<Tokens, TokenError> {
-        match admin_token_env {
-            Some(token) => Tokens::admin(token, ADMIN_TOKEN_ENV),
-            None => {
-                let path = data_dir.join(ADMIN_TOKEN_FILE);
-                let token = read_or_make(&path)?;
-                Tokens::admin(&token, &path.display().to_string())
+    pub fn load(from_env: Option<&str>, data_dir: &Path) -> Result<Tokens, TokenError> {
+        let token = admin::load(from_env, data_dir)?;
+        let row = TokenRow {
+            name: ADMIN.into(),
+            id: ADMIN.into(),
+            hash: hash(token.as_bytes()),
+            scopes: Scopes::all().to_string(),
+            made_ms: 0,
+            made_by: ADMIN.into(),
+            expires_ms: None,
+        };
+        Ok(Tokens { admin: Arc::new(row.into()), made: RwLock::default() })
+    }
+
+    /// These, and those that were made.
+    pub fn with(self, rows: Vec<TokenRow>) -> Tokens {
+        rows.into_iter().for_each(|row| self.insert(row));
+        self
+    }
+
+    /// From now on this token opens what it allows.
+    pub fn insert(&self, row: TokenRow) {
+        let holder = Arc::new(Holder::from(row));
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        made.insert(holder.id.clone(), holder);
+    }
+
+    /// From now on the token of that name opens nothing, whatever is on the way.
+    pub fn remove(&self, name: &str) {
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|_, holder| {
+            if holder.name == name {
+                holder.grant.revoke();
             }
-        }
+            holder.name != name
+        });
     }
 
-    fn admin(token: &str, from: &str) -> Result<Tokens, TokenError> {
-        let well_formed = (MIN_TOKEN..=MAX_TOKEN).contains(&token.len())
-            && token.bytes().all(|b| b.is_ascii_graphic());
-        if !well_formed {
-            return Err(TokenError::Malformed { from: from.into() });
-        }
-        let identity = Identity { name: "admin".into(), scope: Scope::Admin };
-        Ok(Tokens { known: vec![Token { hash: hash(token.as_bytes()), identity }] })
+    /// Every token that was made, sorted by name.
+    pub fn list(&self) -> Vec<Arc<Holder>> {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = made.values().cloned().collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
-    /// Whose token this is.
-    pub fn identify(&self, presented: &[u8]) -> Option<&Identity> {
-        let presented = hash(presented);
-        let (mut found, mut at) = (Choice::from(0), 0u64);
-        for (i, token) in self.known.iter().enumerate() {
-            let same = token.hash.ct_eq(&presented);
-            at.conditional_assign(&(i as u64), same);
-            found |= same;
+    /// Whose token this is, and notes that it was used.
+    pub fn identify(&self, presented: &[u8], now_ms: u64) -> Result<Arc<Holder>, Denied> {
+        let presented_hash = hash(presented);
+        let named = id_of(presented).and_then(|id| {
+            let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+            made.get(id).cloned()
+        });
+        let holder = named.as_ref().unwrap_or(&self.admin);
+        if !bool::from(holder.hash.ct_eq(&presented_hash)) {
+            return Err(Denied::Unknown);
         }
-        bool::from(found).then(|| &self.known[at as usize].identity)
+        holder.check(now_ms)?;
+        holder.used_ms.store(now_ms, Relaxed);
+        Ok(holder.clone())
     }
 }
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.known.iter().map(|token| &token.identity)).finish()
+        f.debug_list().entry(&self.admin).entries(self.list()).finish()
     }
 }
 
-fn hash(token: &[u8]) -> [u8; 32] {
-    Sha256::digest(token).into()
+/// Makes a token: its text, and what is kept of it.
+pub fn make(
+    name: String,
+    scopes: &Scopes,
+    (made_ms, made_by): (u64, String),
+    expires_ms: Option<u64>,
+) -> Result<(String, TokenRow), getrandom::Error> {
+    let id = admin::random::<ID>()?;
+    let text = format!("{PREFIX}{id}_{}", admin::random::<{ admin::RANDOM }>()?);
+    let (hash, scopes) = (hash(text.as_bytes()), scopes.to_string());
+    Ok((text, TokenRow { name, id, hash, scopes, made_ms, made_by, expires_ms }))
 }
 
-fn read_or_make(path: &Path) -> Result<String, TokenError> {
-    let failed = |source| TokenError::File { path: path.into(), source };
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => return make(file, path),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(source) => return Err(failed(source)),
-    }
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(TokenError::Exposed { path: path.into(), mode });
-    }
-    if metadata.len() == 0 {
-        // The start that made the file was cut short before it wrote the token.
-        return make(OpenOptions::new().write(true).open(path).map_err(failed)?, path);
-    }
-    let mut text = String::new();
-    file.take(MAX_TOKEN as u64 + 2).read_to_string(&mut text).map_err(failed)?;
-    Ok(text.trim_end().to_owned())
+/// The id in a token's text.
+fn id_of(token: &[u8]) -> Option<&str> {
+    let rest = std::str::from_utf8(token).ok()?.strip_prefix(PREFIX)?;
+    rest.split_once('_').map(|(id, _)| id)
 }
 
-fn make(mut file: File, path: &Path) -> Result<String, TokenError> {
-    let mut random = [0; RANDOM];
-    getrandom::fill(&mut random).map_err(TokenError::Random)?;
-    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let written = file.write_all(format!("{token}\n").as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|source| TokenError::File { path: path.into(), source })?;
-    Ok(token)
+/// The SHA-256 of a token, or of what else is to be told from all others.
+pub(super) fn hash(text: &[u8]) -> [u8; 32] {
+    Sha256::digest(text).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_first_start_makes_a_secret_that_the_next_one_finds() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(ADMIN_TOKEN_FILE);
-        Tokens::load(None, dir.path()).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.len(), 2 * RANDOM + 1);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = Tokens::load(None, dir.path()).unwrap();
-        let identity = again.identify(text.trim_end().as_bytes()).unwrap();
-        assert_eq!((&*identity.name, identity.scope), ("admin", Scope::Admin));
-        assert!(again.identify(text.as_bytes()).is_none());
-        assert!(again.identify(b"").is_none());
+    const NOW: u64 = 1_000_000;
+
+    fn tokens() -> Tokens {
+        Tokens::load(Some("0123456789abcdef"), Path::new("/nowhere")).unwrap()
+    }
+
+    fn made(tokens: &Tokens, name: &str, scopes: &str, expires_ms: Option<u64>) -> String {
+        let made = make(name.into(), &scopes.parse().unwrap(), (NOW, "ann".into()), expires_ms);
+        let (text, row) = made.unwrap();
+        tokens.insert(row);
+        text
     }
 
     #[test]
-    fn two_first_starts_make_two_tokens() {
-        let make = || {
-            let dir = tempfile::tempdir().unwrap();
-            read_or_make(&dir.path().join(ADMIN_TOKEN_FILE)).unwrap()
-        };
-        assert_ne!(make(), make());
-    }
-
-    #[test]
-    fn a_start_that_was_cut_short_is_made_good() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(ADMIN_TOKEN_FILE);
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-        Tokens::load(None, dir.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap().len(), 2 * RANDOM + 1);
-    }
-
-    #[test]
-    fn a_token_file_that_others_can_read_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(ADMIN_TOKEN_FILE);
-        std::fs::write(&path, "0123456789abcdef\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let error = Tokens::load(None, dir.path()).unwrap_err();
-        assert!(error.to_string().contains("mode 644"), "{error}");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(Tokens::load(None, dir.path()).is_ok());
-    }
-
-    #[test]
-    fn the_environment_wins_and_makes_no_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let tokens = Tokens::load(Some("0123456789abcdef"), dir.path()).unwrap();
-        assert!(tokens.identify(b"0123456789abcdef").is_some());
-        assert!(tokens.identify(b"0123456789abcdeg").is_none());
-        assert!(!dir.path().join(ADMIN_TOKEN_FILE).exists());
-    }
-
-    #[test]
-    fn a_short_or_unprintable_token_is_a_start_error_that_names_the_variable() {
-        let dir = tempfile::tempdir().unwrap();
-        for token in ["", "fifteen-letters", "sixteen or more, with spaces", "sixteen-or-more\n\n"]
-        {
-            let error = Tokens::load(Some(token), dir.path()).unwrap_err().to_string();
-            assert!(error.contains("HOSTLER_ADMIN_TOKEN") && error.contains("16"), "{error}");
-            assert!(token.is_empty() || !error.contains(token), "{error}");
+    fn a_token_opens_what_its_scopes_say_and_another_opens_nothing() {
+        let tokens = tokens();
+        let text = made(&tokens, "ci", "push:blog", None);
+        let holder = tokens.identify(text.as_bytes(), NOW).unwrap();
+        assert_eq!(
+            (holder.name.as_str(), holder.grant.scopes().to_string().as_str()),
+            ("ci", "push:blog")
+        );
+        let admin = tokens.identify(b"0123456789abcdef", NOW).unwrap();
+        assert!(admin.grant.scopes().may_all());
+        let mut wrong = text.clone();
+        wrong.pop();
+        for other in ["", "0123456789abcdeg", "hostler_", &wrong, &format!("{text}0"), "admin"] {
+            assert_eq!(tokens.identify(other.as_bytes(), NOW).unwrap_err(), Denied::Unknown);
         }
+        // Right id, secret of another.
+        let other = made(&tokens, "cd", "push", None);
+        let mixed = format!("{}{}", &text[..25], &other[25..]);
+        assert_eq!(tokens.identify(mixed.as_bytes(), NOW).unwrap_err(), Denied::Unknown);
     }
 
     #[test]
-    fn a_missing_data_directory_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = Tokens::load(None, &dir.path().join("gone")).unwrap_err().to_string();
-        assert!(error.contains("gone/admin.token"), "{error}");
+    fn the_text_is_a_secret_of_256_bits_that_is_nowhere_kept() {
+        let (text, row) = make("ci".into(), &Scopes::all(), (NOW, "ann".into()), None).unwrap();
+        assert_eq!(text.len(), "hostler_".len() + 16 + 1 + 64);
+        let secret = &text[25..];
+        assert!(!format!("{row:?}").contains(secret));
+        let other = make("ci".into(), &Scopes::all(), (NOW, "ann".into()), None).unwrap();
+        assert!(other.0 != text && other.1.id != row.id);
+        let tokens = tokens().with(vec![row]);
+        assert!(tokens.identify(text.as_bytes(), NOW).is_ok());
+        assert_eq!(format!("{tokens:?}"), "[admin (admin), ci (admin)]");
     }
 
     #[test]
-    fn debug_shows_no_hash() {
-        let tokens = Tokens::load(Some("0123456789abcdef"), Path::new("/nowhere")).unwrap();
-        assert!(!format!("{tokens:?}").contains("hash"));
+    fn a_revoked_token_opens_nothing_nor_do_calls_that_it_began() {
+        let tokens = tokens();
+        let text = made(&tokens, "ci", "push", None);
+        let began = tokens.identify(text.as_bytes(), NOW).unwrap();
+        assert_eq!(began.check(NOW), Ok(()));
+        tokens.remove("ci");
+        assert_eq!(began.check(NOW), Err(Denied::Unknown));
+        assert_eq!(tokens.identify(text.as_bytes(), NOW).unwrap_err(), Denied::Unknown);
+        assert!(tokens.list().is_empty());
+        tokens.remove(ADMIN);
+        assert!(tokens.identify(b"0123456789abcdef", NOW).is_ok(), "the admin stays");
+    }
+
+    #[test]
+    fn a_token_ends_when_it_was_told_to_and_knows_its_last_use() {
+        let tokens = tokens();
+        let text = made(&tokens, "ci", "push", Some(NOW + 1));
+        assert_eq!(tokens.list()[0].used_ms(), None);
+        assert!(tokens.identify(text.as_bytes(), NOW).is_ok());
+        assert_eq!(tokens.identify(text.as_bytes(), NOW + 1).unwrap_err(), Denied::Expired);
+        assert_eq!(tokens.list()[0].used_ms(), Some(NOW));
+    }
+
+    #[test]
+    fn scopes_that_nobody_knows_allow_nothing() {
+        let (text, mut row) = make("ci".into(), &Scopes::all(), (0, "ann".into()), None).unwrap();
+        row.scopes = "admin superuser".into();
+        let holder = tokens().with(vec![row]).identify(text.as_bytes(), NOW).unwrap();
+        assert_eq!(*holder.grant.scopes(), Scopes::default());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariants: a single call is a push of one op, which is its own method, path below `/v1` and
 //! body, so that a call and an op can never differ in what they mean; a transaction with a
-//! malformed op is refused with every such op named, and nothing of it reaches the hub.
+//! malformed op is refused with every such op named, and nothing of it reaches the hub; whether
+//! the token still holds is asked again once the body is there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,20 +12,23 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{
-    body,
-    gate::Author,
+    body, conditions,
+    gate::Caller,
+    idempotency::{self, REPLAYED},
     problem::{Refusal, answer},
     read::{Params, no_params},
     router::Shared,
 };
 use crate::{
     api::{FieldError, Op, TransactionBody},
-    control::hub::{Push, PushError},
+    control::hub::{
+        Asked, Condition, Done, Key, Push, PushError, Request as Wanted, Terms, object_of,
+    },
 };
 
 /// The longest reason, in bytes.
@@ -37,9 +41,11 @@ const REASON: &str = "hostler-reason";
 /// PUT, PATCH or DELETE of one object.
 pub(super) async fn write(
     State(shared): State<Arc<Shared>>,
-    Extension(Author(author)): Extension<Author>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let condition = conditions::read(request.headers())?;
+    let key = idempotency::key(request.headers())?;
     let method = request.method().clone();
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
@@ -51,49 +57,100 @@ pub(super) async fn write(
         // An object whose every field has a default may be made by a call without a body.
         (false, json) => Some(json.unwrap_or_else(|| Value::Object(Map::new()))),
     };
+    let by = |key| {
+        idempotency::known_by(&caller.holder, key, (method.as_str(), &path), &condition, &body)
+    };
+    let key = key.map(by);
+    let object = object_of(&path).filter(|_| method != Method::DELETE);
     let op = Op { method: method.to_string(), path, body };
+    let author = caller.holder.name.clone();
     let push = Push { author, reason, if_revision: None, ops: vec![op] };
-    push_to_hub(&shared, push, PushError::of_single_call).await
+    let wanted = caller.wants(Asked::Push(push), condition, key);
+    let done = carry_out(&shared, &caller, wanted, PushError::of_single_call).await?;
+    let (revision, changed) = (done.receipt.revision, done.receipt.changed);
+    let tag = object.and_then(|object| match changed {
+        true => Some(conditions::tag_of(revision)),
+        false => conditions::tag(&shared, &object, revision),
+    });
+    let mut response = told(&done);
+    response.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+    Ok(response)
 }
 
 /// `POST /v1/transactions`.
 pub(super) async fn transaction(
     State(shared): State<Arc<Shared>>,
-    Extension(Author(author)): Extension<Author>,
+    Extension(caller): Extension<Caller>,
     params: Params,
     request: Request,
 ) -> Result<Response, Refusal> {
     no_params(params)?;
+    conditions::none(request.headers())?;
+    let key = idempotency::key(request.headers())?;
     let mut held = body::read(&shared, request).await?;
     let body = held.json.take().ok_or_else(|| bad_body("a transaction has a body with ops"))?;
+    let (condition, call) = (Condition::default(), ("POST", "/transactions"));
+    let key = key.map(|key| idempotency::known_by(&caller.holder, key, call, &condition, &body));
     let TransactionBody { if_revision, reason, ops } = parse_transaction(body)?;
-    push_to_hub(&shared, Push { author, reason, if_revision, ops }, std::convert::identity).await
+    let author = caller.holder.name.clone();
+    let push = Push { author, reason, if_revision, ops };
+    let wanted = caller.wants(Asked::Push(push), condition, key);
+    let done = carry_out(&shared, &caller, wanted, std::convert::identity).await?;
+    Ok(told(&done))
 }
 
-async fn push_to_hub(
+impl Caller {
+    /// What the hub is asked, in the name of this caller.
+    pub(super) fn wants(&self, asked: Asked, condition: Condition, key: Option<Key>) -> Wanted {
+        let terms = Terms { grant: self.holder.grant.clone(), condition };
+        Wanted { asked, address: self.address.clone(), terms, key }
+    }
+}
+
+/// Has the hub do what is wanted, and waits for its answer, to a bound.
+pub(super) async fn carry_out(
     shared: &Shared,
-    push: Push,
+    caller: &Caller,
+    wanted: Wanted,
     told: fn(PushError) -> PushError,
-) -> Result<Response, Refusal> {
+) -> Result<Done, Refusal> {
     let too_late = |_| {
         let detail = "the store has not answered in 30 s: the write may still be done, see \
                       GET /v1/history";
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, detail)
     };
-    let pushed = timeout(PUSH_TIMEOUT, shared.state.hub.push(push)).await.map_err(too_late)?;
-    let receipt = pushed.map_err(told)?;
-    Ok(answer(receipt.revision, &receipt))
+    let _flight = wanted.key.as_ref().map(|key| shared.in_flight.begin(key)).transpose()?;
+    // The body may have taken a while.
+    caller.check_again()?;
+    let pushed = timeout(PUSH_TIMEOUT, shared.state.hub.submit(wanted)).await;
+    Ok(pushed.map_err(too_late)?.map_err(told)?)
 }
 
-fn bad_body(reason: &str) -> Refusal {
+pub(super) fn told(done: &Done) -> Response {
+    let mut response = answer(done.receipt.revision, &done.receipt);
+    if done.is_replay {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+pub(super) fn bad_body(reason: &str) -> Refusal {
     Refusal::field(StatusCode::BAD_REQUEST, "body", reason)
 }
 
-fn reason_header(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn reason_header(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get(REASON) else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).ok().filter(|text| is_reason(text));
     let bad = || Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, vec![bad_reason()]);
     Ok(Some(text.ok_or_else(bad)?.to_owned()))
+}
+
+/// The reason that a field of a body gives.
+pub(super) fn reason_of(value: Value) -> Result<String, FieldError> {
+    match value {
+        Value::String(text) if is_reason(&text) => Ok(text),
+        _ => Err(bad_reason()),
+    }
 }
 
 fn is_reason(text: &str) -> bool {

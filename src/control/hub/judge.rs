@@ -4,8 +4,9 @@
 //! is; a push with any mistake has no effect, and all of its mistakes are told.
 
 use super::{
-    ops,
+    ops, permit,
     push::{Mistake, Push, PushError},
+    request::Terms,
     settings::Settings,
 };
 use crate::{
@@ -30,18 +31,34 @@ pub struct Accepted {
 /// The last revision that changed an object.
 pub type LastChange<'a> = dyn Fn(&ObjectKey) -> Result<Option<Revision>, StoreError> + 'a;
 
-/// Judges a push; none if it changes nothing.
+/// Judges a push that may do everything; none if it changes nothing.
 pub fn judge(
     push: &Push,
     table: &Table,
     settings: &Settings,
     last_change: &LastChange<'_>,
 ) -> Result<Option<Accepted>, PushError> {
-    let mut mistakes: Vec<_> =
-        check_words(push, table.revision()).into_iter().map(|mistake| (None, mistake)).collect();
+    judge_under(&Terms::default(), push, table, settings, last_change)
+}
+
+/// Judges a push under terms; none if it changes nothing.
+pub fn judge_under(
+    terms: &Terms,
+    push: &Push,
+    table: &Table,
+    settings: &Settings,
+    last_change: &LastChange<'_>,
+) -> Result<Option<Accepted>, PushError> {
+    let mut mistakes = check_words(&push.author, push.reason.as_deref());
+    mistakes.extend(check_bounds(push, table.revision()));
+    let mut mistakes: Vec<_> = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
     let mut working = table.clone();
     let mut changes = Vec::with_capacity(push.ops.len());
     for (at, op) in push.ops.iter().enumerate() {
+        if let Some(mistake) = permit::objection_to_op(op, terms.grant.scopes()) {
+            mistakes.push((Some(at), mistake));
+            continue;
+        }
         let resolved = match ops::resolve(op, &working, settings) {
             Ok(resolved) => resolved,
             Err(found) => {
@@ -57,16 +74,37 @@ pub fn judge(
                 mistakes.extend(stale.map(|mistake| (Some(at), mistake)));
             }
         }
-        match working.apply(&resolved.change) {
-            Ok(true) => changes.push(resolved.change),
+        let (object, change) = (&resolved.object, &resolved.change);
+        let unmet = terms.condition.unmet(object, change, &working, last_change)?;
+        mistakes.extend(unmet.map(|(field, why)| (Some(at), Mistake::unmet(field, why))));
+        let objection = permit::objection_to_change(change, &working, terms.grant.scopes());
+        mistakes.extend(objection.map(|mistake| (Some(at), mistake)));
+        let before = working.counts();
+        match working.apply(change) {
+            Ok(true) => {
+                let beyond = permit::beyond_bounds(change, before, &working, settings);
+                mistakes.extend(beyond.map(|mistake| (Some(at), mistake)));
+                changes.push(resolved.change);
+            }
             Ok(false) => {}
             Err(conflict) => mistakes.push((Some(at), ops::refused(&conflict))),
         }
     }
+    conclude(table, working, &changes, mistakes)
+}
+
+/// What changes that were applied to a table come to, unless there are mistakes: what is said of
+/// every transaction, however its changes came about.
+pub(super) fn conclude(
+    table: &Table,
+    working: Table,
+    changes: &[Change],
+    mistakes: Vec<(Option<usize>, Mistake)>,
+) -> Result<Option<Accepted>, PushError> {
     if !mistakes.is_empty() {
         return Err(PushError::refusal(mistakes));
     }
-    let edits = edits_between(table, &working, &changes);
+    let edits = edits_between(table, &working, changes);
     Ok((!edits.is_empty()).then_some(Accepted { table: working, edits }))
 }
 
@@ -80,20 +118,26 @@ fn imagine(intended: Option<Change>, doomed: &mut Table) {
     }
 }
 
-/// Every mistake that is not in an op.
-fn check_words(push: &Push, newest: Revision) -> Vec<Mistake> {
+/// Every mistake in what the history is to say.
+pub(super) fn check_words(author: &str, reason: Option<&str>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    if push.ops.is_empty() {
-        mistakes.push(Mistake::malformed("ops", "a transaction has at least one op"));
-    }
     let unprintable = |text: &str| text.chars().any(char::is_control);
-    if push.reason.as_deref().is_some_and(|text| text.len() > MAX_REASON || unprintable(text)) {
+    if reason.is_some_and(|text| text.len() > MAX_REASON || unprintable(text)) {
         let reason = format!("a reason has at most {MAX_REASON} bytes, no control characters");
         mistakes.push(Mistake::malformed("reason", reason));
     }
-    if push.author.is_empty() || push.author.len() > MAX_AUTHOR || unprintable(&push.author) {
+    if author.is_empty() || author.len() > MAX_AUTHOR || unprintable(author) {
         let reason = format!("an author has 1 to {MAX_AUTHOR} bytes, no control characters");
         mistakes.push(Mistake::malformed("author", reason));
+    }
+    mistakes
+}
+
+/// Every other mistake that is not in an op.
+fn check_bounds(push: &Push, newest: Revision) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if push.ops.is_empty() {
+        mistakes.push(Mistake::malformed("ops", "a transaction has at least one op"));
     }
     if push.if_revision.is_some_and(|limit| limit > newest.0) {
         let reason = format!("there is no such revision yet: the newest is {newest}");

@@ -11,14 +11,20 @@ mod body;
 mod judge;
 mod ops;
 mod path;
+mod permit;
 mod push;
+mod request;
+mod revert;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod thread;
 
 pub use body::{app_body, dyno_body};
-pub use judge::{Accepted, LastChange, judge};
+pub use judge::{Accepted, LastChange, judge, judge_under};
+pub use path::object_of;
 pub use push::{Push, PushError};
+pub use request::{Asked, Condition, Done, Key, Request, Terms};
+pub use revert::Revert;
 pub use settings::Settings;
-pub use thread::{Hub, HubThread, MAX_GROUP, MAX_HISTORY, QUEUE, start};
+pub use thread::{Hub, HubThread, MAX_GROUP, QUEUE, start};

@@ -62,6 +62,11 @@ pub fn parse(text: &str) -> Result<Named, Vec<Mistake>> {
     }
 }
 
+/// The object that an op's path names, if it names one.
+pub fn object_of(text: &str) -> Option<ObjectKey> {
+    parse(text).ok().map(|named| named.object)
+}
+
 fn not_found() -> Vec<Mistake> {
     vec![Mistake::missing("path", SHAPES)]
 }

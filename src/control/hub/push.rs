@@ -1,7 +1,8 @@
 //! A push, and every way in which it can be refused.
 //!
 //! Invariants: a refusal changed nothing; it names every mistake that was found, its status is that
-//! of the gravest kind among them: malformed before conflict before not found.
+//! of the gravest kind among them: not allowed before malformed before conflict before not found; a
+//! condition that does not hold counts only if there is nothing else (RFC 9110, section 13.2.1).
 
 use crate::{
     api::{FieldError, Op},
@@ -33,8 +34,19 @@ pub enum PushError {
     /// It names an object that is not there.
     #[error("{}", summary(.0))]
     NotFound(Vec<FieldError>),
+    /// Its caller may not do it.
+    #[error("{}", summary(.0))]
+    Forbidden(Vec<FieldError>),
+    /// An object is not what the caller made a condition of.
+    #[error("{}", summary(.0))]
+    Unmet(Vec<FieldError>),
+    /// Its caller's token was revoked.
+    #[error("this token is not known here: it may have been revoked")]
+    Revoked,
     /// It has too many ops.
-    #[error("{given} ops are too many for one transaction: at most {bound}, send several")]
+    #[error(
+        "{given} ops are too many for one transaction: push.max_ops allows {bound}, send several"
+    )]
     TooManyOps {
         /// How many it has.
         given: usize,
@@ -59,6 +71,9 @@ impl PushError {
             PushError::Invalid(_) => 422,
             PushError::Conflict(_) => 409,
             PushError::NotFound(_) => 404,
+            PushError::Revoked => 401,
+            PushError::Forbidden(_) => 403,
+            PushError::Unmet(_) => 412,
             PushError::TooManyOps { .. } => 413,
             PushError::Busy | PushError::Unavailable(_) | PushError::Stopping => 503,
         }
@@ -69,7 +84,9 @@ impl PushError {
         match self {
             PushError::Invalid(errors)
             | PushError::Conflict(errors)
-            | PushError::NotFound(errors) => errors,
+            | PushError::NotFound(errors)
+            | PushError::Forbidden(errors)
+            | PushError::Unmet(errors) => errors,
             _ => &[],
         }
     }
@@ -78,7 +95,9 @@ impl PushError {
     pub fn of_single_call(mut self) -> PushError {
         if let PushError::Invalid(errors)
         | PushError::Conflict(errors)
-        | PushError::NotFound(errors) = &mut self
+        | PushError::NotFound(errors)
+        | PushError::Forbidden(errors)
+        | PushError::Unmet(errors) = &mut self
         {
             errors.iter_mut().for_each(|error| error.op = None);
         }
@@ -99,7 +118,16 @@ impl PushError {
             Grade::Malformed => PushError::Invalid(errors),
             Grade::Conflict => PushError::Conflict(errors),
             Grade::Missing => PushError::NotFound(errors),
+            Grade::Forbidden => PushError::Forbidden(errors),
+            Grade::Unmet => PushError::Unmet(errors),
         }
+    }
+
+    /// The key of a write was another's before.
+    pub(super) fn other_request() -> PushError {
+        let reason = "this key was another request's: choose a new one for each write";
+        let field = "idempotency-key".into();
+        PushError::Invalid(vec![FieldError { op: None, field, reason: reason.into() }])
     }
 }
 
@@ -119,12 +147,16 @@ fn summary(errors: &[FieldError]) -> String {
 /// What kind of mistake, the gravest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Grade {
+    /// An object is not what it was to be.
+    Unmet,
     /// An object is not there.
     Missing,
     /// It contradicts what is there.
     Conflict,
     /// It is not what it should be, whatever is there.
     Malformed,
+    /// It is not the caller's to do.
+    Forbidden,
 }
 
 /// One mistake in an op.
@@ -139,6 +171,16 @@ impl Mistake {
     /// A field that is not what it should be.
     pub fn malformed(field: &str, reason: impl ToString) -> Mistake {
         Mistake { grade: Grade::Malformed, field: field.into(), reason: reason.to_string() }
+    }
+
+    /// What the caller may not do.
+    pub fn forbidden(field: &str, reason: impl ToString) -> Mistake {
+        Mistake { grade: Grade::Forbidden, field: field.into(), reason: reason.to_string() }
+    }
+
+    /// A condition that does not hold.
+    pub fn unmet(field: &str, reason: impl ToString) -> Mistake {
+        Mistake { grade: Grade::Unmet, field: field.into(), reason: reason.to_string() }
     }
 
     /// A field that names what is not there.

@@ -5,6 +5,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 /// The hub's settings.
@@ -18,8 +19,19 @@ pub struct Settings {
     pub socket_dirs: Vec<PathBuf>,
     /// What this process listens on: no dyno is there.
     pub own_listeners: Vec<SocketAddr>,
-    /// The most ops of one push.
+    /// The most ops of one push (`push.max_ops`).
     pub max_ops: usize,
+    /// The most apps (`push.max_apps`).
+    pub max_apps: usize,
+    /// The most routes of one app (`push.app_routes`).
+    pub app_routes: usize,
+    /// The most dynos of one app (`push.app_dynos`).
+    pub app_dynos: usize,
+    /// How long the answer to a write with a key of the caller's own is kept
+    /// (`push.idempotency_window`).
+    pub idempotency_window: Duration,
+    /// The most such answers that are kept (`push.idempotency_keys`).
+    pub idempotency_keys: usize,
 }
 
 impl Default for Settings {
@@ -29,6 +41,11 @@ impl Default for Settings {
             socket_dirs: Vec::new(),
             own_listeners: Vec::new(),
             max_ops: 10_000,
+            max_apps: 1_000_000,
+            app_routes: 1_000_000,
+            app_dynos: 10_000,
+            idempotency_window: Duration::from_secs(24 * 3600),
+            idempotency_keys: 1_000_000,
         }
     }
 }

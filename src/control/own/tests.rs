@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::route::{AppName, AppSettings, Object};
 
 fn of(values: Value) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
     let Value::Object(values) = values else { panic!("{values}") };
@@ -150,4 +151,34 @@ fn the_documentation_lists_every_setting_with_its_bounds() {
     let row = |s: &Setting| format!("| `{}` | {} | {} |", s.name, bounds(s), s.doc.trim());
     let rows: Vec<String> = SETTINGS.iter().map(row).collect();
     assert_eq!(listed, rows, "docs/push-api.md should list:\n{}", rows.join("\n"));
+}
+
+#[test]
+fn the_names_of_the_table_are_those_of_the_settings() {
+    let mut names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, OwnSettings::NAMES);
+}
+
+/// Each setting with the smallest value that it may have, and a time that is no whole second.
+#[test]
+fn the_canonical_form_says_what_is_told() {
+    let name = AppName::parse("blog").unwrap();
+    for millis in [1500, 60_000] {
+        let mut own = OwnSettings::default();
+        for setting in SETTINGS {
+            match &setting.read {
+                Read::Switch(place) => (place.set)(&mut own, true),
+                Read::Count(range, place) | Read::Size(range, place) => {
+                    (place.set)(&mut own, *range.start());
+                }
+                Read::Count32(range, place) => (place.set)(&mut own, *range.start()),
+                Read::Duration(_, place) => (place.set)(&mut own, Duration::from_millis(millis)),
+            }
+        }
+        let settings = AppSettings { own: Some(own.clone().into()), ..Default::default() };
+        let line = Object::App(&name, &settings).line();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["settings"].as_object(), Some(&show(Some(&own))));
+    }
 }

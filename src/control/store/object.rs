@@ -39,6 +39,11 @@ impl Kind {
     /// Every kind, in the order in which objects are put into a table.
     pub const ALL: [Kind; 3] = [Kind::App, Kind::Dyno, Kind::Route];
 
+    /// The kind of that word.
+    pub fn parse(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// The word of the database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +66,18 @@ pub enum ObjectKey {
 }
 
 impl ObjectKey {
+    /// The object that a change puts or removes; none if nothing can have its name.
+    pub fn of(change: &Change) -> Option<ObjectKey> {
+        Some(match change {
+            Change::PutApp(app, _) | Change::DeleteApp(app) => ObjectKey::App(app.clone()),
+            Change::PutRoute(key, _) | Change::DeleteRoute(key, _) => ObjectKey::Route(key.clone()),
+            Change::PutDyno(app, dyno) => ObjectKey::Dyno(app.clone(), dyno.name.clone()),
+            Change::DeleteDyno(app, name) => {
+                ObjectKey::Dyno(app.clone(), DynoName::parse(name).ok()?)
+            }
+        })
+    }
+
     /// What it is.
     pub(super) fn kind(&self) -> Kind {
         match self {
@@ -94,7 +111,16 @@ impl fmt::Display for ObjectKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     key: ObjectKey,
-    body: Option<String>,
+    stands: Option<Standing>,
+}
+
+/// An object as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The app that it is, or belongs to.
+    pub app: AppName,
+    /// Its fields.
+    pub body: String,
 }
 
 impl Edit {
@@ -104,8 +130,8 @@ impl Edit {
     }
 
     /// What it is now; none once it is removed.
-    pub(super) fn body(&self) -> Option<&str> {
-        self.body.as_deref()
+    pub(super) fn stands(&self) -> Option<&Standing> {
+        self.stands.as_ref()
     }
 }
 
@@ -117,30 +143,18 @@ pub fn edits_between(before: &Table, after: &Table, changes: &[Change]) -> Vec<E
         touch(before, change, &mut touched);
     }
     let differs = |key: &ObjectKey| Value::of(before, key) != Value::of(after, key);
-    let edit = |key: ObjectKey| Edit { body: Value::of(after, &key).map(|v| v.encode()), key };
+    let edit = |key: ObjectKey| {
+        let standing = |value: Value<'_>| Standing { app: value.app(&key), body: value.encode() };
+        Edit { stands: Value::of(after, &key).map(standing), key }
+    };
     touched.into_iter().filter(differs).map(edit).collect()
 }
 
 /// Adds the objects that a change may have altered, seen from the table before the transaction.
 fn touch(before: &Table, change: &Change, touched: &mut BTreeSet<ObjectKey>) {
-    match change {
-        Change::PutApp(app, _) => {
-            touched.insert(ObjectKey::App(app.clone()));
-        }
-        Change::DeleteApp(name) => {
-            touched.insert(ObjectKey::App(name.clone()));
-            touched.extend(belongings(before, name));
-        }
-        Change::PutRoute(key, _) | Change::DeleteRoute(key, _) => {
-            touched.insert(ObjectKey::Route(key.clone()));
-        }
-        Change::PutDyno(app, dyno) => {
-            touched.insert(ObjectKey::Dyno(app.clone(), dyno.name.clone()));
-        }
-        Change::DeleteDyno(app, name) => {
-            let dyno = DynoName::parse(name).ok();
-            touched.extend(dyno.map(|dyno| ObjectKey::Dyno(app.clone(), dyno)));
-        }
+    touched.extend(ObjectKey::of(change));
+    if let Change::DeleteApp(name) = change {
+        touched.extend(belongings(before, name));
     }
 }
 
@@ -167,6 +181,15 @@ impl Value<'_> {
                 Some(Value::Dyno(table.app(app.as_str())?.dyno(name.as_str())?))
             }
             ObjectKey::Route(key) => Some(Value::Route(&table.route(key)?.name)),
+        }
+    }
+
+    /// The app of the object of that key.
+    fn app(&self, key: &ObjectKey) -> AppName {
+        match (self, key) {
+            (Value::Route(app), _) => (*app).clone(),
+            (_, ObjectKey::App(app) | ObjectKey::Dyno(app, _)) => app.clone(),
+            (_, ObjectKey::Route(_)) => unreachable!("what stands under a route's key is a route"),
         }
     }
 
@@ -237,13 +260,19 @@ struct RouteRow<'a> {
 /// Puts an object that was read into a table; the app of a dyno or route must be there already.
 /// The error says what is wrong with the object.
 pub fn insert(table: &mut Table, kind: Kind, key: &str, body: &str) -> Result<(), String> {
-    let change = decode(table, kind, key, body)
-        .map_err(|reason| format!("{} {key:?}: {reason}", kind.as_str()))?;
+    let change = decode(Some(table), kind, key, body)?;
     let applied = table.apply(&change);
     applied.map(|_| ()).map_err(|conflict| format!("{} {key:?}: {conflict}", kind.as_str()))
 }
 
-fn decode(table: &Table, kind: Kind, key: &str, body: &str) -> Result<Change, String> {
+/// Reads an object as the change that puts it; the names of apps that are in the table already are
+/// shared with it, not made anew for each of their objects. The error says what is wrong with it.
+pub fn decode(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Result<Change, String> {
+    decode_bare(table, kind, key, body)
+        .map_err(|reason| format!("{} {key:?}: {reason}", kind.as_str()))
+}
+
+fn decode_bare(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Result<Change, String> {
     let json =
         |error: serde_json::Error| format!("its body {body:?} is not what it should be: {error}");
     match kind {
@@ -295,8 +324,10 @@ fn checked<T>(
     fields.map_or(Ok(None), |fields| read(fields).map_err(refused))
 }
 
-/// The name of an app that is in the table already: shared, not made anew for each of its objects.
-fn owner(table: &Table, app: &str) -> Result<AppName, String> {
+fn owner(table: Option<&Table>, app: &str) -> Result<AppName, String> {
+    let Some(table) = table else {
+        return AppName::parse(app).map_err(|error| error.to_string());
+    };
     let found = table.app(app).map(|app| app.name.clone());
     found.ok_or_else(|| format!("there is no app {app:?}"))
 }

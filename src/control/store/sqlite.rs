@@ -1,25 +1,25 @@
 //! The embedded store: one SQLite database in a locked data directory.
 //!
 //! Invariants: a batch is one SQLite transaction, synced to the disk before [`Store::commit`]
-//! answers; revisions follow each other without a gap; after an error the database is as it was and
-//! the store can be used on; one thread at a time writes a snapshot, beside the commits.
+//! answers; revisions follow each other without a gap; a table that was read has the digest that
+//! was written down with its revision; after an error the database is as it was and the store can
+//! be used on; one thread at a time writes a snapshot, beside the commits.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
+    answers::{self, Answers},
+    archive::Archive,
     error::StoreError,
     lock::DirLock,
-    object::{self, Edit, Kind, ObjectKey},
+    object::{self, Edit, Kind, ObjectKey, Standing},
     schema,
     snapshot::{self, Reading, Snapshots, Unusable},
     tail::Tail,
 };
-use crate::{
-    api::HistoryEntry,
-    route::{Revision, Table},
-};
+use crate::route::{Counts, Digest, Revision, Table};
 
 const DATABASE: &str = "hostler.db";
 
@@ -32,10 +32,16 @@ pub struct Committed {
     pub at_ms: u64,
     /// Who pushed it.
     pub author: String,
+    /// From where, if it came from somewhere.
+    pub address: Option<String>,
     /// Why, if they said.
     pub reason: Option<String>,
     /// What became of each object.
     pub edits: Vec<Edit>,
+    /// The digest of the table that it makes.
+    pub digest: Digest,
+    /// How much is in that table.
+    pub counts: Counts,
 }
 
 /// The embedded store, open and locked.
@@ -45,6 +51,8 @@ pub struct Store {
     snapshots: Snapshots,
     connection: Connection,
     revision: Revision,
+    /// How many answers are kept.
+    answers: usize,
     _lock: DirLock,
 }
 
@@ -59,8 +67,12 @@ impl Store {
             .query_row(newest, [], |row| row.get::<_, i64>(0))
             .map_err(StoreError::sqlite(&database))?;
         let revision = Revision(revision.cast_unsigned());
+        let answers = connection
+            .query_row("SELECT count(*) FROM answers", [], |row| row.get::<_, i64>(0))
+            .map_err(StoreError::sqlite(&database))?
+            .cast_unsigned() as usize;
         let snapshots = Snapshots::new(dir, database);
-        Ok(Store { snapshots, connection, revision, _lock: lock })
+        Ok(Store { snapshots, connection, revision, answers, _lock: lock })
     }
 
     /// The newest revision.
@@ -73,12 +85,25 @@ impl Store {
     /// # Panics
     /// If their revisions do not follow the newest one without a gap.
     pub fn commit(&mut self, batch: &[Committed]) -> Result<(), StoreError> {
+        self.commit_with(batch, Answers::default())
+    }
+
+    /// Makes transactions and what they were answered durable, all or none. There may be answers
+    /// of writes that changed nothing, and so made no transaction.
+    ///
+    /// # Panics
+    /// If the revisions do not follow the newest one without a gap.
+    pub fn commit_with(
+        &mut self,
+        batch: &[Committed],
+        answers: Answers<'_>,
+    ) -> Result<(), StoreError> {
         let mut last = self.revision;
         for committed in batch {
             assert_eq!(committed.revision, last.next(), "revisions follow each other");
             last = committed.revision;
         }
-        write_batch(&mut self.connection, batch)
+        self.answers = write_batch(&mut self.connection, batch, answers, self.answers)
             .map_err(StoreError::sqlite(self.snapshots.database()))?;
         self.revision = last;
         self.snapshots.write_if_due(last);
@@ -104,41 +129,31 @@ impl Store {
         Ok(table)
     }
 
+    /// Fails unless the digest of a table is the one that was written down with its revision.
+    fn check_digest(&self, revision: Revision, table: &Table) -> Result<(), StoreError> {
+        let path = self.snapshots.database();
+        let known = self.archive().open()?.point(revision)?.digest;
+        let found = table.digest();
+        if known == found {
+            return Ok(());
+        }
+        let reason = format!(
+            "what it holds of revision {revision} has digest {found}, it should be {known}"
+        );
+        Err(StoreError::Damaged { path: path.to_owned(), reason })
+    }
+
     /// The table as of a revision, its hashes keyed with `seed`.
     pub fn table_at(&self, revision: Revision, seed: u64) -> Result<Table, StoreError> {
         if revision > self.revision {
             return Err(StoreError::NoSuchRevision { asked: revision.0, newest: self.revision.0 });
         }
-        let mut table = self.rows_as_of(revision, seed)?;
-        table.set_revision(revision);
-        Ok(table)
+        self.rows_as_of(revision, seed)
     }
 
-    /// The newest transactions, newest first: at most `limit`, made before the revision `before`.
-    pub fn history(
-        &self,
-        before: Option<Revision>,
-        limit: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let failed = StoreError::sqlite(self.snapshots.database());
-        let mut query = self
-            .connection
-            .prepare_cached(
-                "SELECT revision, at_ms, author, reason, changes FROM transactions
-                 WHERE revision < ?1 ORDER BY revision DESC LIMIT ?2",
-            )
-            .map_err(&failed)?;
-        let before = before.map_or(i64::MAX, number);
-        let rows = query.query_map(params![before, limit.min(u32::MAX as usize) as i64], |row| {
-            Ok(HistoryEntry {
-                revision: row.get::<_, i64>(0)?.cast_unsigned(),
-                at_ms: row.get::<_, i64>(1)?.cast_unsigned(),
-                author: row.get(2)?,
-                reason: row.get(3)?,
-                changes: row.get::<_, i64>(4)?.cast_unsigned(),
-            })
-        });
-        rows.and_then(|rows| rows.collect()).map_err(&failed)
+    /// What there was, read beside this store; see [`Archive`].
+    pub fn archive(&self) -> Archive {
+        Archive::of(self.snapshots.database())
     }
 
     /// The last revision that made, changed or removed an object; none if there never was one.
@@ -164,6 +179,16 @@ impl Store {
         self.snapshots.write_last(self.revision)
     }
 
+    /// The connection that writes.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The database.
+    pub(super) fn database(&self) -> &Path {
+        self.snapshots.database()
+    }
+
     /// The newest table by the snapshot, with the snapshot's revision; the inner error says why it
     /// cannot be used.
     fn load_snapshot(&self, seed: u64) -> Result<Result<(Table, Revision), Unusable>, StoreError> {
@@ -186,7 +211,15 @@ impl Store {
         }
         let tail = Tail::read(&self.connection, stamp.revision)
             .map_err(StoreError::sqlite(self.snapshots.database()))?;
-        Ok(tail.merge(reading, seed).map(|table| (table, stamp.revision)))
+        let table = match tail.merge(reading, seed) {
+            Ok(table) => table,
+            Err(why) => return Ok(Err(why)),
+        };
+        match self.check_digest(self.revision, &table) {
+            Ok(()) => Ok(Ok((table, stamp.revision))),
+            Err(StoreError::Damaged { reason, .. }) => Ok(Err(Unusable::Damaged(reason))),
+            Err(error) => Err(error),
+        }
     }
 
     fn rows_as_of(&self, revision: Revision, seed: u64) -> Result<Table, StoreError> {
@@ -210,6 +243,8 @@ impl Store {
                 }
             }
         }
+        self.check_digest(revision, &table)?;
+        table.set_revision(revision);
         Ok(table)
     }
 
@@ -228,43 +263,61 @@ impl Store {
     }
 }
 
-fn write_batch(connection: &mut Connection, batch: &[Committed]) -> rusqlite::Result<()> {
+/// Answers how many answers are kept then.
+fn write_batch(
+    connection: &mut Connection,
+    batch: &[Committed],
+    new_answers: Answers<'_>,
+    kept: usize,
+) -> rusqlite::Result<usize> {
     // Dropped on an error, the transaction rolls itself back.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let kept = answers::write(&transaction, new_answers, kept)?;
     {
         let mut note = transaction.prepare_cached(
-            "INSERT INTO transactions (revision, at_ms, author, reason, changes)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO transactions
+                 (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, address)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         let mut retire = transaction.prepare_cached(
-            "INSERT INTO past (kind, key, from_rev, to_rev, body)
-             SELECT kind, key, from_rev, ?3, body FROM objects WHERE kind = ?1 AND key = ?2",
+            "INSERT INTO past (kind, key, from_rev, to_rev, body, app)
+             SELECT kind, key, from_rev, ?3, body, app FROM objects WHERE kind = ?1 AND key = ?2",
         )?;
         let mut put = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO objects (kind, key, from_rev, body) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO objects (kind, key, from_rev, body, app)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         let mut remove =
             transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
         for committed in batch {
             let revision = number(committed.revision);
+            let Counts { apps, routes, dynos } = committed.counts;
             note.execute(params![
                 revision,
                 i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
                 committed.author,
                 committed.reason,
-                committed.edits.len() as i64
+                committed.edits.len() as i64,
+                committed.digest.to_bytes(),
+                apps as i64,
+                routes as i64,
+                dynos as i64,
+                committed.address
             ])?;
             for edit in &committed.edits {
                 let (kind, key) = (edit.key().kind().as_str(), edit.key().text());
                 retire.execute(params![kind, key, revision])?;
-                match edit.body() {
-                    Some(body) => put.execute(params![kind, key, revision, body])?,
+                match edit.stands() {
+                    Some(Standing { app, body }) => {
+                        put.execute(params![kind, key, revision, body, app.as_str()])?
+                    }
                     None => remove.execute(params![kind, key])?,
                 };
             }
         }
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(kept)
 }
 
 /// A revision as SQLite's signed number; one beyond all of those is the last of them.

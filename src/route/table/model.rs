@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::route::{
-    App, AppName, Change, Conflict, Counts, Host, HostPattern, RouteKey, Table, path,
+    App, AppName, Change, Conflict, Counts, Digest, Host, HostPattern, Object, RouteKey, Table,
+    path,
 };
 
 /// Apps in the order they came, and every route with its owner.
@@ -90,22 +91,52 @@ impl Model {
         let dynos = self.apps.iter().map(|app| app.dynos.len()).sum();
         let counts = Counts { apps: self.apps.len(), routes: self.routes.len(), dynos };
         assert_eq!(table.counts(), counts);
+        assert_eq!(table.digest(), self.digest());
         assert_eq!(table.apps().iter().count(), self.apps.len());
         for app in &self.apps {
             assert_eq!(table.app(app.name.as_str()).map(|a| &**a), Some(app));
             let own = self.routes.iter().filter(|(_, owner)| *owner == app.name);
             let mut keys: Vec<RouteKey> = own.map(|(key, _)| key.clone()).collect();
             keys.sort();
+            assert_eq!(table.count_routes(app.name.as_str()), keys.len());
             assert_eq!(table.routes_of(app.name.as_str()), keys);
         }
         for (key, owner) in &self.routes {
             assert_eq!(table.route(key).map(|app| &app.name), Some(owner));
+            let mut around = table.owners_around(&key.host);
+            around.sort_by(|a, b| (&a.0, &a.1.name).cmp(&(&b.0, &b.1.name)));
+            let around: Vec<_> = around.iter().map(|(host, app)| (host, &app.name)).collect();
+            assert_eq!(around, self.owners_around(&key.host), "{}", key.host);
         }
         for (host, path) in requests {
             let found = table.find(host, path).and_then(|slot| table.apps().get(slot));
             let text = String::from_utf8_lossy(path);
             assert_eq!(found.map(|app| &app.name), self.find(host, path), "{host}{text}");
         }
+    }
+
+    /// The owners of every route whose host is this one, or a wildcard that takes it in.
+    fn owners_around(&self, host: &HostPattern) -> Vec<(&HostPattern, &AppName)> {
+        let (HostPattern::Exact(name) | HostPattern::Wildcard(name)) = host;
+        let is_around = |other: &HostPattern| match other {
+            HostPattern::Wildcard(suffix) => name.as_str().ends_with(&format!(".{suffix}")),
+            HostPattern::Exact(_) => false,
+        };
+        let around = self.routes.iter().filter(|(k, _)| k.host == *host || is_around(&k.host));
+        let mut around: Vec<_> = around.map(|(key, owner)| (&key.host, owner)).collect();
+        around.sort();
+        around
+    }
+
+    /// The sum over every object, in the order in which they came.
+    fn digest(&self) -> Digest {
+        let mut sum = Digest::default();
+        let apps = self.apps.iter().map(|app| Object::App(&app.name, &app.settings));
+        let routes = self.routes.iter().map(|(key, app)| Object::Route(app, key));
+        let dynos = self.apps.iter().flat_map(|app| app.dynos.iter().map(|d| (&app.name, d)));
+        let dynos = dynos.map(|(app, dyno)| Object::Dyno(app, dyno));
+        apps.chain(routes).chain(dynos).for_each(|object| sum.add(object.digest()));
+        sum
     }
 
     fn owner(&self, key: &RouteKey) -> Option<&AppName> {

@@ -95,11 +95,13 @@ async fn a_transaction_is_one_revision_with_its_reason_and_author() {
     let status = api.client.transact(&body).await.unwrap_err().status();
     assert_eq!(status, Some(409), "revision 0 is behind");
 
-    let page = api.client.history(None, 1).await.unwrap();
+    let query = |before| HistoryQuery { before, limit: Some(1), ..Default::default() };
+    let page = api.client.history(&query(None)).await.unwrap();
     assert_eq!(page.items[0].reason.as_deref(), Some("third"));
-    assert_eq!(page.items[0].author, "admin@127.0.0.1");
+    assert_eq!(page.items[0].author, "admin");
+    assert_eq!(page.items[0].address.as_deref(), Some("127.0.0.1"));
     assert_eq!(page.next.as_deref(), Some("2"));
-    let rest = api.client.history(Some(2), 1).await.unwrap();
+    let rest = api.client.history(&query(Some(2))).await.unwrap();
     assert_eq!((rest.items[0].reason.as_deref(), rest.items[0].changes), (Some("two apps"), 2));
     assert_eq!(rest.next, None);
 }
@@ -165,7 +167,10 @@ async fn a_put_without_a_body_has_every_default() {
     let api = start().await;
     let answer = api.call("PUT", "/v1/apps/blog", "", "").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(answer.body, "{\"revision\":1,\"changed\":true}\n");
+    // What sha256sum says of {"v":1,"kind":"app","name":"blog"}.
+    let digest = "ea5657da9b26766650d3be13e1377c48c43b2f41f34d9471a4470f66a3e1907d";
+    let receipt = format!("{{\"revision\":1,\"changed\":true,\"digest\":\"{digest}\"}}\n");
+    assert_eq!(answer.body, receipt);
     assert!(answer.head.contains("hostler-revision: 1"));
 }
 

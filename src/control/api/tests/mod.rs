@@ -5,6 +5,7 @@
 
 mod calls;
 mod refusals;
+mod scopes;
 
 use std::{
     net::SocketAddr,
@@ -22,8 +23,8 @@ use tokio::{
 use super::*;
 use crate::{
     api::{
-        Access, AppBody, Client, ClientError, DynoBody, Op, PageBody, PagesBody, Problem,
-        TransactionBody,
+        Access, AppBody, Client, ClientError, DynoBody, HistoryQuery, Op, PageBody, PagesBody,
+        Problem, TransactionBody,
     },
     control::{
         hub::{self, HubThread},
@@ -61,6 +62,7 @@ async fn start_with(settings: Settings) -> Api {
     let (status, shutdown) = (Arc::new(Status::default()), Shutdown::default());
     let mut store = Store::open(dir.path()).unwrap();
     let table = store.load(0).unwrap();
+    let versions = store.versions().unwrap();
     let registry = Registry::default();
     let (publisher, reader) = channel(Snapshot::new(table.clone(), &registry));
     let publish = Box::new(move |table: &Table| {
@@ -70,6 +72,7 @@ async fn start_with(settings: Settings) -> Api {
         hub::start(hub::Settings::default(), store, table, publish, status.clone()).unwrap();
     let router = router(ApiState {
         hub,
+        versions,
         reader,
         status: status.clone(),
         shutdown: shutdown.clone(),
@@ -98,10 +101,16 @@ impl Api {
 
     /// A call with the token; `headers` are lines, each with its end.
     async fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let headers = format!("{headers}Authorization: Bearer {TOKEN}\r\n");
+        self.call_bare(method, path, &headers, body).await
+    }
+
+    /// A call without the token.
+    async fn call_bare(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let length = body.len();
         self.raw(&format!(
             "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\
-             Authorization: Bearer {TOKEN}\r\nContent-Length: {length}\r\n\r\n{body}"
+             Content-Length: {length}\r\n\r\n{body}"
         ))
         .await
     }

@@ -1,0 +1,146 @@
+//! Every path of the push API, what answers it, and what a token has to allow for it: one table.
+//!
+//! Invariants: what is not in the table is not served; every method of a path says what it needs,
+//! and GET stands for HEAD too; a test walks all of it with every kind of token.
+
+use std::{fmt, sync::Arc};
+
+use axum::routing::{MethodRouter, get, post};
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::{
+    health, read,
+    router::Shared,
+    token_calls as tokens, travel,
+    write::{transaction, write},
+};
+use crate::control::scope::Scopes;
+
+/// What a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// No token.
+    Nothing,
+    /// `read`, or no token if the settings say so.
+    Metrics,
+    /// Any token.
+    Token,
+    /// To read everything.
+    Read,
+    /// To read the app that the path names.
+    ReadApp,
+    /// To write the app that the path names.
+    PushApp,
+    /// To write some app: each op is judged for itself.
+    Ops,
+    /// Everything.
+    Admin,
+}
+
+/// One path.
+pub(super) struct Row {
+    pub(super) path: &'static str,
+    /// The methods that it knows, and what each needs.
+    pub(super) needs: &'static [(Method, Need)],
+    pub(super) answers: fn() -> MethodRouter<Arc<Shared>>,
+}
+
+const OF_TABLE: &[(Method, Need)] = &[(Method::GET, Need::Read)];
+const OF_APP: &[(Method, Need)] = &[(Method::GET, Need::ReadApp)];
+const FOR_ALL: &[(Method, Need)] = &[(Method::GET, Need::Nothing)];
+const OBJECT: &[(Method, Need)] = &[
+    (Method::GET, Need::ReadApp),
+    (Method::PUT, Need::PushApp),
+    (Method::PATCH, Need::PushApp),
+    (Method::DELETE, Need::PushApp),
+];
+
+/// Every path.
+#[rustfmt::skip]
+pub(super) static PATHS: &[Row] = &[
+    row("/v1/apps", OF_TABLE, || get(read::apps)),
+    row("/v1/apps/{app}", OBJECT, || object(get(read::app))),
+    row("/v1/apps/{app}/routes", OF_APP, || get(read::routes)),
+    row("/v1/apps/{app}/routes/{host}", OBJECT, || object(get(read::route))),
+    row("/v1/apps/{app}/dynos", OF_APP, || get(read::dynos)),
+    row("/v1/apps/{app}/dynos/{name}", OBJECT, || object(get(read::dyno))),
+    row("/v1/transactions", &[(Method::POST, Need::Ops)], || post(transaction)),
+    row("/v1/revision", &[(Method::GET, Need::Token)], || get(read::revision)),
+    row("/v1/table", OF_TABLE, || get(travel::table)),
+    row("/v1/diff", OF_TABLE, || get(travel::diff)),
+    row("/v1/history", OF_TABLE, || get(travel::history)),
+    row("/v1/revert", &[(Method::POST, Need::Ops)], || post(travel::revert)),
+    row("/v1/tokens", &[(Method::GET, Need::Admin), (Method::POST, Need::Admin)],
+        || get(tokens::list).post(tokens::make)),
+    row("/v1/tokens/{name}", &[(Method::GET, Need::Admin), (Method::DELETE, Need::Admin)],
+        || get(tokens::show).delete(tokens::revoke)),
+    row(health::HEALTHZ, FOR_ALL, || get(health::healthz)),
+    row(health::READYZ, FOR_ALL, || get(health::readyz)),
+    row(health::METRICS, &[(Method::GET, Need::Metrics)], || get(health::metrics)),
+];
+
+const fn row(
+    path: &'static str,
+    needs: &'static [(Method, Need)],
+    answers: fn() -> MethodRouter<Arc<Shared>>,
+) -> Row {
+    Row { path, needs, answers }
+}
+
+fn object(read: MethodRouter<Arc<Shared>>) -> MethodRouter<Arc<Shared>> {
+    read.put(write).patch(write).delete(write)
+}
+
+impl Need {
+    /// What a call needs whose path is one of the table, or none of it. What is nowhere needs a
+    /// token: who has none is told of no path.
+    pub(super) fn of(path: Option<&str>, method: &Method) -> Need {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let row = PATHS.iter().find(|row| path == Some(row.path));
+        let need = row.and_then(|row| row.needs.iter().find(|(known, _)| known == method));
+        need.map_or(Need::Token, |(_, need)| *need)
+    }
+
+    /// Is that allowed, for a call of this path? Else the scope that would do.
+    pub(super) fn check(self, scopes: &Scopes, path: &str) -> Result<(), Missing> {
+        let app = || app_of(path).unwrap_or_default();
+        let (is_allowed, missing) = match self {
+            Need::Nothing | Need::Token => (true, Missing::Read),
+            Need::Metrics | Need::Read => (scopes.may_read(), Missing::Read),
+            Need::ReadApp => (scopes.may_read_app(&app()), Missing::Read),
+            Need::PushApp => (scopes.may_push(&app()), Missing::PushApp(app())),
+            Need::Ops => (scopes.may_push_some(), Missing::Push),
+            Need::Admin => (scopes.may_all(), Missing::Admin),
+        };
+        if is_allowed { Ok(()) } else { Err(missing) }
+    }
+}
+
+/// The least scope that a call lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    Read,
+    PushApp(String),
+    Push,
+    Admin,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missing::Read => f.write_str("read"),
+            Missing::PushApp(app) if crate::route::AppName::parse(app).is_ok() => {
+                write!(f, "push:{app}")
+            }
+            Missing::PushApp(_) | Missing::Push => f.write_str("push"),
+            Missing::Admin => f.write_str("admin"),
+        }
+    }
+}
+
+/// The app that a path below `/v1/apps` names.
+fn app_of(path: &str) -> Option<String> {
+    let app = path.strip_prefix("/v1/apps/")?.split('/').next()?;
+    percent_decode_str(app).decode_utf8().ok().map(Into::into)
+}

@@ -1,0 +1,344 @@
+//! What there was: the database read beside its writer, as of any revision.
+//!
+//! An object as of revision R is the one version of its key that stood then; a version moves from
+//! `objects` to `past` when it ends, and never back. So whoever looks into both at once, or into
+//! the former first, finds it whatever is committed meanwhile, and what is large is read page by
+//! page, each in a read of its own.
+//! Invariants: no call writes; none holds a read transaction when it has returned, so that a slow
+//! reader never keeps the write-ahead log from being emptied; pages are bounded in what they look
+//! at and in bytes.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    error::StoreError,
+    object::{self, Kind, ObjectKey},
+    schema,
+    sqlite::number,
+};
+use crate::{
+    api::HistoryEntry,
+    route::{Change, Counts, Digest, Revision, Table, digest::DIGEST_BYTES},
+};
+
+/// How many objects that stand a page looks at.
+const STANDING: i64 = 1000;
+/// How many versions that ended a page looks at, but for those of its last key.
+const ENDED: i64 = 4000;
+/// Behind every key: they are ASCII.
+const LAST_KEY: &str = "\u{10ffff}";
+/// A page ends behind the object that makes it longer than this, in bytes.
+const PAGE_BYTES: usize = 256 << 10;
+
+/// Opens views of a store; clones open views of the same.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    database: PathBuf,
+}
+
+/// A connection of its own to the store, to read.
+#[derive(Debug)]
+pub struct View {
+    pub(super) connection: Connection,
+    path: PathBuf,
+}
+
+/// A revision, or a time and thus the newest revision that it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The revision.
+    Revision(u64),
+    /// Milliseconds since the Unix epoch.
+    Time(u64),
+}
+
+/// Where the table stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// The revision.
+    pub revision: Revision,
+    /// When it was made, in milliseconds since the Unix epoch; 0 for revision 0.
+    pub at_ms: u64,
+    /// The digest of its table.
+    pub digest: Digest,
+    /// How much was in it.
+    pub counts: Counts,
+}
+
+/// What a page ends with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) kind: Kind,
+    pub(super) key: String,
+}
+
+impl Cursor {
+    /// Before everything.
+    pub fn start() -> Cursor {
+        Cursor { kind: Kind::App, key: String::new() }
+    }
+}
+
+/// Some of what there was, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What there was.
+    pub items: Vec<T>,
+    /// Where the next page begins; none behind the last.
+    pub next: Option<Cursor>,
+}
+
+/// Which transactions to tell of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Those that changed this app, its routes or its dynos.
+    pub app: Option<String>,
+    /// Those of this author: the name of a token.
+    pub author: Option<String>,
+    /// Those from then on.
+    pub since: Option<At>,
+    /// Those up to then.
+    pub until: Option<At>,
+    /// Those before this revision.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Archive {
+    /// The archive of a database.
+    pub(super) fn of(database: &Path) -> Archive {
+        Archive { database: database.to_owned() }
+    }
+
+    /// Opens a view.
+    pub fn open(&self) -> Result<View, StoreError> {
+        let connection = schema::open_to_read(&self.database)?;
+        Ok(View { connection, path: self.database.clone() })
+    }
+}
+
+impl View {
+    /// The newest revision.
+    pub fn newest(&self) -> Result<Revision, StoreError> {
+        let sql = "SELECT coalesce(max(revision), 0) FROM transactions";
+        let newest = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok(Revision(newest.map_err(StoreError::sqlite(&self.path))?.cast_unsigned()))
+    }
+
+    /// The revision that is meant: at a time before the first, 0.
+    pub fn revision_at(&self, at: At) -> Result<Revision, StoreError> {
+        let time = match at {
+            At::Time(time) => i64::try_from(time).unwrap_or(i64::MAX),
+            At::Revision(asked) => {
+                let newest = self.newest()?.0;
+                let known = (asked <= newest).then_some(Revision(asked));
+                return known.ok_or(StoreError::NoSuchRevision { asked, newest });
+            }
+        };
+        let sql = "SELECT revision FROM transactions WHERE at_ms <= ?1
+                   ORDER BY at_ms DESC, revision DESC LIMIT 1";
+        let found = self.connection.query_row(sql, [time], |row| row.get::<_, i64>(0)).optional();
+        let found = found.map_err(StoreError::sqlite(&self.path))?;
+        Ok(Revision(found.unwrap_or(0).cast_unsigned()))
+    }
+
+    /// Where the table stood at a revision.
+    pub fn point(&self, revision: Revision) -> Result<Point, StoreError> {
+        if revision == Revision(0) {
+            let (digest, counts) = Default::default();
+            return Ok(Point { revision, at_ms: 0, digest, counts });
+        }
+        let sql = "SELECT at_ms, digest, apps, routes, dynos FROM transactions WHERE revision = ?1";
+        let point = self.connection.query_row(sql, [number(revision)], |row| {
+            let count = |i| row.get::<_, i64>(i).map(|count| count.cast_unsigned() as usize);
+            Ok(Point {
+                revision,
+                at_ms: row.get::<_, i64>(0)?.cast_unsigned(),
+                digest: digest_of(row, 1)?,
+                counts: Counts { apps: count(2)?, routes: count(3)?, dynos: count(4)? },
+            })
+        });
+        match point.optional().map_err(StoreError::sqlite(&self.path))? {
+            Some(point) => Ok(point),
+            None => Err(StoreError::NoSuchRevision { asked: revision.0, newest: self.newest()?.0 }),
+        }
+    }
+
+    /// The objects of the table as of a revision, from behind a cursor on: apps, then dynos, then
+    /// routes, each by its key. A page looks at so many versions, whether they stood then or not,
+    /// so that the whole costs one way through the store; a page may be empty and have a next.
+    pub fn objects(&self, at: Revision, after: Cursor) -> Result<Page<Change>, StoreError> {
+        // Both arms come in the order of the key, so that SQLite merges them as it goes.
+        const SQL: &str = "
+            SELECT key, body FROM objects
+                WHERE kind = ?1 AND key > ?2 AND key <= ?4 AND +from_rev <= ?3
+            UNION ALL SELECT key, body FROM past INDEXED BY past_key
+                WHERE kind = ?1 AND key > ?2 AND key <= ?4 AND to_rev > ?3 AND from_rev <= ?3
+            ORDER BY key";
+        let failed = StoreError::sqlite(&self.path);
+        let Cursor { kind, key: after } = after;
+        let end = self.page_end(kind, &after)?;
+        let last = end.as_deref().unwrap_or(LAST_KEY);
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        let mut query = self.connection.prepare_cached(SQL).map_err(&failed)?;
+        let mut rows =
+            query.query(params![kind.as_str(), after, number(at), last]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let (key, body) = (text(row, 0).map_err(&failed)?, text(row, 1).map_err(&failed)?);
+            items.push(self.decoded(kind, key, body)?);
+            bytes += body.len();
+            if bytes > PAGE_BYTES {
+                return Ok(Page { items, next: Some(Cursor { kind, key: key.into() }) });
+            }
+        }
+        let next = match end {
+            Some(key) => Some(Cursor { kind, key }),
+            None => {
+                let next = Kind::ALL.into_iter().find(|other| *other > kind);
+                next.map(|kind| Cursor { kind, key: String::new() })
+            }
+        };
+        Ok(Page { items, next })
+    }
+
+    /// The key up to which a page goes; none if that is to the end of the kind.
+    fn page_end(&self, kind: Kind, after: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "
+            SELECT min(key) FROM (
+                SELECT * FROM (SELECT key FROM objects WHERE kind = ?1 AND key > ?2
+                    ORDER BY key LIMIT 1 OFFSET ?3)
+                UNION ALL SELECT * FROM (SELECT key FROM past INDEXED BY past_key
+                    WHERE kind = ?1 AND key > ?2 ORDER BY key LIMIT 1 OFFSET ?4))";
+        let named = params![kind.as_str(), after, STANDING - 1, ENDED - 1];
+        let end = self.connection.prepare_cached(SQL);
+        end.and_then(|mut query| query.query_row(named, |row| row.get(0)))
+            .map_err(StoreError::sqlite(&self.path))
+    }
+
+    /// One app with its routes and dynos as of a revision, in a table of its own; empty if there
+    /// was no such app.
+    pub fn app(&self, app: &str, at: Revision) -> Result<Table, StoreError> {
+        const SQL: &str = "
+            SELECT kind, key, body FROM objects INDEXED BY objects_app
+                WHERE app = ?1 AND from_rev <= ?2
+            UNION ALL SELECT kind, key, body FROM past INDEXED BY past_app
+                WHERE app = ?1 AND to_rev > ?2 AND from_rev <= ?2
+            ORDER BY kind";
+        let failed = StoreError::sqlite(&self.path);
+        let mut table = Table::new(0);
+        let mut query = self.connection.prepare_cached(SQL).map_err(&failed)?;
+        let mut rows = query.query(params![app, number(at)]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let kind = self.kind(text(row, 0).map_err(&failed)?)?;
+            let (key, body) = (text(row, 1).map_err(&failed)?, text(row, 2).map_err(&failed)?);
+            object::insert(&mut table, kind, key, body).map_err(|reason| self.damaged(reason))?;
+        }
+        table.set_revision(at);
+        Ok(table)
+    }
+
+    /// Was there an app of that name?
+    pub fn had_app(&self, app: &str, at: Revision) -> Result<bool, StoreError> {
+        Ok(self.version(Kind::App, app, at)?.is_some())
+    }
+
+    /// What puts an object as it was at a revision; none if it was not there.
+    pub fn object(&self, key: &ObjectKey, at: Revision) -> Result<Option<Change>, StoreError> {
+        self.version(key.kind(), &key.text(), at)
+    }
+
+    /// The version of an object that stood at a revision.
+    pub(super) fn version(
+        &self,
+        kind: Kind,
+        key: &str,
+        at: Revision,
+    ) -> Result<Option<Change>, StoreError> {
+        let failed = StoreError::sqlite(&self.path);
+        for sql in [
+            "SELECT body FROM objects WHERE kind = ?1 AND key = ?2 AND from_rev <= ?3",
+            "SELECT body FROM past INDEXED BY past_key
+             WHERE kind = ?1 AND key = ?2 AND to_rev > ?3 AND from_rev <= ?3",
+        ] {
+            let mut query = self.connection.prepare_cached(sql).map_err(&failed)?;
+            let mut rows = query.query(params![kind.as_str(), key, number(at)]).map_err(&failed)?;
+            if let Some(row) = rows.next().map_err(&failed)? {
+                return Ok(Some(self.decoded(kind, key, text(row, 0).map_err(&failed)?)?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The transactions that a filter lets through, newest first.
+    pub fn history(&self, filter: &Filter) -> Result<Vec<HistoryEntry>, StoreError> {
+        const OF_ALL: &str = "transactions";
+        // The few revisions of an app lead to their transactions, and not the other way round.
+        const OF_APP: &str = "
+            (SELECT from_rev AS changed FROM objects INDEXED BY objects_app WHERE app = ?5
+             UNION SELECT from_rev FROM past INDEXED BY past_app WHERE app = ?5
+             UNION SELECT to_rev FROM past INDEXED BY past_app WHERE app = ?5)
+            CROSS JOIN transactions ON revision = changed";
+        let newest = self.newest()?;
+        let first = match filter.since {
+            None => 0,
+            Some(At::Revision(revision)) => revision,
+            Some(At::Time(0)) => 0,
+            Some(At::Time(time)) => self.revision_at(At::Time(time - 1))?.next().0,
+        };
+        let last = match filter.until {
+            None => newest.0,
+            Some(At::Revision(revision)) => revision,
+            Some(at) => self.revision_at(at)?.0,
+        };
+        let last = filter.before.map_or(last, |before| last.min(before.saturating_sub(1)));
+        let from = if filter.app.is_some() { OF_APP } else { OF_ALL };
+        let sql = format!(
+            "SELECT revision, at_ms, author, reason, changes, digest, address FROM {from}
+             WHERE revision >= ?1 AND revision <= ?2 AND ?5 IS ?5 AND (?3 IS NULL OR author = ?3)
+             ORDER BY revision DESC LIMIT ?4"
+        );
+        let failed = StoreError::sqlite(&self.path);
+        let mut query = self.connection.prepare_cached(&sql).map_err(&failed)?;
+        let limit = filter.limit.min(u32::MAX as usize) as i64;
+        let (first, last) = (number(Revision(first)), number(Revision(last)));
+        let rows = query.query_map(params![first, last, filter.author, limit, filter.app], |row| {
+            Ok(HistoryEntry {
+                revision: row.get::<_, i64>(0)?.cast_unsigned(),
+                at_ms: row.get::<_, i64>(1)?.cast_unsigned(),
+                author: row.get(2)?,
+                address: row.get(6)?,
+                reason: row.get(3)?,
+                changes: row.get::<_, i64>(4)?.cast_unsigned(),
+                digest: digest_of(row, 5)?.to_string(),
+            })
+        });
+        rows.and_then(|rows| rows.collect()).map_err(&failed)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn kind(&self, word: &str) -> Result<Kind, StoreError> {
+        Kind::parse(word).ok_or_else(|| self.damaged(format!("a {word:?} is no object")))
+    }
+
+    fn decoded(&self, kind: Kind, key: &str, body: &str) -> Result<Change, StoreError> {
+        object::decode(None, kind, key, body).map_err(|reason| self.damaged(reason))
+    }
+
+    fn damaged(&self, reason: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), reason }
+    }
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)
+}
+
+fn digest_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    row.get::<_, [u8; DIGEST_BYTES]>(column).map(|bytes| Digest::from_bytes(&bytes))
+}

@@ -1,0 +1,149 @@
+//! What the store keeps of callers: tokens, what writes were answered, who wrote from where; and
+//! when objects last changed.
+//!
+//! Invariant: whatever is kept is there after a stop without a warning.
+
+use super::*;
+use crate::api::Receipt;
+
+fn token(name: &str) -> TokenRow {
+    TokenRow {
+        name: name.into(),
+        id: format!("id-of-{name}"),
+        hash: [7; 32],
+        scopes: "push:blog read".into(),
+        made_ms: 1_000,
+        made_by: "ann".into(),
+        expires_ms: (name == "ci").then_some(2_000),
+    }
+}
+
+fn answered(caller: &str, key: &str, at_ms: u64) -> Answered {
+    let receipt = Receipt { revision: at_ms, changed: true, digest: "ab".repeat(32) };
+    Answered { caller: caller.into(), key: key.into(), request: [at_ms as u8; 32], receipt, at_ms }
+}
+
+fn keep(store: &mut Store, new: &[Answered], since_ms: u64, most: usize) {
+    store.commit_with(&[], Answers { new, since_ms, most }).unwrap();
+}
+
+#[test]
+fn tokens_are_kept_beside_the_table_until_they_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for name in ["ci", "Admin-2"] {
+        assert!(store.add_token(&token(name)).unwrap());
+    }
+    assert!(!store.add_token(&TokenRow { id: "other".into(), ..token("ci") }).unwrap());
+    assert_eq!(store.revision(), Revision(0));
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.tokens().unwrap(), [token("Admin-2"), token("ci")]);
+    assert!(store.remove_token("ci").unwrap());
+    assert!(!store.remove_token("ci").unwrap());
+    drop(store);
+    assert_eq!(Store::open(dir.path()).unwrap().tokens().unwrap(), [token("Admin-2")]);
+}
+
+#[test]
+fn an_answer_is_told_for_as_long_as_it_is_kept_and_to_its_caller_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    keep(&mut store, &[answered("a", "k", 10), answered("b", "k", 20)], 0, 100);
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.answer_to("a", "k", 10).unwrap(), Some(answered("a", "k", 10)));
+    assert_eq!(store.answer_to("b", "k", 10).unwrap(), Some(answered("b", "k", 20)));
+    assert_eq!(store.answer_to("c", "k", 0).unwrap(), None);
+    assert_eq!(store.answer_to("a", "k", 11).unwrap(), None, "its time is over");
+    // The key is free again then.
+    keep(&mut store, &[answered("a", "k", 30)], 11, 100);
+    assert_eq!(store.answer_to("a", "k", 11).unwrap(), Some(answered("a", "k", 30)));
+}
+
+#[test]
+fn answers_are_bounded_and_the_oldest_go_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let count = |dir: &TempDir| -> i64 {
+        let direct = Connection::open(database(dir.path())).unwrap();
+        direct.query_row("SELECT count(*) FROM answers", [], |row| row.get(0)).unwrap()
+    };
+    for at in 1..=50 {
+        keep(&mut store, &[answered("a", &format!("k{at}"), at)], 0, 10);
+        assert!(count(&dir) <= 10);
+    }
+    // Counted anew after a restart.
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    keep(&mut store, &[answered("a", "k51", 51)], 0, 10);
+    assert_eq!(count(&dir), 10);
+    assert!(store.answer_to("a", "k41", 0).unwrap().is_none());
+    assert!(store.answer_to("a", "k42", 0).unwrap().is_some());
+    // Those that are over go by themselves.
+    keep(&mut store, &[answered("a", "k52", 52)], 50, 10);
+    assert_eq!(count(&dir), 3);
+}
+
+#[test]
+fn an_answer_is_kept_with_its_write_or_not_at_all() {
+    let mut filled = Filled::new(10);
+    let mut table = filled.table.clone();
+    let many: Vec<Change> = std::iter::once(Change::PutApp(app("wide"), AppSettings::default()))
+        .chain((1..2000).map(|i| Change::PutRoute(route(&format!("h{i}.test"), "/"), app("wide"))))
+        .collect();
+    let batch = [transact(&mut table, &many)];
+    let new = [answered("a", "k", 10)];
+    let answers = Answers { new: &new, since_ms: 0, most: 100 };
+    filled.store.limit_pages_to_current();
+    assert!(matches!(filled.store.commit_with(&batch, answers), Err(StoreError::Full { .. })));
+    assert_eq!(filled.store.answer_to("a", "k", 0).unwrap(), None);
+    filled.store.limit_pages(i64::from(u32::MAX));
+    filled.store.commit_with(&batch, answers).unwrap();
+    let store = filled.crash().store;
+    assert_eq!(store.answer_to("a", "k", 0).unwrap(), Some(new[0].clone()));
+    assert_eq!(store.revision(), Revision(11));
+}
+
+#[test]
+fn when_an_object_last_changed_is_told_as_of_any_revision() {
+    let filled = Filled::new(200);
+    let versions = filled.store.versions().unwrap();
+    let key = ObjectKey::App(app("blog"));
+    let (mut last, mut before) = (None, None);
+    for (revision, model) in filled.model.iter().enumerate() {
+        let now = model.get("blog");
+        if now != before {
+            last = now.map(|_| Revision(revision as u64));
+            before = now;
+        }
+        let told = versions.of(&key, Revision(revision as u64)).unwrap();
+        // What went and came back alike in one revision is as it was.
+        assert_eq!(told, last, "revision {revision}");
+    }
+    assert!(last.is_some() || filled.newest().get("blog").is_none());
+}
+
+#[test]
+fn a_database_that_knew_no_callers_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let filled = Filled::new(5);
+    let direct = Connection::open(database(filled.dir.path())).unwrap();
+    direct
+        .execute_batch(
+            "UPDATE transactions SET author = 'admin@::1' WHERE revision = 2;
+             DROP TABLE tokens; DROP TABLE answers;
+             ALTER TABLE transactions DROP COLUMN address; PRAGMA user_version = 2;
+             PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .unwrap();
+    fs::copy(database(filled.dir.path()), database(dir.path())).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(contents(&store.load(1).unwrap()), *filled.newest());
+    let view = store.archive().open().unwrap();
+    let entries = view.history(&Filter { limit: 10, ..Filter::default() }).unwrap();
+    let from = |entry: &crate::api::HistoryEntry| (entry.author.clone(), entry.address.clone());
+    assert_eq!(from(&entries[3]), ("admin".into(), Some("::1".into())));
+    assert_eq!(from(&entries[0]), ("ann".into(), None));
+    assert!(store.add_token(&token("ci")).unwrap());
+}

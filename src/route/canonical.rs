@@ -1,0 +1,215 @@
+//! The canonical form of an object: one line of JSON, as it is exported and as it is digested.
+//!
+//! It says what was pushed. Fields stand in one order, `v` (the form's version) and `kind` first,
+//! then the names, then what is set; those of an app's `settings` by their names. There is no blank
+//! outside of a text; a text escapes quotes, backslashes and what is below U+0020 alone, the latter
+//! as `\b`, `\f`, `\n`, `\r`, `\t` or `\u00xx`.
+//! Invariants: one object has one line, and another object another; a field with its default is
+//! absent, so that a release that knows more fields writes the same lines for what has none of
+//! them; a line that would have to change for an object that stands is a new version of the form.
+
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
+};
+
+use super::{
+    app::AppName,
+    change::Change,
+    digest::Digest,
+    dyno::{DEFAULT_WEIGHT, Dyno, DynoAddr, DynoState},
+    host::HostPattern,
+    path::PathPrefix,
+    settings::{AppSettings, Page, Pages, Value},
+    table::RouteKey,
+};
+
+/// The version of the form.
+pub const FORM: u32 = 1;
+/// Most lines are no longer, in bytes.
+const LIKELY: usize = 160;
+
+/// One object of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Object<'a> {
+    /// An app, without its routes and dynos.
+    App(&'a AppName, &'a AppSettings),
+    /// A dyno of an app.
+    Dyno(&'a AppName, &'a Dyno),
+    /// A route of an app.
+    Route(&'a AppName, &'a RouteKey),
+}
+
+impl<'a> Object<'a> {
+    /// The object that a change puts; none if it removes one.
+    pub fn put_by(change: &'a Change) -> Option<Object<'a>> {
+        match change {
+            Change::PutApp(name, settings) => Some(Object::App(name, settings)),
+            Change::PutDyno(app, dyno) => Some(Object::Dyno(app, dyno)),
+            Change::PutRoute(key, app) => Some(Object::Route(app, key)),
+            Change::DeleteApp(_) | Change::DeleteRoute(..) | Change::DeleteDyno(..) => None,
+        }
+    }
+
+    /// Its line, without a line end.
+    pub fn line(&self) -> String {
+        let mut line = String::with_capacity(LIKELY);
+        line.push_str("{\"v\":");
+        shown(&mut line, FORM);
+        match self {
+            Object::App(name, settings) => app(&mut line, name, settings),
+            Object::Dyno(name, of) => dyno(&mut line, name, of),
+            Object::Route(name, key) => {
+                texts(&mut line, [("kind", "route"), ("app", name.as_str())]);
+                host(&mut line, &key.host);
+                if key.path != PathPrefix::ROOT {
+                    texts(&mut line, [("path", key.path.as_str())]);
+                }
+            }
+        }
+        line.push('}');
+        line
+    }
+
+    /// What it adds to the digest of its table.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.line().as_bytes())
+    }
+}
+
+fn app(line: &mut String, name: &AppName, settings: &AppSettings) {
+    texts(line, [("kind", "app"), ("name", name.as_str())]);
+    let AppSettings { maintenance, blank, is_router, own, pages } = settings;
+    for (name, is_on) in [("maintenance", maintenance), ("blank", blank), ("router", is_router)] {
+        if *is_on {
+            field(line, name);
+            line.push_str("true");
+        }
+    }
+    if let Some(own) = own {
+        group(line, "settings", |line| {
+            for (name, value) in own.named().into_iter().flatten() {
+                match value {
+                    Value::Switch(is_on) => plain(line, name, is_on),
+                    Value::Number(number) => plain(line, name, number),
+                    Value::Time(time) => texts(line, [(name, &*in_seconds(time))]),
+                }
+            }
+        });
+    }
+    if let Some(pages) = pages {
+        let Pages { error, maintenance } = &**pages;
+        group(line, "pages", |line| {
+            page(line, "error", error);
+            page(line, "maintenance", maintenance);
+        });
+    }
+}
+
+fn page(line: &mut String, name: &str, of: &Page) {
+    if *of != Page::default() {
+        let Page { html, json, text } = of;
+        group(line, name, |line| {
+            let forms = [("html", html), ("json", json), ("text", text)];
+            texts(line, forms.iter().filter_map(|(name, form)| Some((*name, form.as_deref()?))));
+        });
+    }
+}
+
+fn host(line: &mut String, pattern: &HostPattern) {
+    match pattern {
+        HostPattern::Exact(host) => texts(line, [("host", host.as_str())]),
+        HostPattern::Wildcard(suffix) => {
+            // A host holds nothing that a text escapes.
+            line.push_str(",\"host\":\"*.");
+            line.push_str(suffix.as_str());
+            line.push('"');
+        }
+    }
+}
+
+fn dyno(line: &mut String, app: &AppName, of: &Dyno) {
+    let Dyno { name, addr, release, weight, state } = of;
+    texts(line, [("kind", "dyno"), ("app", app.as_str()), ("name", name.as_str())]);
+    match addr {
+        DynoAddr::Ip(addr) => {
+            line.push_str(",\"addr\":\"");
+            shown(line, addr);
+            line.push('"');
+        }
+        DynoAddr::Unix(_) => texts(line, [("addr", &*addr.to_string())]),
+    }
+    if !release.is_empty() {
+        texts(line, [("release", &**release)]);
+    }
+    if *weight != DEFAULT_WEIGHT {
+        plain(line, "weight", weight);
+    }
+    if *state != DynoState::default() {
+        texts(line, [("state", state.as_str())]);
+    }
+}
+
+/// Whole seconds, else milliseconds: `60s`, `1250ms`.
+fn in_seconds(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
+}
+
+/// Begins a field, whose name is one of ours and needs no escape.
+fn field(line: &mut String, name: &str) {
+    line.push_str(if line.ends_with('{') { "\"" } else { ",\"" });
+    line.push_str(name);
+    line.push_str("\":");
+}
+
+/// Fields whose values are texts.
+fn texts<'a>(line: &mut String, fields: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    for (name, value) in fields {
+        field(line, name);
+        text(line, value);
+    }
+}
+
+/// A field whose value is shown as it is.
+fn plain(line: &mut String, name: &str, value: impl Display) {
+    field(line, name);
+    shown(line, value);
+}
+
+fn shown(line: &mut String, value: impl Display) {
+    write!(line, "{value}").expect("a String takes all");
+}
+
+fn group(line: &mut String, name: &str, fields: impl FnOnce(&mut String)) {
+    field(line, name);
+    line.push('{');
+    fields(line);
+    line.push('}');
+}
+
+fn text(line: &mut String, value: &str) {
+    line.push('"');
+    let mut rest = value;
+    while let Some(at) = rest.bytes().position(|b| matches!(b, b'"' | b'\\' | ..b' ')) {
+        line.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => line.push_str("\\\""),
+            b'\\' => line.push_str("\\\\"),
+            0x08 => line.push_str("\\b"),
+            0x0c => line.push_str("\\f"),
+            b'\n' => line.push_str("\\n"),
+            b'\r' => line.push_str("\\r"),
+            b'\t' => line.push_str("\\t"),
+            control => line.push_str(&format!("\\u{control:04x}")),
+        }
+        rest = &rest[at + 1..];
+    }
+    line.push_str(rest);
+    line.push('"');
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The lines as documented, byte for byte, and what no line does.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::route::{DynoAddr, DynoName, HostPattern, OwnSettings};
+
+fn name(text: &str) -> AppName {
+    AppName::parse(text).unwrap()
+}
+
+fn blog(settings: AppSettings) -> String {
+    Object::App(&name("blog"), &settings).line()
+}
+
+fn web(dyno: Dyno) -> String {
+    Object::Dyno(&name("blog"), &dyno).line()
+}
+
+fn bare(addr: &str) -> Dyno {
+    Dyno {
+        name: DynoName::parse("web.1").unwrap(),
+        addr: DynoAddr::parse(addr).unwrap(),
+        release: "".into(),
+        weight: DEFAULT_WEIGHT,
+        state: DynoState::Up,
+    }
+}
+
+fn route(host: &str, path: &str) -> String {
+    let host = HostPattern::parse(host).unwrap();
+    let key = RouteKey { host, path: PathPrefix::parse(path).unwrap() };
+    Object::Route(&name("blog"), &key).line()
+}
+
+#[test]
+fn defaults_are_absent() {
+    assert_eq!(blog(AppSettings::default()), r#"{"v":1,"kind":"app","name":"blog"}"#);
+    assert_eq!(
+        web(bare("10.0.0.1:5000")),
+        r#"{"v":1,"kind":"dyno","app":"blog","name":"web.1","addr":"10.0.0.1:5000"}"#
+    );
+    assert_eq!(
+        route("WWW.a.test", "/"),
+        r#"{"v":1,"kind":"route","app":"blog","host":"www.a.test"}"#
+    );
+}
+
+#[test]
+fn what_is_set_stands_in_one_order() {
+    let own = OwnSettings {
+        keep_alive_to_dynos: Some(false),
+        max_in_flight: Some(0),
+        idle: Some(Duration::from_millis(1250)),
+        first_byte: Some(Duration::from_secs(60)),
+        set_cookie: Some(16384),
+        ..Default::default()
+    };
+    let page = Page { html: Some("<p>\"é\"</p>\n".into()), text: Some("".into()), json: None };
+    let settings = AppSettings {
+        maintenance: true,
+        blank: true,
+        is_router: true,
+        own: Some(own.into()),
+        pages: Some(Arc::new(Pages { maintenance: page, ..Default::default() })),
+    };
+    let line = concat!(
+        r#"{"v":1,"kind":"app","name":"blog","maintenance":true,"blank":true,"router":true,"#,
+        r#""settings":{"dynos.keep_alive":false,"dynos.max_in_flight":0,"#,
+        r#""limits.set_cookie":16384,"timeouts.first_byte":"60s","timeouts.idle":"1250ms"},"#,
+        r#""pages":{"maintenance":{"html":"<p>\"é\"</p>\n","text":""}}}"#
+    );
+    assert_eq!(blog(settings), line);
+    let dyno = Dyno {
+        release: "v\"1\\".into(),
+        weight: 7,
+        state: DynoState::Draining,
+        ..bare("unix:/run/a\"\u{7f}.sock")
+    };
+    let line = concat!(
+        r#"{"v":1,"kind":"dyno","app":"blog","name":"web.1","addr":"unix:/run/a\""#,
+        "\u{7f}",
+        r#".sock","release":"v\"1\\","weight":7,"state":"draining"}"#
+    );
+    assert_eq!(web(dyno), line);
+    assert_eq!(
+        route("*.a.test", "/api"),
+        r#"{"v":1,"kind":"route","app":"blog","host":"*.a.test","path":"/api"}"#
+    );
+}
+
+#[test]
+fn settings_stand_by_their_names() {
+    let names: Vec<_> = OwnSettings { idle: Some(Duration::ZERO), ..Default::default() }
+        .named()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["timeouts.idle"]);
+    assert_eq!(OwnSettings::NAMES.len(), OwnSettings::default().named().len());
+    assert!(OwnSettings::NAMES.is_sorted());
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_the_json_that_any_reader_reads(
+        value in any::<String>(), controls in "[\\x00-\\x1f\"\\\\/]*",
+    ) {
+        for value in [value, controls] {
+            let mut line = String::new();
+            text(&mut line, &value);
+            prop_assert_eq!(&line, &serde_json::to_string(&value).unwrap());
+            prop_assert!(!line.contains('\n'));
+        }
+    }
+}
