@@ -15,6 +15,7 @@ mod corners;
 mod flow;
 mod keep_alive;
 mod operation;
+mod paths;
 mod push;
 mod refusals;
 mod routing;
