@@ -18,7 +18,7 @@ use std::{process::Command, time::Instant};
 
 use hostler::{
     live::{self, Registry, Snapshot},
-    route::{Change, Host, PathPrefix, Table},
+    route::{Change, Host, PathPrefix, RouteSettings, Table},
 };
 use shared::{HOSTS_PER_APP, Imbl, Plan, Random, SEED, Shards, Structure};
 
@@ -92,12 +92,16 @@ fn whole(hosts: usize, changes: usize) {
     publish(hosts, changes, "all: a dyno put", dyno);
     publish(hosts, changes, "all: a route put", |n, at| {
         let host = Host::parse(format!("new-{n}.test").as_bytes()).expect("a host");
-        Change::PutRoute(shared::route(host), shared::app_name(at / HOSTS_PER_APP % apps))
+        Change::PutRoute(
+            shared::route(host),
+            shared::app_name(at / HOSTS_PER_APP % apps),
+            RouteSettings::default(),
+        )
     });
     publish(hosts, changes, "all: a prefix put", |n, at| {
         let mut key = shared::route(shared::host(at));
         key.path = PathPrefix::parse(&format!("/{n}")).expect("a prefix");
-        Change::PutRoute(key, shared::app_name(at / HOSTS_PER_APP % apps))
+        Change::PutRoute(key, shared::app_name(at / HOSTS_PER_APP % apps), RouteSettings::default())
     });
     publish(hosts, changes.min(apps), "all: an app deleted", |n, _| {
         Change::DeleteApp(shared::app_name(n))

@@ -8,10 +8,10 @@
 use std::{path::PathBuf, time::Instant};
 
 use hostler::{
-    control::store::{Committed, Edit, Store, edits_between},
+    control::store::{Committed, Edits, Store, edits_between},
     route::{
         AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
-        RouteKey, Table,
+        RouteKey, RouteSettings, Table,
     },
 };
 
@@ -87,7 +87,11 @@ fn fill(store: &mut Store, table: &mut Table, size: &Size) {
         changes.push(Change::PutApp(name.clone(), AppSettings::default()));
         for route in 0..size.routes_of_each {
             let host = HostPattern::parse(&format!("www{route}.app-{app}.test")).expect("a host");
-            changes.push(Change::PutRoute(RouteKey { host, path: PathPrefix::ROOT }, name.clone()));
+            changes.push(Change::PutRoute(
+                RouteKey { host, path: PathPrefix::ROOT },
+                name.clone(),
+                RouteSettings::default(),
+            ));
         }
         for dyno in 0..size.dynos_of_each {
             changes.push(put_dyno(app, dyno, 5000));
@@ -151,12 +155,12 @@ fn commit(
     started.elapsed()
 }
 
-fn committed(table: &Table, edits: Vec<Edit>) -> Committed {
+fn committed(table: &Table, edits: Edits) -> Committed {
     let revision = table.revision();
     let (digest, counts) = (table.digest(), table.counts());
     let (author, address, reason) = ("bench".into(), None, None);
     let at_ms = revision.0;
-    Committed { revision, at_ms, author, address, reason, edits, digest, counts }
+    Committed { revision, at_ms, author, address, reason, edits, digest, counts, forced: false }
 }
 
 fn app_name(app: u32) -> AppName {
@@ -171,6 +175,7 @@ fn put_dyno(app: u32, dyno: u32, port: u16) -> Change {
         release: "v1".into(),
         weight: 100,
         state: DynoState::Up,
+        ttl_s: None,
     };
     Change::PutDyno(app_name(app), dyno)
 }

@@ -46,6 +46,7 @@ pub mod route;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod units;
 pub mod wire;
 pub mod wiring;

@@ -16,15 +16,20 @@ use std::{
 use crate::{
     config::Settings,
     control::{
-        api::{self, ApiState, Tokens},
+        api::{self, ApiState, Explain, Tokens},
         follow::Follower,
         hub::{self, Hub, HubThread},
         store::{Store, StoreError, Versions},
     },
-    live::{Reader, Snapshot, Status},
-    serve::{bind, worker},
+    live::{
+        Reader, Snapshot, Status,
+        explain::{self, Rules},
+    },
+    serve::{self, bind, clock, worker},
     shutdown::Shutdown,
     telemetry::{self, LogGuard, LogSink, Metrics},
+    tls::{AcceptFiles, Acceptor, ClientFiles, FileError, Renewal},
+    wire::request::is_forwarded,
 };
 
 /// Why the process cannot serve.
@@ -42,10 +47,13 @@ pub enum Error {
     /// The control listener would take tokens in the clear from other machines.
     #[error(
         "control.listen: {0} is not a loopback address, and tokens would cross the network in the \
-         clear. Listen on 127.0.0.1, or set control.plaintext_off_loopback = true if the network \
-         in between is yours alone"
+         clear. Give control.tls_cert and control.tls_key, listen on 127.0.0.1, or set \
+         control.plaintext_off_loopback = true if the network in between is yours alone"
     )]
     Plaintext(SocketAddr),
+    /// The control listener's certificate cannot be used.
+    #[error("the control listener's TLS: {0}")]
+    Tls(#[from] FileError),
     /// A thread, a runtime or a metric could not be made.
     #[error("cannot start {0}: {1}")]
     Start(&'static str, String),
@@ -56,6 +64,8 @@ pub enum Error {
 
 /// So few client connections are hardly what anybody meant.
 const FEW_CONNECTIONS: usize = 100;
+/// How many threads of the push API may block beside those that send a snapshot of the feed.
+const BLOCKING: usize = 512;
 /// How long the log may take to write what is queued, once nothing more comes.
 const LOG_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -66,12 +76,12 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let began = Instant::now();
     bind::raise_open_files();
     refuse_plaintext(&settings)?;
+    let tls = tls_files(&settings).map(Acceptor::open).transpose()?;
     let control = bind::single("control.listen", &settings.control_listen)?;
     let http = bind::shared("http.listen", &settings.http_listen, settings.workers)?;
-    let mut store = Store::open(&settings.data_dir)?;
-    let table = store.load(random_seed()?)?;
+    let (store, table) = Store::start(&settings.data_dir, random_seed()?)?;
     let tokens = Tokens::load(settings.api.admin_token.as_deref(), &settings.data_dir)?;
-    let known = Known { tokens: tokens.with(store.tokens()?), versions: store.versions()? };
+    let known = Known { tokens: tokens.with(store.tokens()?), versions: store.versions(), tls };
 
     let shutdown = Shutdown::default();
     let status = Arc::new(Status::default());
@@ -106,6 +116,7 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
 struct Known {
     tokens: Tokens,
     versions: Versions,
+    tls: Option<(Acceptor, Renewal)>,
 }
 
 /// What the running parts share.
@@ -160,7 +171,7 @@ impl Running {
         settings: &Settings,
         listeners: Vec<TcpListener>,
         hub: Hub,
-        Known { tokens, versions }: Known,
+        Known { tokens, versions, tls }: Known,
     ) -> Result<Thread, Error> {
         let state = ApiState {
             hub,
@@ -169,27 +180,44 @@ impl Running {
             status: self.status.clone(),
             shutdown: self.shutdown.clone(),
             tokens,
+            counts: self.metrics.feed(),
+            began: self.began,
             metrics: self.exposition(),
+            explain: explainer(&settings.serve, self.began),
             settings: api::Settings {
                 admin_token_env: None,
                 data_dir: settings.data_dir.clone(),
                 metrics_without_token: settings.api.metrics_without_token,
                 max_body: settings.api.max_body,
+                max_table: settings.api.max_table,
                 rate: settings.api.rate,
                 max_tokens: settings.api.max_tokens,
+                max_feeds: settings.api.max_feeds,
+                heartbeat: settings.api.heartbeat,
             },
         };
         let shutdown = self.shutdown.clone();
         let deadline = settings.drain_deadline;
+        let metrics = self.metrics.clone();
+        let max_feeds = settings.api.max_feeds;
         let (heard, hears) = mpsc::sync_channel(1);
         let control = thread("control".into(), &self.shutdown, move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING + max_feeds)
+                .build()?;
             runtime.block_on(async {
                 let router = api::router(state);
                 let mut servers = tokio::task::JoinSet::new();
+                let secure = tls.map(|(acceptor, renewal)| {
+                    api::announce(&renewal);
+                    servers.spawn(api::renew(renewal, shutdown.clone()));
+                    Arc::new(api::Secure::new(acceptor, metrics))
+                });
                 for listener in listeners {
                     let listener = tokio::net::TcpListener::from_std(listener)?;
-                    servers.spawn(api::serve(listener, router.clone(), shutdown.clone()));
+                    let (router, secure) = (router.clone(), secure.clone());
+                    servers.spawn(api::serve(listener, router, secure, shutdown.clone()));
                 }
                 // Whoever waits for it is there until it is said.
                 let hear = move || heard.send(()).unwrap_or_default();
@@ -218,7 +246,11 @@ impl Running {
             metrics.table_apps.set(gauge(counts.apps));
             metrics.table_routes.set(gauge(counts.routes));
             metrics.table_dynos.set(gauge(counts.dynos));
+            metrics.dynos_expired.inc_by(status.dynos_expired.swap(0, Ordering::Relaxed));
+            metrics.dynos_overdue.set(gauge(status.dynos_overdue.load(Ordering::Relaxed)));
             metrics.store_writable.set(status.store_writable.load(Ordering::Relaxed).into());
+            let oldest = status.store_oldest.load(Ordering::Relaxed);
+            metrics.store_oldest_revision.set(oldest.cast_signed());
             metrics.workers.set(gauge(status.workers_serving.load(Ordering::Relaxed)));
             metrics.render().unwrap_or_else(|error| {
                 tracing::error!("the metrics cannot be rendered: {error}");
@@ -248,6 +280,19 @@ impl Running {
         tracing::info!("ended");
         served.and(controlled).and(kept)
     }
+}
+
+/// Explains requests as the workers would judge them: by their settings and their clock.
+fn explainer(settings: &serve::Settings, began: Instant) -> Arc<Explain> {
+    let rules = Rules {
+        is_forwarded,
+        app_connections: settings.limits.app_connections,
+        max_in_flight: settings.dynos.max_in_flight,
+        connect_total: settings.timeouts.connect_total,
+    };
+    Arc::new(move |snapshot, request| {
+        explain::explain(snapshot, request, &rules, clock::since(began))
+    })
 }
 
 /// Starts a part that the process cannot do without: however it ends, the others are drained.
@@ -290,9 +335,23 @@ fn join(part: &'static str, thread: Thread) -> Result<(), Error> {
 fn refuse_plaintext(settings: &Settings) -> Result<(), Error> {
     let open = settings.control_listen.iter().find(|addr| !addr.ip().to_canonical().is_loopback());
     match open {
-        Some(addr) if !settings.api.plaintext_off_loopback => Err(Error::Plaintext(*addr)),
+        Some(addr) if !settings.api.plaintext_off_loopback && tls_files(settings).is_none() => {
+            Err(Error::Plaintext(*addr))
+        }
         _ => Ok(()),
     }
+}
+
+/// The files of the control listener's TLS, if it has any.
+fn tls_files(settings: &Settings) -> Option<AcceptFiles> {
+    let api = &settings.api;
+    let required = api.tls_client_required;
+    let authorities = api.tls_client_ca.clone();
+    Some(AcceptFiles {
+        chain: api.tls_cert.clone()?,
+        key: api.tls_key.clone()?,
+        clients: authorities.map(|authorities| ClientFiles { authorities, required }),
+    })
 }
 
 fn hub_settings(settings: &Settings, own_listeners: Vec<SocketAddr>) -> hub::Settings {

@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 missing_packages() {
   local need=(cc:gcc curl:curl)
   # libFuzzer is C++; the tests have real clients and dynos on both sides of the router.
-  [ "$1" = build ] || need+=(c++:g++ python3:python3 node:nodejs npm:npm javac:openjdk-17-jdk-headless
-    puma:puma sha256sum:coreutils)
+  [ "$1" = build ] || need+=(c++:g++ openssl:openssl python3:python3 node:nodejs npm:npm javac:openjdk-17-jdk-headless
+    puma:puma mandoc:mandoc bash:bash sha256sum:coreutils)
   local pair
   for pair in "${need[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::fast::FixedState;
 use hostler::route::{
     AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, Host, HostPattern,
-    PathPrefix, RouteKey, Table,
+    PathPrefix, RouteKey, RouteSettings, Table,
 };
 
 /// The allocator of the binary.
@@ -79,7 +79,7 @@ impl Structure for Table {
 
     fn put(&mut self, host: Host, app: u32) {
         let name = app_name(app as usize);
-        let put = Change::PutRoute(route(host), name.clone());
+        let put = Change::PutRoute(route(host), name.clone(), RouteSettings::default());
         if self.apply(&put).is_err() {
             apply(self, &Change::PutApp(name, AppSettings::default()));
             apply(self, &put);
@@ -174,6 +174,7 @@ pub fn dyno(app: usize, n: usize, release: usize) -> Dyno {
         release: format!("v{release}").into(),
         weight: 100,
         state: DynoState::Up,
+        ttl_s: None,
     }
 }
 

@@ -44,20 +44,30 @@ struct Conn {
 
 /// Serves until it is killed. Prints the ports, on one line, once it listens.
 pub fn run() -> io::Result<()> {
-    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut listeners = Vec::new();
-    let mut ports = Vec::new();
-    for index in 0..LISTENERS {
+    let listeners = listen()?;
+    let port = |listener: &TcpListener| Ok(listener.local_addr()?.port().to_string());
+    println!("{}", listeners.iter().map(port).collect::<io::Result<Vec<_>>>()?.join(" "));
+    serve(listeners)
+}
+
+/// The listeners, on ports of the system's choice.
+pub fn listen() -> io::Result<Vec<TcpListener>> {
+    let listen = |_| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         // More than the 128 that the standard library asks for: a flood of connects must not wait.
         rustix::net::listen(&listener, 4096)?;
-        epoll::add(&poll, &listener, epoll::EventData::new_u64(index as u64), EventFlags::IN)?;
-        ports.push(listener.local_addr()?.port().to_string());
-        listeners.push(listener);
-    }
-    println!("{}", ports.join(" "));
+        Ok(listener)
+    };
+    (0..LISTENERS).map(listen).collect()
+}
 
+/// Serves on them until the process ends.
+pub fn serve(listeners: Vec<TcpListener>) -> io::Result<()> {
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for (index, listener) in listeners.iter().enumerate() {
+        epoll::add(&poll, listener, epoll::EventData::new_u64(index as u64), EventFlags::IN)?;
+    }
     let mut conns: Vec<Option<Conn>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
     let mut buffer = vec![0; MAX_HEAD];

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use hostler::route::{
     self, AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, Host, HostPattern,
-    OwnSettings, Page, Pages, PathPrefix, RouteKey, Table,
+    OwnSettings, Page, Pages, PathPrefix, RouteKey, RouteSettings, Table,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 
@@ -67,7 +67,10 @@ fn change(input: &mut Unstructured<'_>) -> Result<Change> {
     Ok(match input.int_in_range(0..=11)? {
         0..=1 => Change::PutApp(name, settings(input)?),
         2 => Change::DeleteApp(name),
-        3..=7 => Change::PutRoute(key(input)?, name),
+        3..=7 => {
+            let settings = RouteSettings { protected: input.arbitrary()? };
+            Change::PutRoute(key(input)?, name, settings)
+        }
         8..=9 => Change::DeleteRoute(key(input)?, name),
         10 => Change::PutDyno(name, dyno(input)?),
         _ => Change::DeleteDyno(name, format!("web.{}", input.int_in_range(1..=3)?)),
@@ -90,6 +93,7 @@ fn settings(input: &mut Unstructured<'_>) -> Result<AppSettings> {
         maintenance: flag(0),
         blank: flag(1),
         is_router: flag(2),
+        protected: flag(4),
         own: flag(3).then(|| Arc::new(own)),
         pages: flag(7).then(|| Arc::new(pages)),
     })
@@ -135,6 +139,7 @@ fn dyno(input: &mut Unstructured<'_>) -> Result<Dyno> {
         addr: DynoAddr::parse(&addr).expect("the address is well formed"),
         release: "".into(),
         weight: 100,
+        ttl_s: if input.arbitrary()? { Some(60) } else { None },
         state: if input.arbitrary()? { DynoState::Up } else { DynoState::Draining },
     })
 }

@@ -70,7 +70,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 
 fn push(table: &mut Table, body: TransactionBody) {
-    let TransactionBody { if_revision, reason, ops } = body;
+    let TransactionBody { if_revision, reason, ops, .. } = body;
     let push = Push { author: "fuzz".into(), reason, if_revision, ops };
     let settings = Settings::default();
     // The newest revision changed whatever is asked for.
@@ -129,7 +129,7 @@ fn transaction(parts: &mut Unstructured<'_>) -> Result<TransactionBody> {
         ops.push(Op { method, path: path(parts)?, body });
     }
     let if_revision = if parts.ratio(1, 8)? { Some(parts.int_in_range(0..=9)?) } else { None };
-    Ok(TransactionBody { if_revision, reason: None, ops })
+    Ok(TransactionBody { if_revision, ops, ..TransactionBody::default() })
 }
 
 fn path(parts: &mut Unstructured<'_>) -> Result<String> {
@@ -148,7 +148,7 @@ fn path(parts: &mut Unstructured<'_>) -> Result<String> {
 /// An app's body, or the merge patch of one.
 fn app(parts: &mut Unstructured<'_>) -> Result<Value> {
     let mut app = serde_json::Map::new();
-    for flag in ["maintenance", "blank", "router"] {
+    for flag in ["maintenance", "blank", "router", "protected"] {
         if parts.arbitrary()? {
             app.insert(flag.into(), json!(parts.arbitrary::<bool>()?));
         }

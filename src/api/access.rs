@@ -7,6 +7,7 @@
 use std::{fmt, io::Read, path::PathBuf};
 
 use super::error::ClientError;
+use crate::tls::{ConnectFiles, Connector};
 
 /// Where a router's control listener is unless it is told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9080";
@@ -23,40 +24,57 @@ pub struct Access {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) token: String,
+    /// There is one if the URL says `https`.
+    pub(super) tls: Option<Connector>,
 }
 
 /// What a caller says of the push API; what is absent comes from the environment, then the
 /// defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
-    /// `http://HOST:PORT`.
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
     pub url: Option<String>,
     /// The token itself.
     pub token: Option<String>,
     /// The data directory of a router on this machine, for its `admin.token`.
     pub data_dir: Option<PathBuf>,
+    /// The PEM file of the authorities that are trusted with `https`, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The PEM file of the client's certificate.
+    pub client_cert: Option<PathBuf>,
+    /// The PEM file of the key of that certificate.
+    pub client_key: Option<PathBuf>,
 }
 
 impl Access {
-    /// A known address and token.
+    /// A known address and token; with `https` the system's authorities are trusted.
     ///
     /// # Errors
-    /// If the URL is not `http://HOST:PORT`, or the token holds what no header may hold.
+    /// If the URL is not `http://HOST:PORT` or `https://HOST:PORT`, the token holds what no header
+    /// may hold, or the system has no authorities.
     pub fn new(url: &str, token: &str) -> Result<Access, ClientError> {
-        let (host, port) = parse_url(url)?;
-        let token = checked(token, "the caller")?;
-        Ok(Access { host, port, token })
+        let given = Given { url: Some(url.into()), token: Some(token.into()), ..Given::default() };
+        Access::find(given, |_| None)
     }
 
-    /// Finds address and token: what is given, then what `env` answers (`HOSTLER_URL`;
-    /// `HOSTLER_TOKEN`, `HOSTLER_ADMIN_TOKEN`; `HOSTLER_DATA_DIR`), then the defaults.
+    /// Finds address, token and files: what is given, then what `env` answers (`HOSTLER_URL`;
+    /// `HOSTLER_TOKEN`, `HOSTLER_ADMIN_TOKEN`; `HOSTLER_DATA_DIR`; with `https` `HOSTLER_CA`,
+    /// `HOSTLER_CLIENT_CERT` and `HOSTLER_CLIENT_KEY`), then the defaults.
     ///
     /// # Errors
-    /// If there is no token, or address or token are malformed.
+    /// If there is no token, address or token are malformed, or the files cannot be used.
     pub fn find(given: Given, env: impl Fn(&str) -> Option<String>) -> Result<Access, ClientError> {
-        let env = |name| env(name).filter(|value| !value.is_empty());
-        let url = given.url.or_else(|| env("HOSTLER_URL"));
-        let (host, port) = parse_url(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let url = given.url.clone().or_else(|| env("HOSTLER_URL"));
+        let url = url.as_deref().unwrap_or(DEFAULT_URL);
+        let Address { host, port, is_secure } = parse_url(url)?;
+        let has_files = given.ca.is_some() || given.client_cert.is_some();
+        if !is_secure && (has_files || given.client_key.is_some()) {
+            let reason = "--ca, --client-cert and --client-key are for https://";
+            return Err(ClientError::Url { url: url.into(), reason });
+        }
+        let files = is_secure.then(|| files(&given, url, env)).transpose()?;
+        let tls = files.map(|files| Connector::open(&host, &files)).transpose()?;
         let token = if let Some(token) = given.token {
             checked(&token, "--token")?
         } else if let Some(token) = env("HOSTLER_TOKEN") {
@@ -70,17 +88,19 @@ impl Access {
                 .unwrap_or_else(|| DEFAULT_DATA_DIR.into());
             token_from(data_dir.join(ADMIN_TOKEN_FILE))?
         };
-        Ok(Access { host, port, token })
+        Ok(Access { host, port, token, tls })
     }
 
     /// The address as a URL.
     pub fn url(&self) -> String {
-        let host = &self.host;
-        if host.contains(':') {
-            format!("http://[{host}]:{}", self.port)
-        } else {
-            format!("http://{host}:{}", self.port)
-        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Host and port as a URL has them.
+    pub(super) fn authority(&self) -> String {
+        let Access { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
 
@@ -90,22 +110,54 @@ impl fmt::Debug for Access {
     }
 }
 
-fn parse_url(url: &str) -> Result<(String, u16), ClientError> {
+/// The files of a client: those that are given, else those of the environment.
+fn files(
+    given: &Given,
+    url: &str,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<ConnectFiles, ClientError> {
+    let or_env = |given: &Option<PathBuf>, name: &str| {
+        given.clone().or_else(|| env(name).map(PathBuf::from))
+    };
+    let cert = or_env(&given.client_cert, "HOSTLER_CLIENT_CERT");
+    let key = or_env(&given.client_key, "HOSTLER_CLIENT_KEY");
+    let identity = match (cert, key) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        _ => {
+            let reason = "a client certificate needs both --client-cert and --client-key";
+            return Err(ClientError::Url { url: url.into(), reason });
+        }
+    };
+    Ok(ConnectFiles { authorities: or_env(&given.ca, "HOSTLER_CA"), identity })
+}
+
+/// What a URL says.
+struct Address {
+    host: String,
+    port: u16,
+    is_secure: bool,
+}
+
+fn parse_url(url: &str) -> Result<Address, ClientError> {
     let wrong = |reason| ClientError::Url { url: url.into(), reason };
-    if url.starts_with("https://") {
-        return Err(wrong("this client speaks plain HTTP only; go through the loopback listener"));
-    }
-    let rest = url.strip_prefix("http://").ok_or_else(|| wrong("a URL begins with http://"))?;
+    let (rest, is_secure) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        _ => return Err(wrong("a URL begins with http:// or https://")),
+    };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#', '@']) {
-        return Err(wrong("only http://HOST:PORT, nothing before or behind them"));
+        return Err(wrong(
+            "only http://HOST:PORT or https://HOST:PORT, nothing before or behind them",
+        ));
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
             let port = port.parse().ok().filter(|port| *port != 0);
             (host, port.ok_or_else(|| wrong("the port is a number from 1 to 65535"))?)
         }
-        _ => (authority, 80),
+        _ => (authority, if is_secure { 443 } else { 80 }),
     };
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let well_formed = match literal {
@@ -118,7 +170,7 @@ fn parse_url(url: &str) -> Result<(String, u16), ClientError> {
     if !well_formed {
         return Err(wrong("the host is a name, an IPv4 address, or an IPv6 address in [ ]"));
     }
-    Ok((literal.unwrap_or(host).to_owned(), port))
+    Ok(Address { host: literal.unwrap_or(host).to_owned(), port, is_secure })
 }
 
 fn checked(token: &str, from: &str) -> Result<String, ClientError> {
@@ -148,7 +200,7 @@ mod tests {
     use super::*;
 
     fn given(url: &str) -> Given {
-        Given { url: Some(url.into()), token: Some("t0ken".into()), data_dir: None }
+        Given { url: Some(url.into()), token: Some("t0ken".into()), ..Given::default() }
     }
 
     #[test]
@@ -160,7 +212,7 @@ mod tests {
         ] {
             assert_eq!(Access::find(given(url), |_| None).unwrap().url(), shown);
         }
-        for url in ["127.0.0.1:9080", "https://a.test", "http://a.test/x", "http://u@a.test"]
+        for url in ["127.0.0.1:9080", "ftp://a.test", "http://a.test/x", "http://u@a.test"]
             .into_iter()
             .chain(["http://", "http://a:0", "http://a:70000", "http://[::1", "http://a b"])
         {
@@ -179,8 +231,11 @@ mod tests {
         let data_dir = Some(dir.path().to_path_buf());
         let admin = |name: &str| (name == "HOSTLER_ADMIN_TOKEN").then(|| "from-env".into());
         let find = |token: Option<&str>, env: &dyn Fn(&str) -> Option<String>| {
-            let given =
-                Given { token: token.map(Into::into), data_dir: data_dir.clone(), url: None };
+            let given = Given {
+                token: token.map(Into::into),
+                data_dir: data_dir.clone(),
+                ..Given::default()
+            };
             Access::find(given, env).unwrap().token
         };
         assert_eq!(find(Some("given"), &admin), "given");

@@ -1,9 +1,9 @@
-//! A client of the push API over plain HTTP/1.1.
+//! A client of the push API over HTTP/1.1, in the clear or with TLS.
 //!
-//! Invariants: one connection a call, closed behind it; a call ends within the client's time-out;
+//! Invariants: one connection a try, closed behind it; a call ends within the client's time-out;
 //! an answer is read to a bound; what callers put into a path is escaped here and nowhere else.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -12,10 +12,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     access::Access,
+    connect::{self, connect},
     error::ClientError,
     types::{
         AppBody, AppView, DynoBody, DynoView, List, Problem, Readiness, Receipt, RevisionView,
@@ -23,10 +24,10 @@ use super::{
     },
 };
 
-/// How long a connect may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a whole call may take, unless [`Client::with_timeout`] says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a write may wait for the routers.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 /// How many items are asked for at a time where all are wanted.
@@ -41,19 +42,43 @@ const REASON: &str = "hostler-reason";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Calls the push API.
+///
+/// A call whose connection breaks is made once more if that does no harm: a read, or a write with
+/// a key of [`Client::with_idempotency_key`], which is done once all the same.
+///
+/// ```no_run
+/// use hostler::api::{Access, AppBody, Client, ClientError, access::Given};
+///
+/// async fn first_app() -> Result<(), ClientError> {
+///     // Address and token as the client commands find them.
+///     let access = Access::find(Given::default(), |name| std::env::var(name).ok())?;
+///     let client = Client::new(access).with_reason("the first app");
+///     client.put_app("blog", &AppBody::default()).await?;
+///     let receipt = client.put_route("blog", "www.blog.test", None).await?;
+///     assert!(receipt.revision > 0);
+///     for app in client.apps().await? {
+///         println!("{} has {} dynos", app.name, app.dynos);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    access: Access,
+    pub(super) access: Access,
     pub(super) call_timeout: Duration,
     reason: Option<String>,
     key: Option<String>,
     condition: Option<(&'static str, String)>,
+    /// What every write says in its query, escaped.
+    options: Vec<String>,
+    wait: Option<String>,
 }
 
 impl Client {
     /// A client of the push API at that address, with that token.
     pub fn new(access: Access) -> Client {
-        Client { access, call_timeout: CALL_TIMEOUT, reason: None, key: None, condition: None }
+        let (reason, key, condition, options, wait) = Default::default();
+        Client { access, call_timeout: CALL_TIMEOUT, reason, key, condition, options, wait }
     }
 
     /// Bounds a whole call.
@@ -72,6 +97,29 @@ impl Client {
     /// done once, however often it is sent. Another write needs another key.
     pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Client {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Does the writes that follow though the shrink guard would refuse them; needs scope push.
+    pub fn with_force(mut self) -> Client {
+        self.options.push("force=true".into());
+        self
+    }
+
+    /// Lets the writes that follow remove or empty these protected apps and routes, named as the
+    /// refusal named them.
+    pub fn with_confirmed(mut self, names: &[String]) -> Client {
+        let names = names.iter().map(|name| format!("confirm={}", escape(name)));
+        self.options.extend(names);
+        self
+    }
+
+    /// Has the writes that follow wait until every live router serves them, for at most this time,
+    /// written as in the settings (`5s`): if it is over before, [`ClientError::Behind`] has the
+    /// receipt. The time-out of a call is longer by what a wait may take.
+    pub fn with_wait(mut self, time: impl Into<String>) -> Client {
+        self.call_timeout += if self.wait.is_none() { LONGEST_WAIT } else { Duration::ZERO };
+        self.wait = Some(time.into());
         self
     }
 
@@ -129,7 +177,18 @@ impl Client {
         host: &str,
         path: Option<&str>,
     ) -> Result<Receipt, ClientError> {
-        self.write(Method::PUT, &route_path(app, host, path), Some(&RouteBody {})).await
+        self.set_route(app, host, path, &RouteBody::default()).await
+    }
+
+    /// Gives a host, or a path prefix of it, to an app, with settings, or replaces its settings.
+    pub async fn set_route(
+        &self,
+        app: &str,
+        host: &str,
+        path: Option<&str>,
+        body: &RouteBody,
+    ) -> Result<Receipt, ClientError> {
+        self.write(Method::PUT, &route_path(app, host, path), Some(body)).await
     }
 
     /// Takes a host, or a path prefix of it, from an app.
@@ -232,7 +291,19 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<Receipt, ClientError> {
-        self.send(method, path, body).await
+        let path = self.with_wait_in(path);
+        self.send(method, &path, body).await.and_then(Client::settled)
+    }
+
+    /// An error if the routers did not serve it in time.
+    pub(super) fn settled(receipt: Receipt) -> Result<Receipt, ClientError> {
+        match &receipt.fleet {
+            Some(fleet) if !fleet.behind.is_empty() => {
+                let behind = fleet.behind.clone();
+                Err(ClientError::Behind(receipt.into(), behind))
+            }
+            _ => Ok(receipt),
+        }
     }
 
     pub(super) async fn send<B: Serialize, T: DeserializeOwned>(
@@ -242,7 +313,24 @@ impl Client {
         body: Option<&B>,
     ) -> Result<T, ClientError> {
         let body = body.map(|body| json!(body));
-        self.call(self.request(method, &format!("/v1{path}"), body)?).await
+        self.call(self.request(method, &self.with_options(path), body)?).await
+    }
+
+    /// A path below `/v1` with what every write says.
+    pub(super) fn with_options(&self, path: &str) -> String {
+        let mut path = format!("/v1{path}");
+        for option in &self.options {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(option);
+        }
+        path
+    }
+
+    /// A path with for how long the write is to wait, if it is.
+    pub(super) fn with_wait_in(&self, path: &str) -> String {
+        let Some(time) = &self.wait else { return path.into() };
+        let sign = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{sign}wait=fleet&timeout={}", escape(time))
     }
 
     pub(super) fn request(
@@ -258,7 +346,7 @@ impl Client {
         };
         let mut request = Request::builder()
             .uri(path)
-            .header(header::HOST, url.trim_start_matches("http://"))
+            .header(header::HOST, self.access.authority())
             .header(header::AUTHORIZATION, format!("Bearer {}", self.access.token))
             .header(header::USER_AGENT, concat!("hostler/", env!("CARGO_PKG_VERSION")));
         if method != Method::GET {
@@ -295,15 +383,23 @@ impl Client {
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let too_late = |_| ClientError::Timeout { url: self.url(), after: self.call_timeout };
-        timeout(self.call_timeout, self.exchange_unbounded(request)).await.map_err(too_late)?
+        let may_repeat =
+            *request.method() == Method::GET || request.headers().contains_key(IDEMPOTENCY_KEY);
+        let exchange = async {
+            match self.exchange_once(request.clone()).await {
+                Err(ClientError::Broken { .. }) if may_repeat => self.exchange_once(request).await,
+                done => done,
+            }
+        };
+        timeout(self.call_timeout, exchange).await.map_err(too_late)?
     }
 
-    async fn exchange_unbounded(
+    async fn exchange_once(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let broken = |source| ClientError::Broken { url: self.url(), source };
-        let stream = TokioIo::new(self.connect().await?);
+        let broken = |source| connect::broken(&self.access, source);
+        let stream = TokioIo::new(connect(&self.access).await?);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         let answer = async {
             let answer = sender.send_request(request).await.map_err(broken)?;
@@ -327,13 +423,6 @@ impl Client {
             // What ended the connection, `answer` says too, behind the bytes that still came.
             _ = connection => answer.await,
         }
-    }
-
-    pub(super) async fn connect(&self) -> Result<TcpStream, ClientError> {
-        let connect = TcpStream::connect((self.access.host.as_str(), self.access.port));
-        let connected = timeout(CONNECT_TIMEOUT, connect).await;
-        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        stream.map_err(|source| ClientError::Connect { url: self.url(), source })
     }
 
     pub(super) fn foreign(&self, status: StatusCode, body: &[u8]) -> ClientError {
@@ -374,38 +463,4 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_escaped() {
-        assert_eq!(escape("a b/ä%"), "a%20b%2F%C3%A4%25");
-        assert_eq!(
-            route_path("blog", "*.a.test", Some("/x?y")),
-            "/apps/blog/routes/*.a.test?path=%2Fx%3Fy"
-        );
-        assert_eq!(dyno_path("blog", "web.1"), "/apps/blog/dynos/web.1");
-    }
-
-    #[tokio::test]
-    async fn a_closed_port_is_told_with_the_address_and_the_remedy() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let error = Client::new(Access::new(&url, "t").unwrap()).apps().await.unwrap_err();
-        assert!(error.is_unreachable());
-        let text = error.to_string();
-        for part in [url.as_str(), "HOSTLER_URL", "hostler serve"] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_silent_listener_is_a_time_out() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let client = Client::new(Access::new(&url, "t").unwrap());
-        let error = client.with_timeout(Duration::from_millis(50)).apps().await.unwrap_err();
-        assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
-    }
-}
+mod tests;

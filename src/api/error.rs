@@ -5,7 +5,8 @@
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use super::types::Problem;
+use super::types::{Problem, Receipt};
+use crate::tls::{Failure, FileError};
 
 /// Why a call of the push API failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,20 @@ pub enum ClientError {
     BadToken {
         /// Where it came from.
         from: String,
+    },
+    /// The files of a client's TLS cannot be used.
+    #[error(
+        "{0} (--ca, HOSTLER_CA; --client-cert, HOSTLER_CLIENT_CERT; --client-key, \
+         HOSTLER_CLIENT_KEY)"
+    )]
+    Files(#[from] FileError),
+    /// TLS did not come about.
+    #[error("no TLS with the push API at {url}: {failure}{remedy}", remedy = remedy(failure))]
+    Tls {
+        /// Where the client called.
+        url: String,
+        /// Why not.
+        failure: Failure,
     },
     /// No connection.
     #[error(
@@ -69,6 +84,20 @@ pub enum ClientError {
     /// The hub refused the call.
     #[error("{0}")]
     Refused(Problem),
+    /// What was to be sent could not be read.
+    #[error("the table cannot be read: {source}; nothing was changed")]
+    Input {
+        /// Why not.
+        source: io::Error,
+    },
+    /// The write is done, but the time to wait for the routers was over before all served it.
+    #[error(
+        "revision {} is made, but not every live router serves it yet: {} {} behind",
+        .0.revision,
+        .1.join(", "),
+        if .1.len() == 1 { "is" } else { "are" }
+    )]
+    Behind(Box<Receipt>, Vec<String>),
     /// What came could not be handed on.
     #[error("what the push API sent cannot be taken: {source}")]
     Output {
@@ -95,7 +124,10 @@ impl ClientError {
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
-            ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. }
+            ClientError::Connect { .. }
+                | ClientError::Tls { .. }
+                | ClientError::Timeout { .. }
+                | ClientError::Broken { .. }
         )
     }
 
@@ -103,7 +135,10 @@ impl ClientError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            ClientError::Url { .. } | ClientError::NoToken { .. } | ClientError::BadToken { .. }
+            ClientError::Url { .. }
+                | ClientError::Files(_)
+                | ClientError::NoToken { .. }
+                | ClientError::BadToken { .. }
         )
     }
 
@@ -116,10 +151,32 @@ impl ClientError {
     }
 }
 
+/// What the caller can do about it.
+fn remedy(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::UnknownAuthority => ". Name its authority's certificate with --ca or HOSTLER_CA",
+        Failure::OtherName(_) => ". Call it by one of these with --url or HOSTLER_URL",
+        Failure::Ended(_) | Failure::NotYet(_) => {
+            ". Renew the router's certificate (control.tls_cert), or set the clock of this machine"
+        }
+        Failure::WantsCertificate => {
+            ". Give one with --client-cert and --client-key, or HOSTLER_CLIENT_CERT and \
+             HOSTLER_CLIENT_KEY"
+        }
+        Failure::Refused(_) => {
+            ". Give one of an authority that the router knows (control.tls_client_ca) with \
+             --client-cert and --client-key"
+        }
+        Failure::NotTls => ". Call it with http://, if the network in between is yours alone",
+        Failure::Version | Failure::Other(_) => "",
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [one] = &self.errors[..]
             && one.op.is_none()
+            && one.line.is_none()
             && self.detail.ends_with(&one.reason)
         {
             return write!(f, "{}: {}", one.field, one.reason);
@@ -129,6 +186,9 @@ impl fmt::Display for Problem {
             f.write_str("\n  ")?;
             if let Some(op) = error.op {
                 write!(f, "op {op}: ")?;
+            }
+            if let Some(line) = error.line {
+                write!(f, "line {line}: ")?;
             }
             write!(f, "{}: {}", error.field, error.reason)?;
         }

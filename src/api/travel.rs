@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::{
     client::{Client, MAX_ANSWER, app_path, escape},
+    connect::{self, connect},
     error::ClientError,
     types::{AppView, DiffHeader, DiffLine, HistoryEntry, List, Receipt, RevertBody},
 };
@@ -116,8 +117,8 @@ impl Client {
         take: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), ClientError> {
         let request = self.request(Method::GET, &format!("/v1{path}"), None)?;
-        let broken = |source| ClientError::Broken { url: self.url(), source };
-        let stream = TokioIo::new(self.connect().await?);
+        let broken = |source| connect::broken(&self.access, source);
+        let stream = TokioIo::new(connect(&self.access).await?);
         let (sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         let received = self.receive(sender, request, take);
         tokio::pin!(received);
@@ -135,7 +136,7 @@ impl Client {
         request: Request<Full<Bytes>>,
         mut take: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), ClientError> {
-        let broken = |source| ClientError::Broken { url: self.url(), source };
+        let broken = |source| connect::broken(&self.access, source);
         let too_late = |_| ClientError::Timeout { url: self.url(), after: self.call_timeout };
         let answer = timeout(self.call_timeout, sender.send_request(request)).await;
         let answer = answer.map_err(too_late)?.map_err(broken)?;
@@ -152,7 +153,7 @@ impl Client {
         Ok(())
     }
 
-    async fn refused(&self, status: StatusCode, body: Incoming) -> ClientError {
+    pub(super) async fn refused(&self, status: StatusCode, body: Incoming) -> ClientError {
         match timeout(self.call_timeout, Limited::new(body, MAX_ANSWER).collect()).await {
             Ok(Ok(body)) => {
                 let body = body.to_bytes();
@@ -171,7 +172,7 @@ impl Client {
 }
 
 /// A path with those parameters that have a value.
-fn with_query(path: &str, fields: &[(&str, Option<String>)]) -> String {
+pub(super) fn with_query(path: &str, fields: &[(&str, Option<String>)]) -> String {
     let mut text = path.to_owned();
     let given = fields.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     for (i, (name, value)) in given.enumerate() {

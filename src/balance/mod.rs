@@ -8,4 +8,4 @@ pub mod budget;
 pub mod pick;
 
 pub use budget::Budget;
-pub use pick::{Bar, Candidate, Unfit, pick};
+pub use pick::{Bar, Candidate, Unfit, chances, pick};

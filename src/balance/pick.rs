@@ -112,6 +112,33 @@ fn among_fit(
     }
 }
 
+/// How the choice among the fit is made, for people.
+pub const HOW: &str = "two candidates are drawn at random; the one with less in flight beside its \
+                       weight, (in_flight + 1) / weight, gets it, and of two equals either";
+
+/// The chance of each dyno to be picked, 0 to 1: [`pick`] draws each pair of fit dynos as often as
+/// the next, so a dyno wins the pairs with those that are more loaded, and half of those with its
+/// equals.
+pub fn chances(candidates: &[Candidate]) -> Vec<f64> {
+    let mut chances = vec![0.0; candidates.len()];
+    let mut fit: Vec<usize> =
+        (0..candidates.len()).filter(|i| candidates[*i].bar.is_none()).collect();
+    if let [only] = fit[..] {
+        chances[only] = 1.0;
+        return chances;
+    }
+    let less = |a: &usize, b: &usize| less_loaded(&candidates[*a], &candidates[*b]);
+    fit.sort_by(|a, b| less(b, a).cmp(&less(a, b)));
+    let pairs = fit.len() * fit.len().saturating_sub(1) / 2;
+    let mut more_loaded = fit.len();
+    for equals in fit.chunk_by(|a, b| !less(a, b)) {
+        more_loaded -= equals.len();
+        let won = more_loaded as f64 + (equals.len() - 1) as f64 / 2.0;
+        equals.iter().for_each(|i| chances[*i] = won / pairs as f64);
+    }
+    chances
+}
+
 /// Is `a` less loaded than `b`? (in flight + 1) ÷ weight, compared without dividing.
 fn less_loaded(a: &Candidate, b: &Candidate) -> bool {
     let cost = |of: &Candidate, other: &Candidate| {
@@ -167,6 +194,24 @@ mod tests {
         let unfit = Unfit { starting: 1, crashed: 2, quarantined: 1, tried: 1, draining: 0 };
         assert_eq!(pick(5, dyno, random(1)), Err(unfit));
         assert_eq!(pick(0, dyno, random(1)), Err(Unfit::default()));
+    }
+
+    #[test]
+    fn the_chances_are_those_of_the_draws() {
+        let barred = Candidate { bar: Some(Bar::Crashed), ..fit(0, 100) };
+        let of_five = [fit(3, 100), barred, fit(0, 100), fit(7, 1000), fit(0, 100), fit(9, 100)];
+        for dynos in [&of_five[..], &of_five[..1], &of_five[..2], &of_five[2..4], &of_five[1..5]] {
+            let (chances, mut random) = (chances(dynos), random(5));
+            let mut hits = vec![0.0; dynos.len()];
+            for _ in 0..50_000 {
+                hits[pick(dynos.len(), |i| dynos[i], &mut random).unwrap()] += 1.0 / 50_000.0;
+            }
+            let near = |(chance, hit): (&f64, &f64)| (chance - hit).abs() < 0.01;
+            assert!(chances.iter().zip(&hits).all(near), "{chances:?} {hits:?}");
+            assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{chances:?}");
+        }
+        assert_eq!(chances(&[barred]), [0.0]);
+        assert_eq!(chances(&[]), [0.0; 0]);
     }
 
     proptest! {

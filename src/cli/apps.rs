@@ -20,6 +20,7 @@ Examples:
   hostler apps set blog timeouts.first_byte=60s
   hostler apps set blog limits.set_cookie=16KiB dynos.keep_alive=false
   hostler apps set edge router=true                the app's dynos are routers themselves
+  hostler apps set blog protected=true             not to be removed or emptied by mistake
 
 docs/push-api.md lists the settings that an app may have; so does the refusal of an unknown one.";
 
@@ -57,7 +58,7 @@ enum Command {
     Set {
         /// Its name
         name: String,
-        /// Settings, named as the router's, or maintenance, blank or router
+        /// Settings, named as the router's, or maintenance, blank, router or protected
         #[arg(required = true, value_name = "NAME=VALUE")]
         values: Vec<Assignment>,
     },
@@ -66,7 +67,7 @@ enum Command {
     Unset {
         /// Its name
         name: String,
-        /// Settings, or maintenance, blank or router
+        /// Settings, or maintenance, blank, router or protected
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
@@ -75,9 +76,6 @@ enum Command {
     Destroy {
         /// Its name
         name: String,
-        /// The name again, instead of being asked for it on a terminal
-        #[arg(long, value_name = "NAME")]
-        confirm: Option<String>,
     },
 }
 
@@ -90,8 +88,8 @@ impl Apps {
             Some(Command::Info { name }) => self.info(client, name).await,
             Some(Command::Set { name, values }) => self.set(client, name, values).await,
             Some(Command::Unset { name, names }) => self.unset(client, name, names).await,
-            Some(Command::Destroy { name, confirm }) => {
-                confirmed(name, confirm.as_deref())?;
+            Some(Command::Destroy { name }) => {
+                confirmed(name, &self.api.confirm)?;
                 let receipt = client.delete_app(name).await?;
                 let done = format!("Removed app {name} with its hosts and dynos");
                 Ok(output::receipt(self.api.json, &receipt, &done, &done))
@@ -119,7 +117,7 @@ impl Apps {
         // A PUT would replace the settings of an app of that name.
         let made = client.clone().if_absent().put_app(name, &AppBody::default()).await;
         let receipt = made.map_err(|error| match error.status() {
-            Some(412) => Failure::Refused(format!("there is an app {name} already")),
+            Some(412) => Failure::Conflict(format!("there is an app {name} already")),
             _ => Failure::from(error),
         })?;
         let done = format!("Made app {name}");
@@ -180,15 +178,20 @@ pub(super) fn on_off(app: &AppView) -> &'static str {
 }
 
 /// Asks for the name again where a person may have mistyped it; a script says what it means.
-fn confirmed(name: &str, confirm: Option<&str>) -> Result<(), Failure> {
+fn confirmed(name: &str, confirm: &[String]) -> Result<(), Failure> {
+    let asked;
     let given = match confirm {
-        Some(given) => given.to_owned(),
-        None if io::stdin().is_terminal() => ask(name)?,
-        None => return Ok(()),
+        [] if io::stdin().is_terminal() => {
+            asked = [ask(name)?];
+            &asked
+        }
+        [] => return Ok(()),
+        given => given,
     };
-    if given == name {
+    if given.iter().any(|given| given == name) {
         return Ok(());
     }
+    let given = given.join(", ");
     Err(Failure::Usage(format!("{given:?} is not {name:?}: nothing was removed")))
 }
 

@@ -5,7 +5,7 @@
 use clap::{Args, Subcommand};
 
 use super::{args::Api, failure::Failure, output};
-use crate::api::{Client, RouteView};
+use crate::api::{Client, RouteBody, RouteView};
 
 /// `hostler domains`.
 #[derive(Debug, Args)]
@@ -26,9 +26,21 @@ pub(super) struct Domains {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List an app's hosts
+    #[command(after_help = "Example:\n  hostler domains list blog")]
+    List {
+        /// The app
+        app: String,
+    },
     /// Give a host, or a path prefix of it, to an app
     #[command(after_help = "Example:\n  hostler domains add blog www.blog.test --path /api")]
-    Add(Route),
+    Add {
+        #[command(flatten)]
+        route: Route,
+        /// Only --confirm with its name removes it, or gives it to another app
+        #[arg(long)]
+        protected: bool,
+    },
     /// Take a host, or a path prefix of it, from an app
     #[command(after_help = "Example:\n  hostler domains remove blog www.blog.test --path /api")]
     Remove(Route),
@@ -55,9 +67,9 @@ impl Domains {
     /// Does the command and answers what to print.
     pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
         match &self.command {
-            Some(Command::Add(route)) => {
-                let path = route.path.as_deref();
-                let receipt = client.put_route(&route.app, &route.host, path).await?;
+            Some(Command::Add { route, protected }) => {
+                let (path, body) = (route.path.as_deref(), RouteBody { protected: *protected });
+                let receipt = client.set_route(&route.app, &route.host, path, &body).await?;
                 let done = format!("Added {} to app {}", route.shown(), route.app);
                 let already = format!("App {} has {} already", route.app, route.shown());
                 Ok(output::receipt(self.api.json, &receipt, &done, &already))
@@ -68,6 +80,7 @@ impl Domains {
                 let done = format!("Removed {} from app {}", route.shown(), route.app);
                 Ok(output::receipt(self.api.json, &receipt, &done, &done))
             }
+            Some(Command::List { app }) => self.list(client, app).await,
             None => self.list(client, self.app.as_deref().unwrap_or_default()).await,
         }
     }
@@ -82,8 +95,11 @@ impl Domains {
                 "App {app} has no hosts. Add one: hostler domains add {app} HOST\n"
             ));
         }
-        let row = |route: &RouteView| [route.host.clone(), route.path.clone()];
+        let row = |route: &RouteView| {
+            let protected = if route.settings.protected { "protected" } else { "" };
+            [route.host.clone(), route.path.clone(), protected.into()]
+        };
         let rows: Vec<_> = routes.iter().map(row).collect();
-        Ok(output::table(["HOST", "PATH"], &rows))
+        Ok(output::table(["HOST", "PATH", ""], &rows))
     }
 }

@@ -31,6 +31,12 @@ pub(super) struct Dynos {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List an app's dynos
+    #[command(after_help = "Example:\n  hostler dynos list blog")]
+    List {
+        /// The app
+        app: String,
+    },
     /// Add a dyno, or replace the one of that name
     #[command(after_help = "Example:\n  hostler dynos add blog web.1 10.0.0.1:5000 --release v12")]
     Add {
@@ -53,7 +59,7 @@ enum Command {
         name: String,
         /// Where it listens: IP:port, or unix:/path
         #[arg(long, value_name = "ADDR")]
-        #[arg(required_unless_present_any = ["release", "weight", "state"])]
+        #[arg(required_unless_present_any = ["release", "weight", "state", "ttl"])]
         addr: Option<String>,
         #[command(flatten)]
         traits: Traits,
@@ -79,6 +85,10 @@ struct Traits {
     /// What the platform says of it; a new dyno is up
     #[arg(long, value_parser = PossibleValuesParser::new(STATES))]
     state: Option<String>,
+    /// Seconds until it leaves the table unless it is added or set again, up to 30 days; 0: never
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=2_592_000))]
+    ttl: Option<u32>,
 }
 
 impl Dynos {
@@ -91,7 +101,7 @@ impl Dynos {
                     release: traits.release.clone().unwrap_or_default(),
                     weight: traits.weight.unwrap_or(100),
                     state: traits.state.clone().unwrap_or_else(|| "up".into()),
-                    ttl_s: None,
+                    ttl_s: traits.ttl.filter(|ttl_s| *ttl_s > 0),
                 };
                 let receipt = client.put_dyno(app, name, &body).await?;
                 let done = format!("Added dyno {name} at {addr} to app {app}");
@@ -109,6 +119,7 @@ impl Dynos {
                 let done = format!("Removed dyno {name} of app {app}");
                 Ok(output::receipt(self.api.json, &receipt, &done, &done))
             }
+            Some(Command::List { app }) => self.list(client, app).await,
             None => self.list(client, self.app.as_deref().unwrap_or_default()).await,
         }
     }
@@ -125,10 +136,12 @@ impl Dynos {
         }
         let row = |view: &DynoView| {
             let dyno = view.dyno.clone();
-            [view.name.clone(), dyno.state, dyno.addr, dyno.weight.to_string(), dyno.release]
+            let ttl = dyno.ttl_s.map(|ttl_s| format!("{ttl_s}s")).unwrap_or_default();
+            let weight = dyno.weight.to_string();
+            [view.name.clone(), dyno.state, dyno.addr, weight, dyno.release, ttl]
         };
         let rows: Vec<_> = dynos.iter().map(row).collect();
-        Ok(output::table(["NAME", "STATE", "ADDRESS", "WEIGHT", "RELEASE"], &rows))
+        Ok(output::table(["NAME", "STATE", "ADDRESS", "WEIGHT", "RELEASE", "TTL"], &rows))
     }
 }
 
@@ -139,6 +152,7 @@ impl Traits {
             ("release", self.release.as_deref().map(Value::from)),
             ("weight", self.weight.map(Value::from)),
             ("state", self.state.as_deref().map(Value::from)),
+            ("ttl_s", self.ttl.map(|ttl_s| Some(ttl_s).filter(|ttl_s| *ttl_s > 0).into())),
         ];
         let named = fields.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
         Value::Object(named.collect::<Map<_, _>>())

@@ -49,9 +49,13 @@ pub(super) fn receipt(as_json: bool, receipt: &Receipt, done: &str, already: &st
     }
 }
 
-/// The text without what could drive a terminal.
+/// The text without what could drive a terminal, or turn the order of what it shows around.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let misleads = |c: char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
+        c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A time as RFC 3339 writes it, to the second.
@@ -119,11 +123,18 @@ mod tests {
     fn a_cell_cannot_drive_the_terminal() {
         let text = table(["A"], &[["\x1b[2J\n".into()]]);
         assert_eq!(text, "A\n\u{fffd}[2J\u{fffd}\n");
+        assert_eq!(printable("a\u{202e}b\u{2028}é"), "a\u{fffd}b\u{fffd}é");
     }
 
     #[test]
     fn a_receipt_says_what_was_done_or_that_nothing_changed() {
-        let of = |changed| Receipt { revision: 7, changed, digest: "0f".into() };
+        let of = |changed| Receipt {
+            revision: 7,
+            changed,
+            digest: "0f".into(),
+            counts: None,
+            fleet: None,
+        };
         let made = |changed| receipt(false, &of(changed), "done", "was so");
         assert_eq!(made(true), "done (revision 7)\n");
         assert_eq!(made(false), "was so; nothing changed\n");

@@ -151,7 +151,7 @@ impl Pages {
         let found = forms(&view.settings).into_iter().find(|(p, f, _)| (*p, *f) == (page, form));
         let Some((_, _, text)) = found else {
             let none = format!("app {app} has no {page} page of its own in this form ({form})");
-            return Err(Failure::Refused(none));
+            return Err(Failure::NotThere(none));
         };
         if self.api.json {
             return Ok(output::json(&text));

@@ -10,8 +10,9 @@ use super::{
     args::{self, Api, Cli, Command},
     failure::Failure,
     output, parent,
+    store::Store,
 };
-use crate::config;
+use crate::{api::ClientError, config};
 
 /// Reads the command line, does what it says, and answers with the exit code. `serve` is what runs
 /// the router: it is handed in, since the command line names none of the router's parts.
@@ -29,9 +30,15 @@ pub fn main<E: std::error::Error>(serve: fn(config::Settings) -> Result<(), E>) 
             run_router(settings_of(&matches), serve, end_with_stdin)
         }
         Command::Check => check(settings_of(&matches)),
+        Command::Store(store) => keep(&store, settings_of(&matches)),
         Command::Demo(demo) => report(demo.run()),
         Command::DemoApp(app) => report(app.run()),
-        client => call(&client),
+        Command::Completion(completion) => finish(&completion.run()),
+        Command::Man(man) => match man.run() {
+            Ok(text) => finish(&text),
+            Err(failure) => fail(&failure, failure.code()),
+        },
+        client => call(&client, is_json(&matches)),
     }
 }
 
@@ -45,7 +52,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 }
 
 fn settings_of(matches: &ArgMatches) -> &ArgMatches {
-    let (_, of_command) = matches.subcommand().expect("serve and check are subcommands");
+    let (_, of_command) = matches.subcommand().expect("serve, check and store are subcommands");
     of_command
 }
 
@@ -76,8 +83,21 @@ fn check(matches: &ArgMatches) -> ExitCode {
     }
 }
 
+/// A command on the data directory: what it found is printed, whether it failed or not.
+fn keep(store: &Store, matches: &ArgMatches) -> ExitCode {
+    let (text, done) = store.run(matches);
+    let printed = finish(&text);
+    done.map_or_else(|failure| fail(&failure, failure.code()), |()| printed)
+}
+
+/// Is JSON asked for?
+fn is_json(matches: &ArgMatches) -> bool {
+    let within = matches.subcommand().is_some_and(|(_, within)| is_json(within));
+    within || matches.try_get_one("json").ok().flatten().is_some_and(|as_json| *as_json)
+}
+
 /// A command that calls the push API.
-fn call(command: &Command) -> ExitCode {
+fn call(command: &Command, as_json: bool) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -85,7 +105,19 @@ fn call(command: &Command) -> ExitCode {
     };
     match runtime.block_on(do_call(command, |name| std::env::var(name).ok())) {
         Ok(text) => finish(&text),
-        Err(failure) => fail(&failure, failure.code()),
+        Err(failure) => {
+            // What is done has a receipt, in time or not.
+            let printed = match &failure {
+                Failure::Call(ClientError::Behind(receipt, _)) if as_json => {
+                    output::print(&output::json(receipt))
+                }
+                _ => Ok(()),
+            };
+            if let Err(error) = printed {
+                eprintln!("hostler: cannot write to standard output: {error}");
+            }
+            fail(&failure, failure.code())
+        }
     }
 }
 
@@ -102,11 +134,20 @@ pub(super) async fn do_call(
         Command::Maintenance(maintenance) => maintenance.run(&client(&maintenance.api)?).await,
         Command::Pages(pages) => pages.run(&client(&pages.api)?).await,
         Command::Tokens(tokens) => tokens.run(&client(&tokens.api)?).await,
+        Command::Explain(explain) => explain.run(&client(&explain.api)?).await,
         Command::History(history) => history.run(&client(&history.api)?).await,
         Command::Diff(diff) => diff.run(&client(&diff.api)?).await,
         Command::Revert(revert) => revert.run(&client(&revert.api)?).await,
         Command::Table(table) => table.run(&client(&table.api)?).await,
-        Command::Serve { .. } | Command::Check | Command::Demo(_) | Command::DemoApp(_) => {
+        Command::Routers(routers) => routers.run(&client(&routers.api)?).await,
+        Command::Feed(feed) => feed.run(&client(&feed.api)?).await,
+        Command::Serve { .. }
+        | Command::Check
+        | Command::Store(_)
+        | Command::Demo(_)
+        | Command::DemoApp(_)
+        | Command::Completion(_)
+        | Command::Man(_) => {
             unreachable!("these do not call the push API")
         }
     }

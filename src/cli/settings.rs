@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What stands in an app's object itself; every other name is that of a setting.
-const SWITCHES: [&str; 3] = ["maintenance", "blank", "router"];
+const SWITCHES: [&str; 4] = ["maintenance", "blank", "router", "protected"];
 
 /// `NAME=VALUE`.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ pub(super) fn rows(app: &AppBody) -> Vec<[String; 2]> {
         ["Maintenance:".into(), on_off(app.maintenance).into()],
         ["Blank:".into(), on_off(app.blank).into()],
         ["Router:".into(), on_off(app.router).into()],
+        ["Protected:".into(), on_off(app.protected).into()],
     ];
     let setting = |(name, value): (&String, &Value)| match value {
         Value::String(text) => format!("{name}={text}"),

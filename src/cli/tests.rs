@@ -112,10 +112,30 @@ fn every_command_shows_an_example() {
 }
 
 #[test]
+fn every_command_that_calls_the_push_api_knows_json() {
+    const OF_ITSELF: [&str; 7] =
+        ["serve", "check", "store", "demo", "demo-app", "completion", "man"];
+    fn check(command: &clap::Command, path: &str) {
+        let knows = command.get_arguments().any(|flag| flag.get_long() == Some("json"));
+        assert!(knows, "{path} has no --json");
+        for sub in command.get_subcommands() {
+            check(sub, &format!("{path} {}", sub.get_name()));
+        }
+    }
+    let mut whole = command();
+    whole.build();
+    for command in whole.get_subcommands().filter(|one| !OF_ITSELF.contains(&one.get_name())) {
+        check(command, command.get_name());
+    }
+}
+
+#[test]
 fn every_example_of_the_help_is_read() {
     fn check(command: &clap::Command) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("hostler ")) {
+            // What a shell takes for itself is no argument.
+            let line = line.split(" > ").next().unwrap().split(" | ").next().unwrap();
             let line = line.split("  ").next().unwrap().replace("\"new database\"", "new");
             let words = std::iter::once("hostler").chain(line.split(' '));
             let read = super::command().try_get_matches_from(words);
@@ -188,7 +208,7 @@ async fn making_an_app_never_touches_one_that_is_there() {
     let there = r#"{"type":"about:blank","title":"Precondition Failed","status":412,"detail":"x"}"#;
     let (printed, asked) = played("hostler apps create blog", &[(412, there)]).await;
     let failure = printed.unwrap_err();
-    assert_eq!((failure.code(), failure.to_string().as_str()), (1, "there is an app blog already"));
+    assert_eq!((failure.code(), failure.to_string().as_str()), (7, "there is an app blog already"));
     assert_eq!(asked[0].0, "PUT /v1/apps/blog");
 
     let (printed, asked) = played("hostler apps create blog", &[(200, RECEIPT)]).await;
@@ -238,6 +258,7 @@ async fn an_app_is_shown_with_its_settings_and_pages() {
                     Maintenance:  off\n\
                     Blank:        off\n\
                     Router:       on\n\
+                    Protected:    off\n\
                     Settings:     dynos.keep_alive=false\n\
                     \u{20}             limits.header_count=512\n\
                     \u{20}             limits.header_name=2000\n\
@@ -308,7 +329,7 @@ async fn pages_are_listed_shown_and_removed() {
     let (printed, _) = played("hostler pages show blog error html --json", &[(200, FULL)]).await;
     assert_eq!(printed.unwrap(), "\"<p>Sorry</p>\"\n");
     let (printed, _) = played("hostler pages show blog maintenance html", &[(200, FULL)]).await;
-    assert_eq!(printed.unwrap_err().code(), 1);
+    assert_eq!(printed.unwrap_err().code(), 5);
 
     let (printed, asked) = played("hostler pages remove blog error", &[(200, RECEIPT)]).await;
     assert_eq!(printed.unwrap(), "App blog has the router's own error page (revision 6)\n");
@@ -328,7 +349,13 @@ async fn an_app_is_removed_only_by_its_name() {
     let right = "hostler apps destroy blog --confirm blog";
     let (printed, asked) = played(right, &[(200, RECEIPT)]).await;
     assert_eq!(printed.unwrap(), "Removed app blog with its hosts and dynos (revision 6)\n");
-    assert_eq!(asked[0].0, "DELETE /v1/apps/blog");
+    assert_eq!(asked[0].0, "DELETE /v1/apps/blog?confirm=blog");
+    let more = "hostler apps destroy blog --confirm www.test/x --force --confirm blog";
+    let (_, asked) = played(more, &[(200, RECEIPT)]).await;
+    assert_eq!(asked[0].0, "DELETE /v1/apps/blog?force=true&confirm=www.test%2Fx&confirm=blog");
+    let remove = "hostler domains remove blog a.test --path /x --force";
+    let (_, asked) = played(remove, &[(200, RECEIPT)]).await;
+    assert_eq!(asked[0].0, "DELETE /v1/apps/blog/routes/a.test?path=%2Fx&force=true");
 }
 
 #[tokio::test]
@@ -337,7 +364,7 @@ async fn domains_are_added_with_their_path_and_removed_alike() {
         played("hostler domains add blog *.a.test --path /api", &[(200, RECEIPT)]).await;
     assert_eq!(printed.unwrap(), "Added *.a.test/api to app blog (revision 6)\n");
     let call = "/v1/apps/blog/routes/*.a.test?path=%2Fapi";
-    assert_eq!(asked[0], (format!("PUT {call}"), "{}".into()));
+    assert_eq!(asked[0], (format!("PUT {call}"), r#"{"protected":false}"#.into()));
     let (_, asked) =
         played("hostler domains remove blog *.a.test --path /api", &[(200, RECEIPT)]).await;
     assert_eq!(asked[0], (format!("DELETE {call}"), String::new()));
@@ -363,9 +390,53 @@ async fn a_dyno_is_put_whole_and_set_in_part() {
     let list = r#"{"revision":5,"items":[{"app":"blog","name":"web.1","addr":"127.0.0.1:5000",
         "release":"v2","weight":100,"state":"up","ttl_s":null}]}"#;
     let (printed, _) = played("hostler dynos blog", &[(200, list)]).await;
-    let expected = "NAME   STATE  ADDRESS         WEIGHT  RELEASE\n\
+    let expected = "NAME   STATE  ADDRESS         WEIGHT  RELEASE  TTL\n\
                     web.1  up     127.0.0.1:5000  100     v2\n";
     assert_eq!(printed.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_request_is_explained_from_its_url_to_its_outcome() {
+    let told = r#"{"revision":12,"method":"GET","host":"a.test","path":"/x","rules":[
+        {"host":"a.test","path":null,"app":null,"matched":false},
+        {"host":"*.test","path":"/","app":"blog","matched":true}],"rules_omitted":3,
+        "app":{"name":"blog","maintenance":false,"blank":false,"router":true,
+            "settings":{"timeouts.connect_total":"2s"},"in_flight":1,"connections":2,"dynos":
+            {"candidates":0,"starting":0,"draining":0,"crashed":0,"quarantined":2}},
+        "dynos":[{"name":"web.1","addr":"127.0.0.1:1","release":"","weight":100,"state":"up",
+            "in_flight":1,"failed_connects":4,"quarantined_for_ms":1500,
+            "passed_over":"quarantined","chance":null}],"dynos_omitted":1,"choice":"by lot",
+        "outcome":{"verdict":"hold","at_most_ms":2000,"then":
+            {"code":"H34","status":503,"description":"All up dynos are quarantined"}}}"#;
+    let line = "hostler explain HTTP://A.test:80?q --method POST --header X-A:b --client ::1";
+    let (printed, asked) = played(line, &[(200, told)]).await;
+    let expected = "GET a.test/x at revision 12\n\n\
+                    HOST    PATH  APP       TAKES IT\n\
+                    a.test  -     no route  no\n\
+                    *.test  /     blog      yes\n\
+                    and 3 more rules before the last\n\n\
+                    App blog, router: 1 in flight, 2 connections\n  \
+                      timeouts.connect_total=2s\n\n\
+                    DYNO   ADDRESS      WEIGHT  IN FLIGHT  CHOICE\n\
+                    web.1  127.0.0.1:1  100     1          \
+                    quarantined for 1.5s more, 4 failed connects\n\
+                    and 1 more dynos\n\n\
+                    Waits for a dyno, 2s at most, then H34 All up dynos are quarantined (503)\n";
+    assert_eq!(printed.unwrap(), expected);
+    let body: serde_json::Value = serde_json::from_str(&asked[0].1).unwrap();
+    let question = json!({"host": "A.test:80", "path": "/?q", "method": "POST",
+        "headers": {"X-A": "b"}, "client": "::1"});
+    assert_eq!((asked[0].0.as_str(), body), ("POST /v1/explain", question));
+
+    for (line, question) in [
+        ("hostler explain a.test/x/y", r#"{"host":"a.test","path":"/x/y"}"#),
+        ("hostler explain a.test /x --json", r#"{"host":"a.test","path":"/x"}"#),
+        ("hostler explain a.test", r#"{"host":"a.test"}"#),
+    ] {
+        assert_eq!(played(line, &[(200, told)]).await.1[0].1, question, "{line}");
+    }
+    let failure = run("hostler explain a.test/x /y", "http://127.0.0.1:1").await.unwrap_err();
+    assert_eq!(failure.code(), 2, "{failure}");
 }
 
 #[tokio::test]
@@ -379,10 +450,10 @@ async fn maintenance_is_shown_and_switched() {
 }
 
 #[tokio::test]
-async fn a_refusal_exits_1_and_says_what_the_push_api_said() {
+async fn a_refusal_exits_by_its_kind_and_says_what_the_push_api_said() {
     let (printed, _) = played("hostler apps info blog", &[(404, NO_APP)]).await;
     let failure = printed.unwrap_err();
-    assert_eq!(failure.code(), 1);
+    assert_eq!(failure.code(), 5);
     assert_eq!(failure.to_string(), "app: there is no app blog");
 }
 

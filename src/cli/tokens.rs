@@ -34,6 +34,9 @@ pub(super) struct Tokens {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the tokens
+    #[command(after_help = "Example:\n  hostler tokens list")]
+    List,
     /// Make a token and print its text, this once
     #[command(after_help = "Example:\n  hostler tokens create ci --scope push:blog --scope read")]
     Create {
@@ -45,6 +48,13 @@ enum Command {
         /// When it ends by itself: 12h, 90d; otherwise never
         #[arg(long, value_name = "TIME")]
         expires: Option<Span>,
+    },
+    /// Tell who made and revoked tokens, when, from where and why
+    #[command(after_help = "Example:\n  hostler tokens history")]
+    History {
+        /// At most so many
+        #[arg(long, value_name = "COUNT", default_value_t = 20)]
+        limit: usize,
     },
     /// Revoke a token: it opens nothing from then on
     #[command(after_help = "Example:\n  hostler tokens revoke ci")]
@@ -98,8 +108,24 @@ impl Tokens {
                 }
                 Ok(format!("Revoked token {}\n", output::printable(name)))
             }
-            None => self.list(client).await,
+            Some(Command::History { limit }) => self.history(client, *limit).await,
+            None | Some(Command::List) => self.list(client).await,
         }
+    }
+
+    async fn history(&self, client: &Client, limit: usize) -> Result<String, Failure> {
+        let entries = client.audit(limit).await?;
+        if self.api.json {
+            return Ok(output::json(&entries));
+        }
+        let rows = entries.items.iter().map(|entry| {
+            let at = entry.address.as_ref().map(|address| format!("@{address}"));
+            let author = format!("{}{}", entry.author, at.unwrap_or_default());
+            let reason = entry.reason.clone().unwrap_or_default();
+            let done = format!("{} {}", entry.action, entry.token);
+            [output::time(entry.at_ms), author, done, entry.scopes.join(", "), reason]
+        });
+        Ok(output::table(["WHEN", "AUTHOR", "WHAT", "SCOPES", "REASON"], &rows.collect::<Vec<_>>()))
     }
 
     async fn list(&self, client: &Client) -> Result<String, Failure> {

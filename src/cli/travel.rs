@@ -1,15 +1,13 @@
-//! `hostler history`, `diff`, `revert` and `table export`: what was, and the way back to it.
+//! `hostler history`, `diff` and `revert`: what was, and the way back to it.
 //!
-//! Invariants: revisions and times are passed on as typed, the push API alone reads them; an
-//! export is printed as it comes, and one that breaks off ends with an exit code that says so.
+//! Invariants: revisions and times are passed on as typed, the push API alone reads them; a change
+//! is told on one line, whatever the objects hold.
 
-use std::io;
-
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::{args::Api, failure::Failure, output};
-use crate::api::{Client, ClientError, DiffLine, HistoryEntry, HistoryQuery, RevertBody, Standing};
+use crate::api::{Client, DiffLine, HistoryEntry, HistoryQuery, RevertBody, Standing};
 
 /// `hostler history`.
 #[derive(Debug, Args)]
@@ -57,10 +55,14 @@ impl History {
             let (revision, changes) = (entry.revision.to_string(), entry.changes.to_string());
             let address = entry.address.as_ref().map(|address| format!("@{address}"));
             let author = format!("{}{}", entry.author, address.unwrap_or_default());
+            let reason = if entry.forced { format!("[forced] {reason}") } else { reason };
             [revision, output::time(entry.at_ms), author, changes, reason]
         };
         let rows: Vec<_> = history.items.iter().map(row).collect();
         let mut text = output::table(["REVISION", "WHEN", "AUTHOR", "CHANGES", "REASON"], &rows);
+        if history.items.last().is_some_and(|last| last.begins) {
+            text += "What was before is no longer kept\n";
+        }
         if let Some(next) = &history.next {
             text += &format!("There is more: --before {}\n", output::printable(next));
         }
@@ -179,7 +181,8 @@ impl Revert {
     pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
         let to = self.to.parse::<u64>().map_or_else(|_| json!(self.to), |number| json!(number));
         let (app, dynos, reason) = (self.app.clone(), self.dynos, self.api.reason.clone());
-        let receipt = client.revert(&RevertBody { to, app, dynos, reason }).await?;
+        let receipt =
+            client.revert(&RevertBody { to, app, dynos, reason, ..RevertBody::default() }).await?;
         let what = match &self.app {
             Some(app) => format!("app {app}"),
             None => "the table".into(),
@@ -187,40 +190,5 @@ impl Revert {
         let done = format!("Reverted {what} to {}", self.to);
         let already = format!("Nothing of {what} differs from {}", self.to);
         Ok(output::receipt(self.api.json, &receipt, &done, &already))
-    }
-}
-
-/// `hostler table`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hostler table export --at 41")]
-#[command(disable_help_subcommand = true, arg_required_else_help = true)]
-pub(super) struct Table {
-    #[command(subcommand)]
-    command: TableCommand,
-    #[command(flatten)]
-    pub(super) api: Api,
-}
-
-#[derive(Debug, Subcommand)]
-enum TableCommand {
-    /// Print the whole table as lines of JSON: a header, then every app, dyno and route
-    #[command(after_help = "Example:\n  hostler table export --at 2026-11-23T08:00:00Z")]
-    Export {
-        /// As it was at this revision or time [default: now]
-        #[arg(long, value_name = "WHEN")]
-        at: Option<String>,
-    },
-}
-
-impl Table {
-    /// Does the command, which prints by itself: a table may be larger than memory.
-    pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
-        let TableCommand::Export { at } = &self.command;
-        let exported = client.table(at.as_deref(), output::print_piece).await;
-        match exported {
-            Err(ClientError::Output { source }) if source.kind() == io::ErrorKind::BrokenPipe => {}
-            exported => exported?,
-        }
-        Ok(String::new())
     }
 }

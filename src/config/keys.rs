@@ -19,12 +19,22 @@ use crate::{
 const OPS: RangeInclusive<usize> = 1..=1_000_000;
 /// Bodies of the push API, in bytes.
 const BODY: RangeInclusive<usize> = 1 << 10..=1 << 30;
+/// A whole table, in bytes.
+const WHOLE: RangeInclusive<usize> = 1 << 10..=1 << 40;
 /// Objects of a kind: as many as a table has room for.
 const OBJECTS: RangeInclusive<usize> = 1..=1 << 24;
 /// Tokens.
 const TOKENS: RangeInclusive<usize> = 1..=100_000;
+/// Readers of the feed: each has a connection of the control listener.
+const FEEDS: RangeInclusive<usize> = 1..=768;
+/// Between two heartbeats: a router that follows is live for 15 s behind each.
+const HEARTBEAT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
 /// Answers that are kept.
 const KEPT: RangeInclusive<usize> = 1..=100_000_000;
+
+/// How long the past is kept: up to ten years, or 0 for ever.
+const RETENTION: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The prefix of all variables of the environment.
 pub const ENV_PREFIX: &str = "HOSTLER_";
@@ -145,6 +155,20 @@ keys! {
     /// Addresses of the push API, the metrics and health.
     "control.listen" = "127.0.0.1:9080",
         Read::List(|s, v| { s.control_listen = parse::listeners(v)?; Ok(()) });
+    /// Certificate by which the control listener speaks TLS, and behind it those that lead to its
+    /// authority: a PEM file, read anew when it changes; none: no TLS.
+    "control.tls_cert" = "",
+        Read::Text(|s, v| { s.api.tls_cert = parse::optional_path(v); Ok(()) });
+    /// Private key of that certificate: a PEM file, without a password.
+    "control.tls_key" = "",
+        Read::Text(|s, v| { s.api.tls_key = parse::optional_path(v); Ok(()) });
+    /// Authorities whose certificates are asked of the push API's clients: a PEM file; none: no
+    /// client is asked.
+    "control.tls_client_ca" = "",
+        Read::Text(|s, v| { s.api.tls_client_ca = parse::optional_path(v); Ok(()) });
+    /// Turn away a client of the push API that has no such certificate.
+    "control.tls_client_required" = "false",
+        Read::Switch(|s| &mut s.api.tls_client_required);
     /// Let the control listener speak without TLS off loopback, where others can read its tokens.
     "control.plaintext_off_loopback" = "false",
         Read::Switch(|s| &mut s.api.plaintext_off_loopback);
@@ -223,6 +247,8 @@ keys! {
     "push.max_ops" = "10000", Read::Count(OPS, |s| &mut s.hub.max_ops);
     /// Longest body of a write.
     "push.max_body" = "16MiB", Read::Size(BODY, |s| &mut s.api.max_body);
+    /// Longest body of a whole table.
+    "push.max_table" = "4GiB", Read::Size(WHOLE, |s| &mut s.api.max_table);
     /// Most apps.
     "push.max_apps" = "1000000", Read::Count(OBJECTS, |s| &mut s.hub.max_apps);
     /// Most routes of one app.
@@ -233,10 +259,25 @@ keys! {
     "push.rate" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.api.rate);
     /// Most tokens that are made.
     "push.max_tokens" = "1000", Read::Count(TOKENS, |s| &mut s.api.max_tokens);
+    /// How long dynos with a ttl_s stay after a start at least, for those who renew them.
+    "push.expiry_grace" = "5m", Read::Duration(TIME_OR_NONE, |s| &mut s.hub.expiry_grace);
+    /// Most routes, and most dynos, that may be lost within the window, in percent; 100: all.
+    "push.shrink_share" = "50", Read::Count32(PERCENT, |s| &mut s.hub.shrink.share);
+    /// Over how long that is counted.
+    "push.shrink_window" = "10m", Read::Duration(TIME, |s| &mut s.hub.shrink.window);
+    /// So many routes and dynos may be lost whatever their share.
+    "push.shrink_floor" = "50", Read::Count(0..=1_000_000, |s| &mut s.hub.shrink.floor);
+    /// Most readers of the feed at a time.
+    "push.max_feeds" = "256", Read::Count(FEEDS, |s| &mut s.api.max_feeds);
+    /// How often each of them is told where the table stands, if nothing changes.
+    "push.heartbeat" = "5s", Read::Duration(HEARTBEAT, |s| &mut s.api.heartbeat);
     /// How long the answer to a write with an Idempotency-Key is kept.
     "push.idempotency_window" = "24h", Read::Duration(TIME, |s| &mut s.hub.idempotency_window);
     /// Most such answers that are kept; beyond them the oldest are forgotten.
     "push.idempotency_keys" = "1000000", Read::Count(KEPT, |s| &mut s.hub.idempotency_keys);
+
+    /// How long the past of the table is kept: history, and the table as it was; 0s: for ever.
+    "store.retention" = "720h", Read::Duration(RETENTION, |s| &mut s.hub.retention);
 
     /// How many apps get series of their own in the metrics; the others share one.
     "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);

@@ -31,6 +31,13 @@ pub fn flags() -> Vec<Arg> {
     std::iter::once(config).chain(KEYS.iter().filter_map(flag)).collect()
 }
 
+/// The flags of some settings, and `--config`: what [`load`] needs of a command that is told where
+/// things are as `serve` is.
+pub fn flags_of(names: &[&str]) -> Vec<Arg> {
+    let is_named = |flag: &Arg| names.contains(&flag.get_id().as_str()) || flag.get_id() == CONFIG;
+    flags().into_iter().filter(is_named).collect()
+}
+
 fn flag(key: &Key) -> Option<Arg> {
     let default = if key.default.is_empty() { "none" } else { key.default };
     let help = format!("{} [env: {}] [default: {default}]", key.doc.trim(), key.env());

@@ -14,7 +14,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use load::{flags, load};
+pub use load::{flags, flags_of, load};
 pub use mistake::{Mistake, Mistakes, Source};
 pub use resolve::{Machine, Sources, resolve};
 pub use settings::{ApiSettings, Settings, Stated};

@@ -103,6 +103,11 @@ pub fn path(text: &str) -> Result<PathBuf, Wrong> {
     if text.is_empty() { wrong("no path is given", "write one") } else { Ok(text.into()) }
 }
 
+/// Reads a path; empty is none.
+pub fn optional_path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| text.into())
+}
+
 /// Reads an absolute path without `..`.
 pub fn directory(text: &str) -> Result<PathBuf, Wrong> {
     let path = PathBuf::from(text);

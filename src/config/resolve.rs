@@ -14,9 +14,15 @@ use super::{
 };
 use crate::{near::did_you_mean, units::show_duration};
 
-/// Variables with our prefix that are not settings: the client commands read the first two, `load`
-/// the third.
-const OTHER_ENV: [&str; 3] = ["HOSTLER_URL", "HOSTLER_TOKEN", "HOSTLER_CONFIG"];
+/// Variables with our prefix that are not settings: the client commands read them, `load` the last.
+const OTHER_ENV: [&str; 6] = [
+    "HOSTLER_URL",
+    "HOSTLER_TOKEN",
+    "HOSTLER_CA",
+    "HOSTLER_CLIENT_CERT",
+    "HOSTLER_CLIENT_KEY",
+    "HOSTLER_CONFIG",
+];
 /// The variable by which platforms say where to listen.
 const PORT: &str = "PORT";
 /// Open files that are no connections: store, listeners, logs, runtimes, with room to spare; fewer
@@ -169,6 +175,9 @@ impl Checks<'_> {
             self.size_order("status_line", l.status_line, "response_head", l.response_head),
             self.size_order("set_cookie", l.set_cookie, "response_head", l.response_head),
             self.size_order("response_header", l.response_header, "response_head", l.response_head),
+            self.tls_has_both(),
+            self.tls_has("control.tls_client_ca", self.settings.api.tls_client_ca.is_some()),
+            self.clients_are_asked(),
             self.control_is_private(),
             self.listeners_differ(),
             self.connections_fit(),
@@ -211,18 +220,50 @@ impl Checks<'_> {
         self.order(&name(less), format!("{low} bytes"), &name(more), format!("{high} bytes"))
     }
 
+    fn tls_has_both(&self) -> Option<Mistake> {
+        let (given, missing) = match (&self.settings.api.tls_cert, &self.settings.api.tls_key) {
+            (Some(_), None) => ("control.tls_cert", "control.tls_key"),
+            (None, Some(_)) => ("control.tls_key", "control.tls_cert"),
+            _ => return None,
+        };
+        self.source(missing)?;
+        self.mistake(given, format!("{missing} is not given"), "give both, or neither")
+    }
+
+    fn tls_has(&self, key: &str, is_given: bool) -> Option<Mistake> {
+        let (cert, of_cert) = (&self.settings.api.tls_cert, self.source("control.tls_cert"));
+        if !is_given || cert.is_some() || of_cert.is_none() {
+            return None;
+        }
+        let what = "only with TLS is a client asked for a certificate";
+        self.mistake(key, what.into(), "give control.tls_cert and control.tls_key too")
+    }
+
+    fn clients_are_asked(&self) -> Option<Mistake> {
+        let ca = (&self.settings.api.tls_client_ca, self.source("control.tls_client_ca"));
+        if !self.settings.api.tls_client_required || !matches!(ca, (None, Some(_))) {
+            return None;
+        }
+        let what = "no client could be let in: no authority of theirs is known";
+        let remedy = "name the authorities in control.tls_client_ca";
+        self.mistake("control.tls_client_required", what.into(), remedy)
+    }
+
     fn control_is_private(&self) -> Option<Mistake> {
         let is_public = |addr: &&SocketAddr| !addr.ip().to_canonical().is_loopback();
         let public = self.settings.control_listen.iter().find(is_public)?;
-        if self.settings.api.plaintext_off_loopback {
+        let api = &self.settings.api;
+        if api.plaintext_off_loopback || api.tls_cert.is_some() || api.tls_key.is_some() {
             return None;
         }
         self.source("control.plaintext_off_loopback")?;
+        self.source("control.tls_cert")?;
         self.mistake(
             "control.listen",
             format!("{public} is off loopback, and tokens would cross the network unencrypted"),
-            "listen on 127.0.0.1 or [::1], or set control.plaintext_off_loopback = true \
-             (HOSTLER_CONTROL_PLAINTEXT_OFF_LOOPBACK) if nobody else can read that network",
+            "give control.tls_cert and control.tls_key, listen on 127.0.0.1 or [::1], or set \
+             control.plaintext_off_loopback = true (HOSTLER_CONTROL_PLAINTEXT_OFF_LOOPBACK) if \
+             nobody else can read that network",
         )
     }
 

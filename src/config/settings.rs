@@ -50,14 +50,28 @@ pub struct ApiSettings {
     pub admin_token: Option<String>,
     /// `/metrics` is answered without a token.
     pub metrics_without_token: bool,
+    /// The PEM file of the control listener's certificate; none: no TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// The PEM file of its key; there is one if there is a certificate.
+    pub tls_key: Option<PathBuf>,
+    /// The PEM file of the authorities of clients; none: no client is asked.
+    pub tls_client_ca: Option<PathBuf>,
+    /// A client without a certificate is turned away.
+    pub tls_client_required: bool,
     /// Listening without TLS off loopback is allowed.
     pub plaintext_off_loopback: bool,
     /// The longest body of a write, in bytes.
     pub max_body: usize,
+    /// The longest body of a whole table, in bytes.
+    pub max_table: usize,
     /// The most calls a second of one token; 0: any number.
     pub rate: u32,
     /// The most tokens that are made.
     pub max_tokens: usize,
+    /// The most readers of the feed.
+    pub max_feeds: usize,
+    /// How often each of them is told where the table stands.
+    pub heartbeat: Duration,
 }
 
 impl fmt::Debug for ApiSettings {
@@ -65,10 +79,17 @@ impl fmt::Debug for ApiSettings {
         f.debug_struct("ApiSettings")
             .field("admin_token", &self.admin_token.as_ref().map(|_| "(not shown)"))
             .field("metrics_without_token", &self.metrics_without_token)
+            .field("tls_cert", &self.tls_cert)
+            .field("tls_key", &self.tls_key)
+            .field("tls_client_ca", &self.tls_client_ca)
+            .field("tls_client_required", &self.tls_client_required)
             .field("plaintext_off_loopback", &self.plaintext_off_loopback)
             .field("max_body", &self.max_body)
+            .field("max_table", &self.max_table)
             .field("rate", &self.rate)
             .field("max_tokens", &self.max_tokens)
+            .field("max_feeds", &self.max_feeds)
+            .field("heartbeat", &self.heartbeat)
             .finish()
     }
 }

@@ -49,8 +49,11 @@ fn without_sources_every_part_has_its_own_defaults() {
     let api = control::api::Settings::default();
     let expected = ApiSettings {
         max_body: api.max_body,
+        max_table: api.max_table,
         rate: api.rate,
         max_tokens: api.max_tokens,
+        max_feeds: api.max_feeds,
+        heartbeat: api.heartbeat,
         ..ApiSettings::default()
     };
     assert_eq!(settings.api, expected);

@@ -1,6 +1,7 @@
 //! The control plane: everything that changes what the data plane sees.
 
 pub mod api;
+pub mod feed;
 pub mod follow;
 pub mod hub;
 pub mod own;

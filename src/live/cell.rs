@@ -117,11 +117,21 @@ impl AppCell {
     /// answers whether it was counted.
     pub fn connect(&self, most: u32) -> bool {
         let before = self.connections.fetch_add(1, Relaxed);
-        let admitted = most == 0 || before < most;
+        let admitted = admits(before, most);
         if !admitted {
             self.disconnect();
         }
         admitted
+    }
+
+    /// Clients' connections whose last request was for the app.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Would one more connection be counted, if the app may have `most`?
+    pub fn has_room(&self, most: u32) -> bool {
+        admits(self.connections(), most)
     }
 
     /// Counts a connection less.
@@ -130,10 +140,20 @@ impl AppCell {
         debug_assert!(before > 0, "a connection leaves an app once");
     }
 
+    /// Exchanges that were ever begun; it wraps.
+    pub fn begun(&self) -> u32 {
+        (self.exchanges.load(Relaxed) >> 32) as u32
+    }
+
     /// May a request be sent a second time, of which the app lets `percent` of its requests?
     pub fn allows_retry(&self, now_ms: u64, percent: u32) -> bool {
-        let begun = (self.exchanges.load(Relaxed) >> 32) as u32;
+        let begun = self.begun();
         let mut budget = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
         budget.allows(now_ms, begun, percent)
     }
+}
+
+/// May there be one connection more than `before`, of `most` (0: any number)?
+fn admits(before: u32, most: u32) -> bool {
+    most == 0 || before < most
 }

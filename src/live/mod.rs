@@ -1,6 +1,8 @@
 //! Where the two planes meet: the table with the live state of its dynos, swapped whole.
 
 pub mod cell;
+pub mod choice;
+pub mod explain;
 pub mod registry;
 pub mod snapshot;
 pub mod status;

@@ -52,12 +52,12 @@ impl Snapshot {
             if before.zip(now).is_some_and(|(before, now)| Arc::ptr_eq(before, now)) {
                 return;
             }
-            let old = self.apps.get(slot);
-            let new = now.map(|app| Arc::new(LiveApp::follow(app, old, registry)));
-            if let Some(old) = old {
-                old.depart_without(new.as_deref(), registry);
+            // An app that was removed and made again within one step may stand in another slot.
+            let old = now.and_then(|app| self.app(app.name.as_str()));
+            apps.set(slot, now.map(|app| Arc::new(LiveApp::follow(app, old, registry))));
+            if let Some(gone) = self.apps.get(slot) {
+                gone.depart_without(table.app(gone.app.name.as_str()), registry);
             }
-            apps.set(slot, new);
         });
         Snapshot { table, apps }
     }
@@ -85,8 +85,6 @@ impl Snapshot {
 
 impl LiveApp {
     fn follow(app: &Arc<App>, old: Option<&Arc<LiveApp>>, registry: &Registry) -> LiveApp {
-        // A slot that was emptied and filled within one step may hold another app.
-        let old = old.filter(|old| old.app.name == app.name);
         let live = |dyno: &Arc<Dyno>| {
             let kept = old.and_then(|old| old.same(dyno));
             let cell = kept.unwrap_or_else(|| registry.arrive(&CellKey::new(&app.name, dyno)));
@@ -103,17 +101,21 @@ impl LiveApp {
     fn same(&self, dyno: &Dyno) -> Option<Arc<Cell>> {
         let at = self.dynos.binary_search_by(|d| d.dyno.name.cmp(&dyno.name)).ok()?;
         let mine = &self.dynos[at];
-        let same = mine.dyno.addr == dyno.addr && mine.dyno.release == dyno.release;
-        same.then(|| mine.cell.clone())
+        is_same(&mine.dyno, dyno).then(|| mine.cell.clone())
     }
 
-    /// Registers the cells that are here and not in `next`.
-    fn depart_without(&self, next: Option<&LiveApp>, registry: &Registry) {
-        let next = next.filter(|next| next.app.name == self.app.name);
-        for live in &self.dynos {
-            if next.is_none_or(|next| next.same(&live.dyno).is_none()) {
-                registry.depart(CellKey::new(&self.app.name, &live.dyno), &live.cell);
+    /// Registers the cells that are here and not with the app as it is next.
+    fn depart_without(&self, next: Option<&Arc<App>>, registry: &Registry) {
+        for LiveDyno { dyno, cell } in &self.dynos {
+            let stays = next.and_then(|next| next.dyno(dyno.name.as_str()));
+            if stays.is_none_or(|stays| !is_same(stays, dyno)) {
+                registry.depart(CellKey::new(&self.app.name, dyno), cell);
             }
         }
     }
+}
+
+/// Do two dynos of one app and name share their cell?
+fn is_same(one: &Dyno, other: &Dyno) -> bool {
+    one.addr == other.addr && one.release == other.release
 }

@@ -2,7 +2,10 @@
 //!
 //! Invariant: plain flags and numbers; whoever owns a fact writes it, anybody reads it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
 
 /// The state of the process.
 #[derive(Debug, Default)]
@@ -11,6 +14,15 @@ pub struct Status {
     pub table_loaded: AtomicBool,
     /// The store took the last write that it was given.
     pub store_writable: AtomicBool,
+    /// Why not.
+    store_trouble: RwLock<Option<Arc<str>>>,
+    /// The oldest revision that the store keeps.
+    pub store_oldest: AtomicU64,
+    /// How many dynos left because nobody renewed them, since the metrics were told last.
+    pub dynos_expired: AtomicU64,
+    /// How many dynos were not renewed in time and stay, since a guard keeps them or the store
+    /// takes nothing.
+    pub dynos_overdue: AtomicUsize,
     /// How many workers there are to be.
     pub workers: AtomicUsize,
     /// How many workers accept connections.
@@ -18,6 +30,19 @@ pub struct Status {
 }
 
 impl Status {
+    /// The store takes writes, or does not, for a reason.
+    pub fn set_store(&self, trouble: Option<String>) {
+        self.store_writable.store(trouble.is_none(), Relaxed);
+        // A text is there whole or not at all, whoever panicked.
+        let mut kept = self.store_trouble.write().unwrap_or_else(PoisonError::into_inner);
+        *kept = trouble.map(Arc::from);
+    }
+
+    /// Why the store takes no writes; none if it does.
+    pub fn store_trouble(&self) -> Option<Arc<str>> {
+        self.store_trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why the process should get no traffic, empty if it should.
     pub fn not_ready(&self) -> Vec<&'static str> {
         let mut reasons = Vec::new();

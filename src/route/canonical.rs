@@ -20,7 +20,7 @@ use super::{
     dyno::{DEFAULT_WEIGHT, Dyno, DynoAddr, DynoState},
     host::HostPattern,
     path::PathPrefix,
-    settings::{AppSettings, Page, Pages, Value},
+    settings::{AppSettings, Page, Pages, RouteSettings, Value},
     table::RouteKey,
 };
 
@@ -37,7 +37,7 @@ pub enum Object<'a> {
     /// A dyno of an app.
     Dyno(&'a AppName, &'a Dyno),
     /// A route of an app.
-    Route(&'a AppName, &'a RouteKey),
+    Route(&'a AppName, &'a RouteKey, RouteSettings),
 }
 
 impl<'a> Object<'a> {
@@ -46,7 +46,7 @@ impl<'a> Object<'a> {
         match change {
             Change::PutApp(name, settings) => Some(Object::App(name, settings)),
             Change::PutDyno(app, dyno) => Some(Object::Dyno(app, dyno)),
-            Change::PutRoute(key, app) => Some(Object::Route(app, key)),
+            Change::PutRoute(key, app, settings) => Some(Object::Route(app, key, *settings)),
             Change::DeleteApp(_) | Change::DeleteRoute(..) | Change::DeleteDyno(..) => None,
         }
     }
@@ -59,12 +59,14 @@ impl<'a> Object<'a> {
         match self {
             Object::App(name, settings) => app(&mut line, name, settings),
             Object::Dyno(name, of) => dyno(&mut line, name, of),
-            Object::Route(name, key) => {
+            Object::Route(name, key, settings) => {
                 texts(&mut line, [("kind", "route"), ("app", name.as_str())]);
                 host(&mut line, &key.host);
                 if key.path != PathPrefix::ROOT {
                     texts(&mut line, [("path", key.path.as_str())]);
                 }
+                let RouteSettings { protected } = settings;
+                switches(&mut line, [("protected", *protected)]);
             }
         }
         line.push('}');
@@ -79,13 +81,9 @@ impl<'a> Object<'a> {
 
 fn app(line: &mut String, name: &AppName, settings: &AppSettings) {
     texts(line, [("kind", "app"), ("name", name.as_str())]);
-    let AppSettings { maintenance, blank, is_router, own, pages } = settings;
-    for (name, is_on) in [("maintenance", maintenance), ("blank", blank), ("router", is_router)] {
-        if *is_on {
-            field(line, name);
-            line.push_str("true");
-        }
-    }
+    let AppSettings { maintenance, blank, is_router, protected, own, pages } = settings;
+    switches(line, [("maintenance", *maintenance), ("blank", *blank), ("router", *is_router)]);
+    switches(line, [("protected", *protected)]);
     if let Some(own) = own {
         group(line, "settings", |line| {
             for (name, value) in own.named().into_iter().flatten() {
@@ -129,7 +127,7 @@ fn host(line: &mut String, pattern: &HostPattern) {
 }
 
 fn dyno(line: &mut String, app: &AppName, of: &Dyno) {
-    let Dyno { name, addr, release, weight, state } = of;
+    let Dyno { name, addr, release, weight, state, ttl_s } = of;
     texts(line, [("kind", "dyno"), ("app", app.as_str()), ("name", name.as_str())]);
     match addr {
         DynoAddr::Ip(addr) => {
@@ -147,6 +145,9 @@ fn dyno(line: &mut String, app: &AppName, of: &Dyno) {
     }
     if *state != DynoState::default() {
         texts(line, [("state", state.as_str())]);
+    }
+    if let Some(ttl_s) = ttl_s {
+        plain(line, "ttl_s", ttl_s);
     }
 }
 
@@ -170,6 +171,13 @@ fn texts<'a>(line: &mut String, fields: impl IntoIterator<Item = (&'a str, &'a s
     for (name, value) in fields {
         field(line, name);
         text(line, value);
+    }
+}
+
+/// Fields that are there where they are on.
+fn switches<'a>(line: &mut String, fields: impl IntoIterator<Item = (&'a str, bool)>) {
+    for (name, _) in fields.into_iter().filter(|(_, is_on)| *is_on) {
+        plain(line, name, true);
     }
 }
 

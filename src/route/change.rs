@@ -4,7 +4,11 @@
 //! a look at anything else; merge patches are resolved into whole objects before they come here.
 
 use super::{
-    app::AppName, dyno::Dyno, host::HostPattern, routes::MAX_PATHS, settings::AppSettings,
+    app::AppName,
+    dyno::Dyno,
+    host::HostPattern,
+    routes::MAX_PATHS,
+    settings::{AppSettings, RouteSettings},
     table::RouteKey,
 };
 
@@ -32,8 +36,8 @@ pub enum Change {
     PutApp(AppName, AppSettings),
     /// Removes an app with all its routes and dynos.
     DeleteApp(AppName),
-    /// Gives a route to an app.
-    PutRoute(RouteKey, AppName),
+    /// Gives a route to an app, or replaces its settings.
+    PutRoute(RouteKey, AppName, RouteSettings),
     /// Takes a route from the app that owns it.
     DeleteRoute(RouteKey, AppName),
     /// Makes a dyno of an app, or replaces it.

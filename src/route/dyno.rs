@@ -1,8 +1,8 @@
 //! A dyno: one running instance of an app, as a plain value.
 //!
 //! Invariants: a name is 1 to 63 bytes of letters, digits, `.`, `_` and `-` and begins with a
-//! letter or digit; a weight is 1 to 1000; an address never has port 0; a socket path is absolute
-//! and at most 107 bytes (`sun_path` of unix(7)).
+//! letter or digit; a weight is 1 to 1000; a time to live 1 s to 30 days; an address never has port
+//! 0; a socket path is absolute and at most 107 bytes (`sun_path` of unix(7)).
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
@@ -14,6 +14,9 @@ pub const MAX_SOCKET_PATH: usize = 107;
 pub const DEFAULT_WEIGHT: u16 = 100;
 /// The largest weight.
 pub const MAX_WEIGHT: u16 = 1000;
+
+/// The longest time to live, in seconds: 30 days.
+pub const MAX_TTL_S: u32 = 30 * 24 * 3600;
 
 /// The name of a dyno, `web.1`; unique in its app.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,4 +176,6 @@ pub struct Dyno {
     pub weight: u16,
     /// What the platform says of it.
     pub state: DynoState,
+    /// Seconds after which it leaves the table unless it is pushed again, 1 to [`MAX_TTL_S`].
+    pub ttl_s: Option<u32>,
 }

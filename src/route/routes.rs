@@ -14,10 +14,13 @@ use foldhash::{SharedSeed, quality::FoldHasher};
 use super::{
     host::{Host, HostPattern},
     path::{NormalHead, PathPrefix},
-    slots::Slot,
+    settings::RouteSettings,
+    slots::{MAX_SLOTS, Slot},
     table::RouteKey,
     trie::{Entry, Trie},
 };
+
+pub mod tries;
 
 /// The most path prefixes of one host, which an edit of one of them copies.
 pub const MAX_PATHS: usize = 4096;
@@ -83,9 +86,31 @@ impl Entry for HostEntry {
 #[derive(Clone)]
 enum Owners {
     /// The owner of every path.
-    Whole(Slot),
+    Whole(Owner),
     /// The owner of each prefix, sorted by the prefix's bytes.
-    Paths(Arc<[(PathPrefix, Slot)]>),
+    Paths(Arc<[(PathPrefix, Owner)]>),
+}
+
+/// The slot that owns a route, and in the bit that no slot needs what the route is set to: a
+/// million plain routes take no more room for what few of them have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner(u32);
+
+impl Owner {
+    const PROTECTED: u32 = 1 << 31;
+
+    fn new(slot: Slot, settings: RouteSettings) -> Owner {
+        const { assert!(MAX_SLOTS <= Owner::PROTECTED) };
+        Owner(slot.0 | if settings.protected { Owner::PROTECTED } else { 0 })
+    }
+
+    fn slot(self) -> Slot {
+        Slot(self.0 & !Owner::PROTECTED)
+    }
+
+    fn settings(self) -> RouteSettings {
+        RouteSettings { protected: self.0 & Owner::PROTECTED != 0 }
+    }
 }
 
 /// What became of a route that was to be added.
@@ -135,11 +160,12 @@ impl Routes {
         })
     }
 
-    /// The owner of exactly this route.
-    pub fn owner(&self, key: &RouteKey) -> Option<Slot> {
+    /// The owner of exactly this route, and its settings.
+    pub fn owner(&self, key: &RouteKey) -> Option<(Slot, RouteSettings)> {
         let hash = self.key.pattern(&key.host);
         let entry = self.entry(hash, name_of(&key.host).as_bytes())?;
-        entry.owners.all().find(|(path, _)| **path == key.path).map(|(_, slot)| slot)
+        let (_, owner) = entry.owners.all().find(|(path, _)| **path == key.path)?;
+        Some((owner.slot(), owner.settings()))
     }
 
     /// Every owner of a route on a host, and of one on a wildcard that takes the host in, each with
@@ -152,24 +178,39 @@ impl Routes {
         let above = suffixes.filter_map(|s| self.entry(self.key.wildcard(s), s));
         on.into_iter().chain(above).flat_map(|entry| {
             let owners = entry.owners.all();
-            owners.map(|(_, slot)| (entry.pattern(), slot))
+            owners.map(|(_, owner)| (entry.pattern(), owner.slot()))
         })
     }
 
     /// Adds a route that nobody owns.
-    pub fn add(&mut self, key: &RouteKey, slot: Slot) -> Added {
+    pub fn add(&mut self, key: &RouteKey, slot: Slot, settings: RouteSettings) -> Added {
+        let owner = Owner::new(slot, settings);
         let hash = self.key.pattern(&key.host);
         let host = name_of(&key.host);
         if let Some(entry) = self.entry(hash, host.as_bytes()) {
-            let Some(owners) = entry.owners.with(&key.path, slot) else { return Added::HostFull };
+            let Some(owners) = entry.owners.with(&key.path, owner) else { return Added::HostFull };
             self.set_owners(hash, host, owners);
             return Added::Yes;
         }
-        let owners = Owners::from_iter(std::iter::once((key.path.clone(), slot)));
+        let owners = Owners::from_iter(std::iter::once((key.path.clone(), owner)));
         let owners = owners.expect("one route is given");
         self.hosts.insert(HostEntry { hash, host: host.clone(), owners });
         self.count_wildcard(&key.host, 1);
         Added::Yes
+    }
+
+    /// Gives a route that is there settings.
+    pub fn set(&mut self, key: &RouteKey, slot: Slot, settings: RouteSettings) {
+        let hash = self.key.pattern(&key.host);
+        let host = name_of(&key.host);
+        let Some(entry) = self.entry(hash, host.as_bytes()) else { return };
+        let others = entry.owners.without(|path, _| *path == key.path);
+        let put = (key.path.clone(), Owner::new(slot, settings));
+        let owners = match others {
+            Some(others) => others.with(&put.0, put.1),
+            None => Owners::from_iter(std::iter::once(put)),
+        };
+        self.set_owners(hash, host, owners.expect("a host keeps as many routes as it had"));
     }
 
     /// Removes a route that is there.
@@ -186,8 +227,8 @@ impl Routes {
             self.owned(hash, slot).map(|e| (e.host.clone(), e.owners.clone())).collect();
         let mut removed = 0;
         for (host, owners) in owned {
-            removed += owners.all().filter(|(_, owner)| *owner == slot).count();
-            self.keep(hash, host, owners.without(|_, owner| owner == slot));
+            removed += owners.all().filter(|(_, owner)| owner.slot() == slot).count();
+            self.keep(hash, host, owners.without(|_, owner| owner.slot() == slot));
         }
         removed
     }
@@ -205,13 +246,14 @@ impl Routes {
     /// The routes of a slot under a hash.
     pub fn keys(&self, hash: u64, slot: Slot) -> impl Iterator<Item = RouteKey> {
         self.owned(hash, slot).flat_map(move |entry| {
-            let own = entry.owners.all().filter(move |(_, owner)| *owner == slot);
+            let own = entry.owners.all().filter(move |(_, owner)| owner.slot() == slot);
             own.map(|(path, _)| RouteKey { host: entry.pattern(), path: path.clone() })
         })
     }
 
     fn owned(&self, hash: u64, slot: Slot) -> impl Iterator<Item = &HostEntry> {
-        let owns = move |entry: &&HostEntry| entry.owners.all().any(|(_, owner)| owner == slot);
+        let owns =
+            move |entry: &&HostEntry| entry.owners.all().any(|(_, owner)| owner.slot() == slot);
         self.hosts.at(hash).iter().filter(owns)
     }
 
@@ -259,42 +301,42 @@ impl Owners {
     /// The owner of the longest prefix that takes the path.
     fn find(&self, path: &mut NormalHead<'_>) -> Option<Slot> {
         match self {
-            Owners::Whole(slot) => Some(*slot),
+            Owners::Whole(owner) => Some(owner.slot()),
             Owners::Paths(paths) => longest(paths, path.get()),
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = (&PathPrefix, Slot)> {
+    fn all(&self) -> impl Iterator<Item = (&PathPrefix, Owner)> {
         const WHOLE: &PathPrefix = &PathPrefix::ROOT;
         let (whole, paths) = match self {
-            Owners::Whole(slot) => (Some((WHOLE, *slot)), &[][..]),
+            Owners::Whole(owner) => (Some((WHOLE, *owner)), &[][..]),
             Owners::Paths(paths) => (None, &paths[..]),
         };
-        whole.into_iter().chain(paths.iter().map(|(path, slot)| (path, *slot)))
+        whole.into_iter().chain(paths.iter().map(|(path, owner)| (path, *owner)))
     }
 
     /// These and one more; nothing if they are [`MAX_PATHS`] already.
-    fn with(&self, path: &PathPrefix, slot: Slot) -> Option<Owners> {
-        let all = || self.all().map(|(path, slot)| (path.clone(), slot));
+    fn with(&self, path: &PathPrefix, owner: Owner) -> Option<Owners> {
+        let all = || self.all().map(|(path, owner)| (path.clone(), owner));
         if all().count() >= MAX_PATHS {
             return None;
         }
         let before = all().filter(|(p, _)| p.bytes() < path.bytes());
         let behind = all().filter(|(p, _)| p.bytes() > path.bytes());
-        Owners::from_iter(before.chain(std::iter::once((path.clone(), slot))).chain(behind))
+        Owners::from_iter(before.chain(std::iter::once((path.clone(), owner))).chain(behind))
     }
 
     /// These but for some; nothing if none are left.
-    fn without(&self, gone: impl Fn(&PathPrefix, Slot) -> bool) -> Option<Owners> {
-        let left = self.all().filter(|(path, slot)| !gone(path, *slot));
-        Owners::from_iter(left.map(|(path, slot)| (path.clone(), slot)))
+    fn without(&self, gone: impl Fn(&PathPrefix, Owner) -> bool) -> Option<Owners> {
+        let left = self.all().filter(|(path, owner)| !gone(path, *owner));
+        Owners::from_iter(left.map(|(path, owner)| (path.clone(), owner)))
     }
 
-    fn from_iter(sorted: impl Iterator<Item = (PathPrefix, Slot)>) -> Option<Owners> {
-        let paths: Arc<[(PathPrefix, Slot)]> = sorted.collect();
+    fn from_iter(sorted: impl Iterator<Item = (PathPrefix, Owner)>) -> Option<Owners> {
+        let paths: Arc<[(PathPrefix, Owner)]> = sorted.collect();
         match &paths[..] {
             [] => None,
-            [(path, slot)] if *path == PathPrefix::ROOT => Some(Owners::Whole(*slot)),
+            [(path, owner)] if *path == PathPrefix::ROOT => Some(Owners::Whole(*owner)),
             _ => Some(Owners::Paths(paths)),
         }
     }
@@ -305,13 +347,13 @@ impl Owners {
 /// A prefix P that takes the path sorts before it, and whatever sorts between the two begins with
 /// P. So the last prefix that does not sort behind the path either takes it or shares P with it,
 /// and then P is found in the same way in what they share, cut back to a segment border.
-fn longest(sorted: &[(PathPrefix, Slot)], path: &[u8]) -> Option<Slot> {
+fn longest(sorted: &[(PathPrefix, Owner)], path: &[u8]) -> Option<Slot> {
     let mut head = path;
     loop {
         let end = sorted.partition_point(|(prefix, _)| prefix.bytes() <= head);
-        let (prefix, slot) = sorted[..end].last()?;
+        let (prefix, owner) = sorted[..end].last()?;
         if prefix.matches(path) {
-            return Some(*slot);
+            return Some(owner.slot());
         }
         let shared = prefix.bytes().iter().zip(head).take_while(|(a, b)| a == b).count();
         // The border is at `shared` itself, or where the last slash before it begins a segment.

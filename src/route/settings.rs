@@ -14,10 +14,19 @@ pub struct AppSettings {
     pub blank: bool,
     /// The dynos are routers themselves: their `Hostler-Error` reaches the client.
     pub is_router: bool,
+    /// Only a second confirmation removes the app, or its last route or dyno, or this.
+    pub protected: bool,
     /// Settings of the router that are others for this app; most apps have none.
     pub own: Option<Arc<OwnSettings>>,
     /// Pages of the app's own; most apps have none.
     pub pages: Option<Arc<Pages>>,
+}
+
+/// The settings of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// Only a second confirmation removes the route, gives it to another app, or removes this.
+    pub protected: bool,
 }
 
 /// Settings of the router that an app may have otherwise: each as the router's of the same name

@@ -18,8 +18,8 @@ use super::{
     dyno::Dyno,
     host::{Host, HostPattern},
     path::PathPrefix,
-    routes::{Added, HashKey, Routes},
-    settings::AppSettings,
+    routes::{Added, HashKey, Routes, tries::Tries},
+    settings::{AppSettings, RouteSettings},
     slots::{MAX_SLOTS, Slot, Slots},
     trie::{Entry, Trie},
 };
@@ -127,6 +127,12 @@ impl Table {
         }
     }
 
+    /// An empty table at revision 0 whose hashes are keyed as here.
+    pub fn emptied(&self) -> Table {
+        let key = self.key.clone();
+        Table { routes: Routes::new(key.clone()), key, ..Table::default() }
+    }
+
     /// The revision this table stands at.
     pub fn revision(&self) -> Revision {
         self.revision
@@ -150,6 +156,12 @@ impl Table {
     /// The app of the most specific route for a host and a path (its query cut off). Uses no heap.
     pub fn find(&self, host: &Host, path: &[u8]) -> Option<Slot> {
         self.routes.find(host, path)
+    }
+
+    /// What [`Table::find`] tries, in order: at most `most` routes, and the one that takes the
+    /// request.
+    pub fn tries(&self, host: &Host, path: &[u8], most: usize) -> Tries {
+        self.routes.tries(host, path, most)
     }
 
     /// The slot of an app.
@@ -186,9 +198,29 @@ impl Table {
         first.into_sorted_vec().iter().filter_map(|(_, slot)| self.apps.get(*slot)).collect()
     }
 
+    /// Visits every object, an app before its dynos and routes, for as long as `visit` answers that
+    /// it is to go on; answers whether it came to the end. Holds nothing but the place where it is.
+    pub fn each(&self, mut visit: impl FnMut(Object<'_>) -> bool) -> bool {
+        self.apps.iter().all(|(slot, app)| {
+            let owned = self.owned.get(slot).into_iter().flat_map(|owned| owned.hosts.iter());
+            let mut routes = owned.flat_map(|hash| self.routes.keys(*hash, slot));
+            visit(Object::App(&app.name, &app.settings))
+                && app.dynos.iter().all(|dyno| visit(Object::Dyno(&app.name, dyno)))
+                && routes.all(|key| {
+                    let settings = self.route_settings(&key).expect("an owned route is there");
+                    visit(Object::Route(&app.name, &key, settings))
+                })
+        })
+    }
+
     /// The app that owns exactly this route.
     pub fn route(&self, key: &RouteKey) -> Option<&Arc<App>> {
-        self.apps.get(self.routes.owner(key)?)
+        self.apps.get(self.routes.owner(key)?.0)
+    }
+
+    /// The settings of exactly this route.
+    pub fn route_settings(&self, key: &RouteKey) -> Option<RouteSettings> {
+        self.routes.owner(key).map(|(_, settings)| settings)
     }
 
     /// The routes of an app, sorted. Costs what the app has.
@@ -221,7 +253,7 @@ impl Table {
         match change {
             Change::PutApp(name, settings) => self.put_app(name, settings),
             Change::DeleteApp(name) => self.delete_app(name),
-            Change::PutRoute(key, name) => self.put_route(key, name),
+            Change::PutRoute(key, name, settings) => self.put_route(key, name, *settings),
             Change::DeleteRoute(key, name) => self.delete_route(key, name),
             Change::PutDyno(name, dyno) => self.put_dyno(name, dyno),
             Change::DeleteDyno(name, dyno) => self.delete_dyno(name, dyno),
@@ -252,7 +284,8 @@ impl Table {
     fn delete_app(&mut self, name: &AppName) -> Result<bool, Conflict> {
         let slot = self.existing(name)?;
         for key in self.routes_of(name.as_str()) {
-            self.digest.subtract(Object::Route(name, &key).digest());
+            let settings = self.route_settings(&key).unwrap_or_default();
+            self.digest.subtract(Object::Route(name, &key, settings).digest());
         }
         let app = self.apps.get(slot).cloned().expect("the slot of a name holds its app");
         for dyno in &app.dynos {
@@ -273,16 +306,27 @@ impl Table {
         Ok(true)
     }
 
-    fn put_route(&mut self, key: &RouteKey, name: &AppName) -> Result<bool, Conflict> {
+    fn put_route(
+        &mut self,
+        key: &RouteKey,
+        name: &AppName,
+        settings: RouteSettings,
+    ) -> Result<bool, Conflict> {
         let slot = self.existing(name)?;
-        if let Some(owner) = self.routes.owner(key) {
-            if owner == slot {
-                return Ok(false);
+        if let Some((owner, stands)) = self.routes.owner(key) {
+            if owner != slot {
+                let owner = self.at(owner).name.clone();
+                return Err(Conflict::RouteTaken { key: key.clone(), owner });
             }
-            let owner = self.at(owner).name.clone();
-            return Err(Conflict::RouteTaken { key: key.clone(), owner });
+            let differs = stands != settings;
+            if differs {
+                let before = Object::Route(name, key, stands).digest();
+                self.replaced(before, Object::Route(name, key, settings));
+                self.routes.set(key, slot, settings);
+            }
+            return Ok(differs);
         }
-        match self.routes.add(key, slot) {
+        match self.routes.add(key, slot, settings) {
             Added::Yes => {}
             Added::HostFull => return Err(Conflict::HostFull(key.host.clone())),
         }
@@ -293,14 +337,15 @@ impl Table {
         }
         owned.routes += 1;
         self.counts.routes += 1;
-        self.digest.add(Object::Route(name, key).digest());
+        self.digest.add(Object::Route(name, key, settings).digest());
         Ok(true)
     }
 
     fn delete_route(&mut self, key: &RouteKey, name: &AppName) -> Result<bool, Conflict> {
-        let slot = self.slot(name.as_str()).filter(|slot| self.routes.owner(key) == Some(*slot));
+        let named = self.slot(name.as_str());
+        let owned = self.routes.owner(key).filter(|(slot, _)| Some(*slot) == named);
         let no_such_route = || Conflict::NoSuchRoute { app: name.clone(), key: key.clone() };
-        let slot = slot.ok_or_else(no_such_route)?;
+        let (slot, settings) = owned.ok_or_else(no_such_route)?;
         self.routes.remove(key);
         let hash = self.routes.hash(&key.host);
         let owned = self.owned.get_mut(slot).expect("an app has a list of its routes");
@@ -309,7 +354,7 @@ impl Table {
         }
         owned.routes -= 1;
         self.counts.routes -= 1;
-        self.digest.subtract(Object::Route(name, key).digest());
+        self.digest.subtract(Object::Route(name, key, settings).digest());
         Ok(true)
     }
 

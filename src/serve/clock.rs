@@ -35,7 +35,7 @@ impl Clock {
 
     /// Milliseconds since the process began; never 0, which stands for never.
     pub fn now_ms(&self) -> u64 {
-        self.began.elapsed().as_millis() as u64 + 1
+        since(self.began)
     }
 
     /// [`Clock::now_ms`] as it was on the last tick: for what need not be exact, without a look at
@@ -67,4 +67,9 @@ impl Clock {
     pub fn with_date<R>(&self, take: impl FnOnce(&[u8]) -> R) -> R {
         take(self.date.borrow().1.as_bytes())
     }
+}
+
+/// What [`Clock::now_ms`] of a clock says whose zero is `began`.
+pub fn since(began: Instant) -> u64 {
+    began.elapsed().as_millis() as u64 + 1
 }

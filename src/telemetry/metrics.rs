@@ -110,8 +110,22 @@ metrics! {
     table_routes: IntGauge = "hostler_table_routes" [];
     /// Dynos in the table.
     table_dynos: IntGauge = "hostler_table_dynos" [];
+    /// Dynos that left the table because nobody renewed them.
+    dynos_expired: IntCounter = "hostler_dynos_expired_total" [];
+    /// Dynos that nobody renewed and that stay: a guard keeps them, or the store takes nothing.
+    dynos_overdue: IntGauge = "hostler_dynos_overdue" [];
     /// 1 if the store took the last write that it was given, else 0.
     store_writable: IntGauge = "hostler_store_writable" [];
+    /// The oldest revision that the store keeps; 0: all of them.
+    store_oldest_revision: IntGauge = "hostler_store_oldest_revision" [];
+    /// Readers of the feed.
+    feed_readers: IntGauge = "hostler_feed_readers" [];
+    /// Snapshots of the table that readers of the feed were sent.
+    feed_snapshots: IntCounter = "hostler_feed_snapshots_total" [];
+    /// Readers of the feed that could not go on from where they were, and were sent a snapshot.
+    feed_moved: IntCounter = "hostler_feed_moved_total" [];
+    /// Connections to the control listener on which TLS did not come about.
+    control_handshakes_failed: IntCounter = "hostler_control_handshakes_failed_total" [];
     /// Workers that accept connections.
     workers: IntGauge = "hostler_workers" [];
     /// The version that runs; always 1.
@@ -124,12 +138,49 @@ impl Metrics {
         WorkerMetrics::new(self, self.apps.clone())
     }
 
+    /// The counters of the feed.
+    pub fn feed(&self) -> FeedMetrics {
+        FeedMetrics {
+            readers: self.feed_readers.clone(),
+            snapshots: self.feed_snapshots.clone(),
+            moved: self.feed_moved.clone(),
+        }
+    }
+
     /// All metrics in Prometheus' text format.
     ///
     /// # Errors
     /// If the encoder finds a metric without a name or a value: a mistake of ours.
     pub fn render(&self) -> Result<String, MetricsError> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+/// Counts the readers of the feed.
+#[derive(Debug, Clone)]
+pub struct FeedMetrics {
+    readers: IntGauge,
+    /// Snapshots that were begun.
+    pub snapshots: IntCounter,
+    /// Readers that could not go on from where they were.
+    pub moved: IntCounter,
+}
+
+/// A reader that is counted for as long as this lasts.
+#[derive(Debug)]
+pub struct CountedReader(IntGauge);
+
+impl FeedMetrics {
+    /// Counts a reader.
+    pub fn count_reader(&self) -> CountedReader {
+        self.readers.inc();
+        CountedReader(self.readers.clone())
+    }
+}
+
+impl Drop for CountedReader {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

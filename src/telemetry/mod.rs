@@ -15,6 +15,6 @@ pub mod worker;
 pub use diagnostics::{Level, init_diagnostics};
 pub use line::LogFormat;
 pub use log::{AccessLog, LogGuard, LogSink};
-pub use metrics::Metrics;
+pub use metrics::{CountedReader, FeedMetrics, Metrics};
 pub use record::Record;
 pub use worker::WorkerMetrics;

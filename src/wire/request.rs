@@ -128,7 +128,7 @@ impl Request {
     /// Judges a head that [`super::head::parse_request`] parsed.
     pub fn judge(head: &[u8], line: &RequestLine, fields: &Fields) -> Result<Request, Refusal> {
         let method = line.method.of(head);
-        if matches!(method, b"CONNECT" | b"TRACE") {
+        if !is_forwarded(method) {
             return Err(Refusal::Method);
         }
         let target = Target::read(head, line.target, method)?;
@@ -163,6 +163,11 @@ impl Request {
     pub fn keeps_alive(&self) -> bool {
         !self.connection.close && (self.minor == 1 || self.connection.keep_alive)
     }
+}
+
+/// Is it a method that a router forwards? CONNECT and TRACE are not.
+pub fn is_forwarded(method: &[u8]) -> bool {
+    !matches!(method, b"CONNECT" | b"TRACE")
 }
 
 /// Is doing it twice as good as doing it once (RFC 9110, section 9.2.2; RFC 4918; RFC 3253)?

@@ -101,7 +101,7 @@ fn settings_of_an_app_are_set_shown_and_unset() {
     assert_eq!(code, 1);
     assert!(text.contains("settings.timeouts.idle") && text.contains("write a whole"), "{text}");
     assert_eq!(failed(&router, &["apps", "set", "blog", "timeouts.idle"]).0, 2);
-    assert_eq!(failed(&router, &["apps", "unset", "other", "timeouts.idle"]).0, 1);
+    assert_eq!(failed(&router, &["apps", "unset", "other", "timeouts.idle"]).0, 5);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn pages_of_an_app_are_pushed_from_files_shown_and_removed() {
 
     done(&router, &["pages", "remove", "blog", "error", "json"]);
     done(&router, &["pages", "remove", "blog", "maintenance"]);
-    assert_eq!(failed(&router, &["pages", "show", "blog", "error", "json"]).0, 1);
+    assert_eq!(failed(&router, &["pages", "show", "blog", "error", "json"]).0, 5);
     assert_eq!(done(&router, &["pages", "blog"]), "PAGE   FORM  BYTES\nerror  html  15\n");
 }
 
@@ -163,7 +163,10 @@ fn json_prints_what_the_push_api_says() {
     assert_eq!(receipt, json!({"revision": 1, "changed": true, "digest": digest}));
     as_json(&router, &["domains", "add", "blog", "a.test", "--path", "/api"]);
     let domains = as_json(&router, &["domains", "blog"]);
-    assert_eq!(domains, json!([{"app": "blog", "host": "a.test", "path": "/api"}]));
+    assert_eq!(
+        domains,
+        json!([{"app": "blog", "host": "a.test", "path": "/api", "protected": false}])
+    );
     as_json(&router, &["dynos", "add", "blog", "web.1", "10.0.0.1:5000", "--weight", "7"]);
     as_json(&router, &["dynos", "set", "blog", "web.1", "--state", "draining"]);
     let dynos = as_json(&router, &["dynos", "blog"]);
@@ -176,19 +179,19 @@ fn json_prints_what_the_push_api_says() {
 }
 
 #[test]
-fn a_refusal_is_exit_1_with_the_field() {
+fn a_refusals_exit_code_is_that_of_its_kind() {
     let router = Router::start();
     let (code, text) = failed(&router, &["domains", "add", "blog", "a.test"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 5);
     assert!(text.contains("blog"), "{text}");
     done(&router, &["apps", "create", "blog"]);
     let (code, text) = failed(&router, &["dynos", "add", "blog", "web.1", "nowhere"]);
     assert_eq!(code, 1);
     assert!(text.contains("addr"), "{text}");
     let (code, text) = failed(&router, &["apps", "create", "blog"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 7);
     assert!(text.contains("already"), "{text}");
-    assert_eq!(failed(&router, &["apps", "info", "other"]).0, 1);
+    assert_eq!(failed(&router, &["apps", "info", "other"]).0, 5);
 }
 
 #[test]
@@ -213,10 +216,10 @@ fn a_router_that_is_not_there_is_exit_3_with_the_remedy() {
 }
 
 #[test]
-fn a_wrong_token_is_exit_1_and_says_so() {
+fn a_wrong_token_is_exit_6_and_says_so() {
     let router = Router::start();
     let (code, text) = failed(&router, &["apps", "--token", "not-the-one-that-is-known"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 6);
     assert!(text.contains("token"), "{text}");
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Random transactions, many of them to be refused, are judged by a model that knows nothing of
 //! ours; then every revision is reached by each path: as it was answered, as of its number, by
-//! every diff in turn, by the diff of any two revisions, from the database alone and from a
-//! snapshot and what came behind it, by a revert and the revert of that.
+//! every diff in turn, by the diff of any two revisions, by the feed, by an export and its import
+//! elsewhere, from the database alone and from a snapshot and what came behind it, by a revert and
+//! the revert of that.
 //! `PATHS_COUNT` says how many sequences are tried, `PATHS_SEED` with which the first is drawn.
 //! Invariant: digests are computed here from the lines that came.
 
@@ -16,7 +17,11 @@ use hostler::route::Digest;
 use serde_json::{Value, json};
 
 use self::model::{Model, Op};
-use crate::harness::Router;
+use crate::harness::{
+    Router,
+    followed::{Followed, Stream},
+    upload::put_with,
+};
 
 /// Sequences in the test command.
 const SEQUENCES: u64 = 4;
@@ -24,6 +29,21 @@ const SEQUENCES: u64 = 4;
 const TRANSACTIONS: usize = 40;
 /// How many of a sequence's revisions are gone back to.
 const REVERTS: usize = 3;
+
+/// Whatever may be protected: this is about tables, and not about guards.
+const NAMES: [&str; 11] = [
+    "one",
+    "two",
+    "three",
+    "a.test",
+    "*.a.test",
+    "b.a.test",
+    "c.test",
+    "a.test/x",
+    "*.a.test/x",
+    "b.a.test/x",
+    "c.test/x",
+];
 
 #[test]
 fn any_sequence_gives_one_table_and_one_digest_by_every_path() {
@@ -34,6 +54,7 @@ fn any_sequence_gives_one_table_and_one_digest_by_every_path() {
         eprintln!("repeat it: PATHS_SEED={seed} PATHS_COUNT=1");
         let dir = tempfile::tempdir().unwrap();
         let mut run = Run {
+            other: Router::start(),
             router: Router::on(dir.path(), &[]),
             random: Rng::with_seed(seed),
             tables: vec![Model::default()],
@@ -60,6 +81,8 @@ fn any_sequence_gives_one_table_and_one_digest_by_every_path() {
 /// A sequence, as far as it went.
 struct Run {
     router: Router,
+    /// Where tables are imported.
+    other: Router,
     random: Rng,
     /// The table of each revision, by the model.
     tables: Vec<Model>,
@@ -78,11 +101,16 @@ impl Run {
             let sent: Vec<&Value> = ops.iter().map(|op| &op.sent).collect();
             let reply = match &*sent {
                 [op] => {
-                    let path = format!("/v1{}", op["path"].as_str().unwrap());
+                    let path = op["path"].as_str().unwrap();
+                    let sign = if path.contains('?') { '&' } else { '?' };
+                    let path = format!("/v1{path}{sign}confirm={}", NAMES.join(","));
                     let body = op.get("body").cloned();
                     self.router.call(op["method"].as_str().unwrap(), &path, body)
                 }
-                ops => self.router.call("POST", "/v1/transactions", Some(json!({"ops": ops}))),
+                ops => {
+                    let body = json!({"ops": ops, "confirm": NAMES});
+                    self.router.call("POST", "/v1/transactions", Some(body))
+                }
             };
             assert_eq!(reply.status() == 200, is_right, "{sent:?}: {reply:?}");
             if !is_right {
@@ -151,9 +179,40 @@ impl Run {
             turned.turn(&self.diff(revision, other));
             assert_eq!(turned, self.tables[other], "by the diff from {revision} to {other}");
         }
+        self.check_feed();
+        for at in [self.random.usize(..=newest), newest] {
+            self.check_import(at);
+        }
         let history = self.router.call("GET", "/v1/history?limit=1000", None).json;
         let told = history["items"].as_array().unwrap().iter().rev().map(|e| e["digest"].clone());
         assert_eq!(told.collect::<Vec<_>>(), self.digests[1..]);
+    }
+
+    /// From any revision on, and from a snapshot.
+    fn check_feed(&mut self) {
+        let newest = self.tables.len() as u64 - 1;
+        let mut followed = Followed::default();
+        followed.revision = Some(0);
+        let mut stream = Stream::from(self.router.control, Some(0));
+        while followed.revision.unwrap_or(0) < newest {
+            followed.take_raw(&stream.next().expect("the feed goes on"));
+        }
+        followed.assert_is(&self.router);
+        let mut stream = Stream::from(self.router.control, None);
+        let mut whole = Followed::default();
+        while whole.revision.is_none() {
+            whole.take_raw(&stream.next().expect("the snapshot comes whole"));
+        }
+        whole.assert_is(&self.router);
+    }
+
+    /// An export of a revision makes the same table elsewhere, whatever stood there.
+    fn check_import(&self, at: usize) {
+        let export = self.router.call("GET", &format!("/v1/table?at={at}"), None).answer.text();
+        let options = format!("?force=true&confirm={}", NAMES.join(","));
+        let reply = put_with(&self.other, &options, "", &export);
+        assert_eq!(reply.status(), 200, "{reply:?}");
+        assert_eq!(reply.json["digest"], self.digests[at]);
     }
 
     /// Goes back, and back again: routes and settings first, then dynos too.
@@ -166,15 +225,18 @@ impl Run {
             }
             let (before, to) = (self.tables.len() - 1, self.random.usize(..self.tables.len()));
             for to in [to, before] {
+                let before_it = self.newest().clone();
                 self.revert(json!({"to": to, "dynos": true}));
-                assert_eq!(self.newest().without_states(), self.tables[to].without_states());
+                let (now, then) = (before_it.clone(), &self.tables[to]);
+                assert_eq!(self.newest().lasting(&now).lasting(then), then.lasting(&now));
             }
         }
         let newest = self.tables.len() - 1;
         assert_eq!(self.export(&format!("?at={newest}")), *self.newest());
     }
 
-    fn revert(&mut self, body: Value) {
+    fn revert(&mut self, mut body: Value) {
+        body["confirm"] = json!(NAMES);
         let reply = self.router.call("POST", "/v1/revert", Some(body));
         assert_eq!(reply.status(), 200, "{reply:?}");
         if reply.json["changed"] == true {

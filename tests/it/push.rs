@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Named, Router, push::ops_of};
+use crate::harness::{Conn, Named, Router, push::ops_of, router::TOKEN};
 
 fn with_app() -> Router {
     let router = Router::start();
@@ -85,6 +85,7 @@ fn full() -> Value {
         "maintenance": true,
         "blank": true,
         "router": true,
+        "protected": false,
         "settings": {
             "dynos.keep_alive": false,
             "limits.set_cookie": 16384,
@@ -111,7 +112,8 @@ fn app(router: &Router, name: &str) -> Value {
 fn an_app_is_read_back_with_its_settings_and_pages() {
     let router = with_app();
     let bare = json!({
-        "maintenance": false, "blank": false, "router": false, "settings": {}, "pages": {},
+        "maintenance": false, "blank": false, "router": false, "protected": false,
+        "settings": {}, "pages": {},
     });
     assert_eq!(app(&router, "one"), bare);
     assert_eq!(router.write("PUT", "/v1/apps/one", full()), 2);
@@ -287,4 +289,29 @@ fn health_readiness_and_metrics_are_there_for_machines() {
     assert_eq!(router.metric("hostler_table_apps"), 1.0);
     assert_eq!(router.metric("hostler_table_revision"), 1.0);
     assert_eq!(router.metric("hostler_workers"), 2.0);
+}
+
+#[test]
+fn connections_that_wait_make_room_for_new_ones_and_those_being_answered_do_not() {
+    const MOST: usize = 1024;
+    let router = Router::start();
+    let mut reader = router.connect_control();
+    reader.send(format!(
+        "GET /v1/feed HTTP/1.1\r\nHost: hub.test\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    ));
+    reader.take_until("event: ");
+    let ask = "GET /healthz HTTP/1.1\r\nHost: hub.test\r\n\r\n";
+    let (mut kept, mut halved) = (router.connect_control(), router.connect_control());
+    assert_eq!(kept.ask(ask).status(), 200);
+    halved.send("GET /healthz HT");
+    let mut silent: Vec<Conn> = (0..MOST + 76).map(|_| router.connect_control()).collect();
+    assert_eq!(router.connect_control().ask(ask).status(), 200);
+    // Those that have waited longest are gone, whatever they said before; the last are not.
+    kept.take_end();
+    halved.take_end();
+    silent[0].take_end();
+    assert!(!silent[MOST..].iter().any(Conn::has_input), "they still wait");
+    assert_eq!(silent[MOST].ask(ask).status(), 200);
+    router.app("blog", "a.test", &[]);
+    reader.take_until("event: transaction");
 }

@@ -23,7 +23,7 @@ const MOST_TURNS: usize = 8;
 
 #[test]
 fn any_sequence_in_any_pieces_is_carried_as_the_model_says() {
-    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
+    let router = Router::with(&[("HOSTLER_WORKERS", "1"), ("HOSTLER_PUSH_SHRINK_SHARE", "100")]);
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let count = number("SEQUENCES_COUNT").unwrap_or(SEQUENCES);
     let first = number("SEQUENCES_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));

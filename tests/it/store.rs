@@ -48,6 +48,7 @@ fn an_apps_settings_and_pages_outlive_any_end_of_the_process() {
     let body = json!({
         "blank": true,
         "router": true,
+        "protected": true,
         "settings": {"timeouts.idle": "1250ms", "limits.method": 20, "http.half_close": true},
         "pages": {"error": {"html": "<p>\"é\"</p>\n"}, "maintenance": {"json": "[1]"}},
     });

@@ -391,7 +391,7 @@ fn the_commands_tell_turn_back_and_export() {
     assert_eq!((code, text.as_str()), (0, "Reverted app one to 1 (revision 4)\n"));
     assert!(done("revert 1").1.ends_with("nothing changed\n"));
     let (code, _, error) = done("revert 9");
-    assert_eq!(code, 1);
+    assert_eq!(code, 5);
     assert!(error.contains("there is no revision 9"), "{error}");
 
     let (_, text, _) = done("history -n 2");
@@ -405,7 +405,7 @@ fn the_commands_tell_turn_back_and_export() {
     let exported = export(&router, "?at=3");
     let lines: BTreeSet<_> = text.lines().skip(1).map(str::to_owned).collect();
     assert_eq!(lines, exported.lines);
-    assert_eq!(done("table export --at 9").0, 1);
+    assert_eq!(done("table export --at 9").0, 5);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("route", &[]),
     ("wire", &[]),
     ("balance", &[]),
-    ("api", &[]),
+    ("api", &["tls"]),
     ("error", &[]),
     ("shutdown", &[]),
     ("units", &[]),

@@ -26,7 +26,7 @@ const NOT_USED: [(&str, &str); 9] = [
 ];
 
 /// Names that others chose.
-const OTHERS_NAMES: [&str; 24] = [
+const OTHERS_NAMES: [&str; 26] = [
     // Heroku's log line, and the metric that follows it.
     "service_ms",
     "service_seconds",
@@ -42,6 +42,8 @@ const OTHERS_NAMES: [&str; 24] = [
     "Target",
     "peer_addr",
     "peer_cred",
+    "peer_certificates",
+    "PeerIncompatible",
     "target_os",
     "target_arch",
     "target_family",

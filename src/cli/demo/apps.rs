@@ -54,7 +54,7 @@ pub(super) async fn start(children: &mut Children) -> Result<Vec<Dyno>, Failure>
     for (app, count) in APPS {
         for number in 1..=count {
             let name = format!("web.{number}");
-            let cannot = |error| Failure::Refused(format!("cannot start {app} {name}: {error}"));
+            let cannot = |error| Failure::Failed(format!("cannot start {app} {name}: {error}"));
             let mut command =
                 children::command(&["demo-app", app, "--name", &name]).map_err(cannot)?;
             let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
@@ -68,7 +68,7 @@ pub(super) async fn start(children: &mut Children) -> Result<Vec<Dyno>, Failure>
     for (app, name, pid, said) in starting {
         let addr = timeout(START_TIME, listening(said)).await.ok().flatten();
         let addr = addr.ok_or_else(|| {
-            Failure::Refused(format!("dyno {app} {name} did not listen in {START_TIME:?}"))
+            Failure::Failed(format!("dyno {app} {name} did not listen in {START_TIME:?}"))
         })?;
         dynos.push(Dyno { app, name, addr, pid });
     }
@@ -101,7 +101,7 @@ pub(super) fn transaction(dynos: &[Dyno]) -> TransactionBody {
         };
         ops.push(put(dyno_path(app, name), json!(body)));
     }
-    TransactionBody { if_revision: None, reason: Some("hostler demo".into()), ops }
+    TransactionBody { reason: Some("hostler demo".into()), ops, ..TransactionBody::default() }
 }
 
 fn put(path: String, body: Value) -> Op {

@@ -72,7 +72,7 @@ impl DemoApp {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let served = runtime.and_then(|runtime| runtime.block_on(self.serve()));
-        served.map_err(|error| Failure::Refused(format!("the demo's app cannot run: {error}")))
+        served.map_err(|error| Failure::Failed(format!("the demo's app cannot run: {error}")))
     }
 
     async fn serve(self) -> io::Result<()> {

@@ -77,7 +77,7 @@ pub(super) async fn start(
     listens: [(&str, Option<&str>); 2],
 ) -> Result<Router, Failure> {
     let fixed = ["serve", "--end-with-stdin", "--log-level", "info", "--drain-deadline", DRAIN];
-    let cannot = |error| Failure::Refused(format!("cannot start hostler serve: {error}"));
+    let cannot = |error| Failure::Failed(format!("cannot start hostler serve: {error}"));
     let mut command = children::command(&fixed).map_err(cannot)?;
     command.arg("--data-dir").arg(data_dir).stderr(Stdio::piped());
     for (flag, value) in listens {
@@ -96,7 +96,7 @@ pub(super) async fn start(
             Ok(Router { pid, http, control })
         }
         Ok(Said::Ended(lines)) => Err(why_it_ended(child, &lines).await),
-        Err(_) => Err(Failure::Refused(format!("hostler serve did not listen in {START_TIME:?}"))),
+        Err(_) => Err(Failure::Failed(format!("hostler serve did not listen in {START_TIME:?}"))),
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn until_ready(client: &Client) -> Result<(), Failure> {
         }
         if Instant::now() >= deadline {
             let why = readiness.reasons.join("; ");
-            return Err(Failure::Refused(format!("the router is not ready: {why}")));
+            return Err(Failure::Failed(format!("the router is not ready: {why}")));
         }
         sleep(READY_STEP).await;
     }
@@ -164,10 +164,10 @@ async fn why_it_ended(mut child: Child, lines: &[String]) -> Failure {
     let text = text.strip_prefix("hostler: ").unwrap_or(&text).to_owned();
     match timeout(START_TIME, child.wait()).await {
         Ok(Ok(status)) if text.is_empty() => {
-            Failure::Refused(format!("hostler serve ended: {status}"))
+            Failure::Failed(format!("hostler serve ended: {status}"))
         }
         Ok(Ok(status)) if status.code() == Some(2) => Failure::Usage(text),
-        _ => Failure::Refused(text),
+        _ => Failure::Failed(text),
     }
 }
 

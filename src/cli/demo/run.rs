@@ -74,8 +74,8 @@ impl Demo {
         let dynos = apps::start(children).await?;
         let given = Given {
             url: Some(format!("http://{}", router.control_for_clients())),
-            token: None,
             data_dir: Some(home.path().into()),
+            ..Given::default()
         };
         let client = Client::new(Access::find(given, |_| None)?).with_reason("hostler demo");
         client.transact(&apps::transaction(&dynos)).await?;
@@ -90,7 +90,7 @@ impl Demo {
                     output::print(&text).map_err(cannot("write to standard output"))?;
                 }
                 Role::Router => {
-                    return Err(Failure::Refused(format!("{name} ended by itself: {how}")));
+                    return Err(Failure::Failed(format!("{name} ended by itself: {how}")));
                 }
             }
         }
@@ -98,7 +98,7 @@ impl Demo {
 }
 
 fn cannot(what: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::Refused(format!("cannot {what}: {error}"))
+    move |error| Failure::Failed(format!("cannot {what}: {error}"))
 }
 
 /// The signals that end the demo: Ctrl-C, a polite kill, and the terminal that is closed.

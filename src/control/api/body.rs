@@ -2,7 +2,8 @@
 //!
 //! Invariants: the type is judged before a byte is read; a body is at most `max_body` long, comes
 //! whole within [`BODY_TIMEOUT`], and all that are held at one time stay within one budget, so that
-//! many large pushes wait for each other and do not fill the memory.
+//! many large pushes wait for each other and do not fill the memory; those of one token hold half
+//! of it, or one body, so that whoever announces bodies and sends none keeps no other waiting.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +13,15 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use serde_json::Value;
-use tokio::{sync::SemaphorePermit, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, SemaphorePermit},
+    time::timeout,
+};
 
-use super::{problem::Refusal, router::Shared};
+use super::{gate::Caller, json, problem::Refusal, router::Shared};
 
+/// The most that the body of a call may hold that writes nothing of the table, in bytes.
+const MAX_SMALL: usize = 256 << 10;
 /// How long a body may take to come, the wait for its share of the budget included.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What all bodies that are being read or judged may hold, in bytes, unless a single one may hold
@@ -27,12 +33,14 @@ const MAX_DISCARD: usize = 256 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a permit of the budget stands for, in bytes.
 const PERMIT: usize = 1024;
+/// Into how many parts half of the budget is divided, which one token may hold.
+pub(super) const OWN_SHARE: usize = 1024;
 
 /// A body, for as long as it is held against the budget.
 pub(super) struct Held<'a> {
     /// `None` if it is empty.
     pub(super) json: Option<Value>,
-    _permit: SemaphorePermit<'a>,
+    _held: (SemaphorePermit<'a>, Option<OwnedSemaphorePermit>),
 }
 
 /// How many permits the budget has.
@@ -44,12 +52,35 @@ fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(PERMIT)).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 4)
 }
 
+/// How many of a token's own parts a share of the whole budget is: all of them at most.
+fn own_part(share: u32, max_body: usize) -> u32 {
+    let half = (budget(max_body) / 2).max(1);
+    let parts = (share as usize * OWN_SHARE).div_ceil(half).min(OWN_SHARE);
+    u32::try_from(parts).unwrap_or(u32::MAX)
+}
+
 /// Reads the body of a request, which must be JSON or empty.
 pub(super) async fn read<'a>(
     shared: &'a Arc<Shared>,
     request: Request,
 ) -> Result<Held<'a>, Refusal> {
-    let max = shared.state.settings.max_body;
+    read_to(shared, request, shared.state.settings.max_body).await
+}
+
+/// Reads the body of a call that writes nothing of the table: a question, an ack, a token. Such a
+/// body is small, so that none of them takes a share of the budget that writes would miss.
+pub(super) async fn read_small<'a>(
+    shared: &'a Arc<Shared>,
+    request: Request,
+) -> Result<Held<'a>, Refusal> {
+    read_to(shared, request, shared.state.settings.max_body.min(MAX_SMALL)).await
+}
+
+async fn read_to<'a>(
+    shared: &'a Arc<Shared>,
+    request: Request,
+    max: usize,
+) -> Result<Held<'a>, Refusal> {
     let (parts, body) = request.into_parts();
     if !body.is_end_stream() {
         check_type(&parts.method, &parts.headers)?;
@@ -63,14 +94,22 @@ pub(super) async fn read<'a>(
     }
     let share = permits(announced.map_or(max, |length| length as usize));
     let whole = async {
-        // The semaphore is never closed.
+        // The semaphores are never closed.
+        let own = match parts.extensions.get::<Caller>() {
+            Some(caller) => {
+                let bodies = caller.holder.bodies.clone();
+                let part = bodies.acquire_many_owned(own_part(share, max));
+                Some(part.await.map_err(|_| overloaded())?)
+            }
+            None => None,
+        };
         let permit = shared.body_budget.acquire_many(share).await.map_err(|_| overloaded())?;
-        Ok::<_, Refusal>((collect(body, max).await?, permit))
+        Ok::<_, Refusal>((collect(body, max).await?, (permit, own)))
     };
     let too_late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in 30 s");
-    let (bytes, permit) = timeout(BODY_TIMEOUT, whole).await.map_err(too_late)??;
+    let (bytes, held) = timeout(BODY_TIMEOUT, whole).await.map_err(too_late)??;
     let json = if bytes.is_empty() { None } else { Some(parse(&bytes)?) };
-    Ok(Held { json, _permit: permit })
+    Ok(Held { json, _held: held })
 }
 
 async fn collect(mut body: axum::body::Body, max: usize) -> Result<Bytes, Refusal> {
@@ -89,7 +128,7 @@ async fn collect(mut body: axum::body::Body, max: usize) -> Result<Bytes, Refusa
 
 /// Reads on for a while what is refused: a client that is still sending when the connection closes
 /// is sent a reset, which may overtake the answer that says why.
-async fn discard(mut body: axum::body::Body) {
+pub(super) async fn discard(mut body: axum::body::Body) {
     let read = async {
         let mut left = MAX_DISCARD;
         while let Some(Ok(frame)) = body.frame().await {
@@ -106,7 +145,7 @@ async fn discard(mut body: axum::body::Body) {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    json::parse(bytes).map_err(|error| {
         Refusal::field(StatusCode::BAD_REQUEST, "body", format!("not JSON: {error}"))
     })
 }
@@ -130,8 +169,10 @@ fn check_type(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn too_large(max: usize) -> Refusal {
-    let reason =
-        format!("push.max_body allows {max} bytes for a body: push in several transactions");
+    let reason = match max {
+        MAX_SMALL => format!("the body of this call has at most {max} bytes"),
+        _ => format!("push.max_body allows {max} bytes for a body: push in several transactions"),
+    };
     Refusal::field(StatusCode::PAYLOAD_TOO_LARGE, "body", reason)
 }
 

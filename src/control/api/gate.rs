@@ -28,10 +28,27 @@ use super::{
     router::Shared,
     tokens::{ADMIN, Holder},
 };
+use crate::control::feed::Speaker;
 
-/// The address of the socket that a request came from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Remote(pub(super) SocketAddr);
+/// What is known of a connection before anything is read of it.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    /// The address of the socket that it came from.
+    pub(super) addr: SocketAddr,
+    /// The subject of the client's certificate, if it proved itself with one.
+    pub(super) certificate: Option<Arc<str>>,
+}
+
+impl Remote {
+    /// From where, for the history: the address, and the certificate if there was one.
+    fn told(&self) -> String {
+        let address = self.addr.ip().to_canonical();
+        match &self.certificate {
+            Some(subject) => format!("{address} ({subject})"),
+            None => address.to_string(),
+        }
+    }
+}
 
 /// Who calls, and from where.
 #[derive(Debug, Clone)]
@@ -41,6 +58,12 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Who speaks for a router by this call.
+    pub(super) fn speaker(&self) -> Speaker<'_> {
+        let token = Some(self.holder.id.as_str()).filter(|id| *id != ADMIN);
+        Speaker { token, address: self.address.as_deref() }
+    }
+
     /// Refuses if the token was revoked, or has ended, since the call began.
     pub(super) fn check_again(&self) -> Result<(), Refusal> {
         self.holder.check(now_ms()).map_err(|denied| Refusal::unauthorized(denied.to_string()))
@@ -81,10 +104,10 @@ fn admit(shared: &Shared, request: &mut Request) -> Result<(), Refusal> {
     if holder.id != ADMIN {
         holder.take_call(settings.rate, Instant::now()).map_err(Refusal::too_fast)?;
     }
-    let path = request.uri().path();
-    need.check(holder.grant.scopes(), path).map_err(|missing| Refusal::scope(&missing, &holder))?;
+    need.check(holder.grant.scopes(), request.uri())
+        .map_err(|missing| Refusal::scope(&missing, &holder))?;
     let remote = request.extensions().get::<Remote>();
-    let address = remote.map(|Remote(addr)| addr.ip().to_canonical().to_string());
+    let address = remote.map(Remote::told);
     request.extensions_mut().insert(Caller { holder, address });
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Is the process alive, should it get traffic, what does it count: for machines.
 //!
 //! Invariants: `/healthz` is 200 for as long as the process turns; `/readyz` gives every reason why
-//! it is not 200, all at once.
+//! it is not 200, all at once, and warns of what keeps no traffic away: a store that takes no
+//! pushes.
 
 use std::sync::Arc;
 
@@ -30,7 +31,10 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     }
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, "application/json", &Readiness { ready, reasons })
+    let trouble = state.status.store_trouble();
+    let warning = |trouble| format!("the store takes no pushes: {trouble}");
+    let warnings = trouble.map(warning).into_iter().collect();
+    json(status, "application/json", &Readiness { ready, reasons, warnings })
 }
 
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

@@ -3,7 +3,7 @@
 //! The hub keeps the answer with the write; here the key is read, the request digested, and a
 //! second try that overtakes the first one's answer is turned away.
 //! Invariants: a key is its token's own: nobody is told another's answer; the digest is over what
-//! the request means (method, path, conditions, JSON values), not over how it is spelt.
+//! the request means (method, path, conditions, options, JSON values), not over how it is spelt.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ use super::{
     problem::Refusal,
     tokens::{self, Holder},
 };
-use crate::control::hub::{Condition, Key};
+use crate::control::hub::{Condition, Consent, Key};
 
 /// The longest key, in bytes.
 const MAX_KEY: usize = 255;
@@ -53,7 +53,7 @@ pub(super) fn known_by(
     holder: &Holder,
     key: String,
     (method, path): (&str, &str),
-    condition: &Condition,
+    (condition, consent): (&Condition, &Consent),
     body: &impl serde::Serialize,
 ) -> Key {
     let mut text = Vec::new();
@@ -62,6 +62,9 @@ pub(super) fn known_by(
     for part in [method.as_bytes(), path.as_bytes(), format!("{condition:?}").as_bytes(), &body] {
         text.extend((part.len() as u64).to_le_bytes());
         text.extend(part);
+    }
+    if *consent != Consent::default() {
+        text.extend(format!("{consent:?}").as_bytes());
     }
     Key { caller: holder.id.clone(), key, request: tokens::hash(&text) }
 }
@@ -110,7 +113,8 @@ mod tests {
     }
 
     fn known(key: &str, path: &str, condition: &Condition, body: serde_json::Value) -> Key {
-        known_by(&holder().unwrap(), key.into(), ("PUT", path), condition, &body)
+        let terms = (condition, &Consent::default());
+        known_by(&holder().unwrap(), key.into(), ("PUT", path), terms, &body)
     }
 
     #[test]

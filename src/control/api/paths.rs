@@ -3,16 +3,17 @@
 //! Invariants: what is not in the table is not served; every method of a path says what it needs,
 //! and GET stands for HEAD too; a test walks all of it with every kind of token.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use axum::routing::{MethodRouter, get, post};
-use http::Method;
+use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::{
-    health, read,
+    explain::explain,
+    feed, health, lists, openapi, read,
     router::Shared,
-    token_calls as tokens, travel,
+    routers, stats, table, token_calls as tokens, travel,
     write::{transaction, write},
 };
 use crate::control::scope::Scopes;
@@ -28,12 +29,16 @@ pub(super) enum Need {
     Token,
     /// To read everything.
     Read,
+    /// To read everything, or the app alone that the query names.
+    ReadAsked,
     /// To read the app that the path names.
     ReadApp,
     /// To write the app that the path names.
     PushApp,
     /// To write some app: each op is judged for itself.
     Ops,
+    /// To write every app.
+    Push,
     /// Everything.
     Admin,
 }
@@ -47,6 +52,7 @@ pub(super) struct Row {
 }
 
 const OF_TABLE: &[(Method, Need)] = &[(Method::GET, Need::Read)];
+const OF_ASKED: &[(Method, Need)] = &[(Method::GET, Need::ReadAsked)];
 const OF_APP: &[(Method, Need)] = &[(Method::GET, Need::ReadApp)];
 const FOR_ALL: &[(Method, Need)] = &[(Method::GET, Need::Nothing)];
 const OBJECT: &[(Method, Need)] = &[
@@ -59,22 +65,30 @@ const OBJECT: &[(Method, Need)] = &[
 /// Every path.
 #[rustfmt::skip]
 pub(super) static PATHS: &[Row] = &[
-    row("/v1/apps", OF_TABLE, || get(read::apps)),
+    row("/v1/apps", OF_TABLE, || get(lists::apps)),
     row("/v1/apps/{app}", OBJECT, || object(get(read::app))),
-    row("/v1/apps/{app}/routes", OF_APP, || get(read::routes)),
+    row("/v1/apps/{app}/routes", OF_APP, || get(lists::routes)),
     row("/v1/apps/{app}/routes/{host}", OBJECT, || object(get(read::route))),
-    row("/v1/apps/{app}/dynos", OF_APP, || get(read::dynos)),
+    row("/v1/apps/{app}/dynos", OF_APP, || get(lists::dynos)),
     row("/v1/apps/{app}/dynos/{name}", OBJECT, || object(get(read::dyno))),
+    row("/v1/apps/{app}/stats", OF_APP, || get(stats::stats)),
     row("/v1/transactions", &[(Method::POST, Need::Ops)], || post(transaction)),
     row("/v1/revision", &[(Method::GET, Need::Token)], || get(read::revision)),
-    row("/v1/table", OF_TABLE, || get(travel::table)),
-    row("/v1/diff", OF_TABLE, || get(travel::diff)),
-    row("/v1/history", OF_TABLE, || get(travel::history)),
+    row("/v1/table", &[(Method::GET, Need::Read), (Method::PUT, Need::Push)],
+        || get(travel::table).put(table::put)),
+    row("/v1/diff", OF_ASKED, || get(travel::diff)),
+    row("/v1/history", OF_ASKED, || get(travel::history)),
+    row("/v1/feed", OF_TABLE, || get(feed::feed)),
+    row("/v1/routers", OF_TABLE, || get(routers::list)),
+    row("/v1/routers/{id}/ack", &[(Method::POST, Need::Read)], || post(routers::ack)),
+    row("/v1/explain", &[(Method::POST, Need::Read)], || post(explain)),
     row("/v1/revert", &[(Method::POST, Need::Ops)], || post(travel::revert)),
     row("/v1/tokens", &[(Method::GET, Need::Admin), (Method::POST, Need::Admin)],
         || get(tokens::list).post(tokens::make)),
+    row("/v1/audit", &[(Method::GET, Need::Admin)], || get(tokens::audit)),
     row("/v1/tokens/{name}", &[(Method::GET, Need::Admin), (Method::DELETE, Need::Admin)],
         || get(tokens::show).delete(tokens::revoke)),
+    row("/v1/openapi.json", &[(Method::GET, Need::Token)], || get(openapi::serve)),
     row(health::HEALTHZ, FOR_ALL, || get(health::healthz)),
     row(health::READYZ, FOR_ALL, || get(health::readyz)),
     row(health::METRICS, &[(Method::GET, Need::Metrics)], || get(health::metrics)),
@@ -98,19 +112,45 @@ impl Need {
     pub(super) fn of(path: Option<&str>, method: &Method) -> Need {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let row = PATHS.iter().find(|row| path == Some(row.path));
-        let need = row.and_then(|row| row.needs.iter().find(|(known, _)| known == method));
-        need.map_or(Need::Token, |(_, need)| *need)
+        let Some(Row { needs, .. }) = row else { return Need::Token };
+        match needs.iter().find(|(known, _)| known == method) {
+            Some((_, need)) => *need,
+            // A path that is open says so of its methods too.
+            None if needs.iter().all(|(_, need)| *need == Need::Nothing) => Need::Nothing,
+            None => Need::Token,
+        }
     }
 
-    /// Is that allowed, for a call of this path? Else the scope that would do.
-    pub(super) fn check(self, scopes: &Scopes, path: &str) -> Result<(), Missing> {
-        let app = || app_of(path).unwrap_or_default();
+    /// The least scope that does, as the document says it.
+    pub(super) fn scope(self) -> &'static str {
+        match self {
+            Need::Nothing => "none",
+            Need::Token => "any",
+            Need::Metrics | Need::Read => "read",
+            Need::ReadAsked => "read, or with app=APP push:APP",
+            Need::ReadApp => "read or push:{app}",
+            Need::PushApp => "push:{app}",
+            Need::Ops => "push:APP of each op, or push",
+            Need::Push => "push",
+            Need::Admin => "admin",
+        }
+    }
+
+    /// Is that allowed, for a call of this path and query? Else the scope that would do.
+    pub(super) fn check(self, scopes: &Scopes, uri: &Uri) -> Result<(), Missing> {
+        let app = || app_of(uri.path()).unwrap_or_default();
         let (is_allowed, missing) = match self {
             Need::Nothing | Need::Token => (true, Missing::Read),
             Need::Metrics | Need::Read => (scopes.may_read(), Missing::Read),
+            Need::ReadAsked => {
+                let mut asked = apps_asked(uri.query().unwrap_or_default()).peekable();
+                let is_theirs = asked.peek().is_some() && asked.all(|app| scopes.may_push(&app));
+                (scopes.may_read() || is_theirs, Missing::Read)
+            }
             Need::ReadApp => (scopes.may_read_app(&app()), Missing::Read),
             Need::PushApp => (scopes.may_push(&app()), Missing::PushApp(app())),
             Need::Ops => (scopes.may_push_some(), Missing::Push),
+            Need::Push => (scopes.may_push_all(), Missing::Push),
             Need::Admin => (scopes.may_all(), Missing::Admin),
         };
         if is_allowed { Ok(()) } else { Err(missing) }
@@ -137,6 +177,13 @@ impl fmt::Display for Missing {
             Missing::Admin => f.write_str("admin"),
         }
     }
+}
+
+/// Every app that a query names, however its name is escaped: no app's name holds a plus.
+fn apps_asked(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(move |(name, _)| decoded(name) == "app").map(move |(_, app)| decoded(app))
 }
 
 /// The app that a path below `/v1/apps` names.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::rejection::{PathRejection, QueryRejection},
+    extract::rejection::PathRejection,
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -52,7 +52,8 @@ impl Refusal {
 
     /// A refusal for one field.
     pub(super) fn field(status: StatusCode, field: &str, reason: impl Into<String>) -> Refusal {
-        let error = FieldError { op: None, field: field.into(), reason: reason.into() };
+        let (field, reason) = (field.into(), reason.into());
+        let error = FieldError { field, reason, ..FieldError::default() };
         Refusal::fields(status, vec![error])
     }
 
@@ -77,8 +78,13 @@ impl Refusal {
     pub(super) fn too_fast(wait: Duration) -> Refusal {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let detail = format!("this token calls too often (push.rate): wait for {seconds} s");
+        Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, detail, seconds)
+    }
+
+    /// A refusal for now.
+    pub(super) fn retry_after(status: StatusCode, detail: String, seconds: u64) -> Refusal {
         let header = Some(Box::new((header::RETRY_AFTER, seconds.into())));
-        Refusal { header, ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+        Refusal { header, ..Refusal::new(status, detail) }
     }
 }
 
@@ -116,12 +122,6 @@ impl From<PushError> for Refusal {
 impl From<PathRejection> for Refusal {
     fn from(rejection: PathRejection) -> Refusal {
         Refusal::field(StatusCode::BAD_REQUEST, "path", rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Refusal {
-    fn from(rejection: QueryRejection) -> Refusal {
-        Refusal::field(StatusCode::BAD_REQUEST, "query", rejection.body_text())
     }
 }
 

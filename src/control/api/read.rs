@@ -1,18 +1,17 @@
 //! Reads of what is, from the live snapshot, and of one app as it was, from the archive.
 //!
 //! Invariants: an answer is of one revision, which it names; a list is sorted, and a page of it is
-//! at most [`MAX_PAGE`] long and says where the next begins; an unknown query parameter is refused.
+//! at most [`MAX_PAGE`] long and says where the next begins; a query parameter that is unknown,
+//! given twice or no UTF-8 is refused.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    extract::{FromRequestParts, Path, State, rejection::PathRejection},
     response::Response,
 };
-use http::{StatusCode, header};
+use http::{StatusCode, header, request::Parts};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::{
@@ -25,46 +24,28 @@ use super::{
 use crate::{
     api::{AppBody, AppView, DynoView, List, RevisionView, RouteView},
     control::{
-        hub::{app_body, dyno_body},
+        hub::{app_body, dyno_body, route_body},
         store::ObjectKey,
     },
     live::Snapshot,
-    route::{App, AppSettings, Counts, Dyno, HostPattern, PathPrefix, RouteKey, Table},
+    route::{App, Counts, Dyno, HostPattern, PathPrefix, RouteKey, Table},
 };
 
 /// How many items a page has unless the call says otherwise.
 pub(super) const DEFAULT_PAGE: usize = 100;
 /// The most items a page has.
-const MAX_PAGE: usize = 1000;
+pub(super) const MAX_PAGE: usize = 1000;
+/// More parameters than any call knows.
+const MAX_PARAMS: usize = 32;
+const NOT_UTF8: &str = "its escapes are not UTF-8";
 
-pub(super) type Params = Result<Query<Vec<(String, String)>>, QueryRejection>;
+/// The parameters of a query, none of them twice.
+#[derive(Debug)]
+pub(super) struct Query(pub(super) Vec<(String, String)>);
+
+pub(super) type Params = Result<Query, Refusal>;
 pub(super) type Segments<T> = Result<Path<T>, PathRejection>;
 type Answer = Result<Response, Refusal>;
-
-/// `GET /v1/apps`.
-pub(super) async fn apps(State(shared): State<Arc<Shared>>, params: Params) -> Answer {
-    let page = Page::read(params, "after")?;
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
-    let after = page.cursor.as_deref().unwrap_or_default();
-    // The table has no order of names: one walk that keeps the first `limit` behind `after`, and
-    // one more, to know whether there is a next page.
-    let mut first: BTreeMap<&str, &App> = BTreeMap::new();
-    for (_, app) in table.apps().iter() {
-        let name = app.name.as_str();
-        let full = first.len() > page.limit;
-        let beyond = || first.last_key_value().is_some_and(|(last, _)| name > *last);
-        if name <= after || full && beyond() {
-            continue;
-        }
-        first.insert(name, app);
-        if full {
-            first.pop_last();
-        }
-    }
-    let views = first.into_values().map(|app| listed_app(table, app));
-    Ok(list(table, page.limit, views, |app| app.name.clone()))
-}
 
 /// `GET /v1/apps/{app}`.
 pub(super) async fn app(
@@ -79,24 +60,6 @@ pub(super) async fn app(
     let app = find_app(table, &name)?;
     let object = ObjectKey::App(app.name.clone());
     Ok(tagged(&shared, table, &object, &app_view(table, app)))
-}
-
-/// `GET /v1/apps/{app}/routes`.
-pub(super) async fn routes(
-    State(shared): State<Arc<Shared>>,
-    path: Segments<String>,
-    params: Params,
-) -> Answer {
-    let Path(name) = path?;
-    let (stands, params) = stands(&shared, &name, params).await?;
-    let page = Page::read(params, "after")?;
-    let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
-    let table = stands.table();
-    let app = find_app(table, &name)?;
-    let routes = table.routes_of(&name).into_iter();
-    let rest = routes.filter(|key| after.as_ref().is_none_or(|after| key > after));
-    let views = rest.take(page.limit + 1).map(|key| route_view(app, &key));
-    Ok(list(table, page.limit, views, |route| format!("{}{}", route.host, route.path)))
 }
 
 /// `GET /v1/apps/{app}/routes/{host}?path=`.
@@ -120,25 +83,8 @@ pub(super) async fn route(
     if table.route(&key).is_none_or(|owner| owner.name != app.name) {
         return Err(not_found("host", format!("app {name} has no route {key}")));
     }
-    let view = route_view(app, &key);
+    let view = route_view(table, app, &key);
     Ok(tagged(&shared, table, &ObjectKey::Route(key), &view))
-}
-
-/// `GET /v1/apps/{app}/dynos`.
-pub(super) async fn dynos(
-    State(shared): State<Arc<Shared>>,
-    path: Segments<String>,
-    params: Params,
-) -> Answer {
-    let Path(name) = path?;
-    let (stands, params) = stands(&shared, &name, params).await?;
-    let page = Page::read(params, "after")?;
-    let after = page.cursor.as_deref().unwrap_or_default();
-    let table = stands.table();
-    let app = find_app(table, &name)?;
-    let rest = app.dynos.iter().filter(|dyno| dyno.name.as_str() > after);
-    let views = rest.take(page.limit + 1).map(|dyno| dyno_view(app, dyno));
-    Ok(list(table, page.limit, views, |dyno| dyno.name.clone()))
 }
 
 /// `GET /v1/apps/{app}/dynos/{name}`.
@@ -169,14 +115,14 @@ pub(super) async fn revision(State(shared): State<Arc<Shared>>, params: Params) 
 }
 
 /// The table that a read looks into.
-enum Stands {
+pub(super) enum Stands {
     Live(Arc<Snapshot>),
     /// One app alone, as it was.
     Past(Box<Table>),
 }
 
 impl Stands {
-    fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &Table {
         match self {
             Stands::Live(snapshot) => snapshot.table(),
             Stands::Past(table) => table,
@@ -185,12 +131,12 @@ impl Stands {
 }
 
 /// Where an app stands, or stood, and the parameters besides `at`.
-async fn stands(
+pub(super) async fn stands(
     shared: &Arc<Shared>,
     app: &str,
     params: Params,
 ) -> Result<(Stands, Params), Refusal> {
-    let Query(mut params) = params?;
+    let mut params = params?.0;
     let Some(at) = params.iter().position(|(param, _)| param == "at") else {
         return Ok((Stands::Live(shared.state.reader.load_full()), Ok(Query(params))));
     };
@@ -209,25 +155,72 @@ fn tagged(shared: &Shared, table: &Table, object: &ObjectKey, view: &impl Serial
     response
 }
 
+/// Which page of a list is wanted.
 pub(super) struct Page {
     pub(super) limit: usize,
     pub(super) cursor: Option<String>,
+    filters: Vec<(String, String)>,
 }
 
 impl Page {
-    pub(super) fn read(params: Params, cursor_name: &str) -> Result<Page, Refusal> {
-        let mut page = Page { limit: DEFAULT_PAGE, cursor: None };
+    pub(super) fn read(params: Params, cursor: &str) -> Result<Page, Refusal> {
+        Page::filtered(params, cursor, &[])
+    }
+
+    /// Of a list of what matches filters.
+    pub(super) fn filtered(
+        params: Params,
+        cursor: &str,
+        filters: &[&str],
+    ) -> Result<Page, Refusal> {
+        let mut page = Page { limit: DEFAULT_PAGE, cursor: None, filters: Vec::new() };
         for (param, value) in params?.0 {
-            if param == cursor_name {
+            if param == cursor {
                 page.cursor = Some(value);
             } else if param == "limit" {
                 page.limit = page_limit(&value)?;
+            } else if filters.contains(&param.as_str()) {
+                page.filters.push((param, value));
             } else {
-                return Err(unknown_param(&param, &format!("limit, {cursor_name}")));
+                let known = [&[cursor, "limit"], filters].concat().join(", ");
+                return Err(unknown_param(&param, &known));
             }
         }
         Ok(page)
     }
+
+    pub(super) fn filter(&self, name: &str) -> Option<&str> {
+        self.filters.iter().find(|(filter, _)| filter == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query, Refusal> {
+        let mut params = Vec::new();
+        let pairs = parts.uri.query().unwrap_or_default().split('&');
+        for pair in pairs.filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = unescaped(name).ok_or_else(|| bad_param("query", NOT_UTF8.into()))?;
+            let value = unescaped(value).ok_or_else(|| bad_param(&name, NOT_UTF8.into()))?;
+            if params.iter().any(|(before, _)| *before == name) {
+                return Err(bad_param(&name, "it is given twice".into()));
+            }
+            // No call knows so many: the next is refused, whatever it is.
+            if params.len() == MAX_PARAMS {
+                return Err(bad_param(&name, format!("there are more than {MAX_PARAMS}")));
+            }
+            params.push((name, value));
+        }
+        Ok(Query(params))
+    }
+}
+
+/// A part of a query as it was meant, unless that is no UTF-8.
+fn unescaped(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(Into::into)
 }
 
 /// Reads how long a page may be.
@@ -251,24 +244,17 @@ pub(super) fn list<T: Serialize>(
     answer(revision, &List { revision, items, next })
 }
 
-fn find_app<'t>(table: &'t Table, name: &str) -> Result<&'t App, Refusal> {
+pub(super) fn find_app<'t>(table: &'t Table, name: &str) -> Result<&'t App, Refusal> {
     let missing = || not_found("app", format!("there is no app {name}"));
     table.app(name).map(|app| &**app).ok_or_else(missing)
 }
 
-fn parse_host(text: &str) -> Result<HostPattern, Refusal> {
+pub(super) fn parse_host(text: &str) -> Result<HostPattern, Refusal> {
     HostPattern::parse(text).map_err(|error| bad_param("host", error.to_string()))
 }
 
-fn parse_prefix(text: &str) -> Result<PathPrefix, Refusal> {
+pub(super) fn parse_prefix(text: &str) -> Result<PathPrefix, Refusal> {
     PathPrefix::parse(text).map_err(|error| bad_param("path", error.to_string()))
-}
-
-/// The route that a page ends with: its host and path, one behind the other.
-fn parse_cursor(text: &str) -> Result<RouteKey, Refusal> {
-    let (host, path) = text.split_at(text.find('/').unwrap_or(text.len()));
-    let path = if path.is_empty() { PathPrefix::ROOT } else { parse_prefix(path)? };
-    Ok(RouteKey { host: parse_host(host)?, path })
 }
 
 pub(super) fn bad_param(param: &str, reason: String) -> Refusal {
@@ -291,19 +277,11 @@ pub(super) fn not_found(field: &str, reason: String) -> Refusal {
     Refusal::field(StatusCode::NOT_FOUND, field, reason)
 }
 
-/// An app without its pages: each has up to 64 KiB in each of its forms, and a list may have a
-/// thousand apps.
-fn listed_app(table: &Table, app: &App) -> AppView {
-    let mut settings = app_body(&AppSettings { pages: None, ..app.settings.clone() });
-    settings.pages = None;
-    app_view_of(table, app, settings)
-}
-
 fn app_view(table: &Table, app: &App) -> AppView {
     app_view_of(table, app, app_body(&app.settings))
 }
 
-fn app_view_of(table: &Table, app: &App, settings: AppBody) -> AppView {
+pub(super) fn app_view_of(table: &Table, app: &App, settings: AppBody) -> AppView {
     AppView {
         name: app.name.to_string(),
         settings,
@@ -312,14 +290,15 @@ fn app_view_of(table: &Table, app: &App, settings: AppBody) -> AppView {
     }
 }
 
-fn route_view(app: &App, key: &RouteKey) -> RouteView {
+pub(super) fn route_view(table: &Table, app: &App, key: &RouteKey) -> RouteView {
     RouteView {
         app: app.name.to_string(),
         host: key.host.to_string(),
         path: key.path.as_str().into(),
+        settings: route_body(table.route_settings(key).unwrap_or_default()),
     }
 }
 
-fn dyno_view(app: &App, dyno: &Dyno) -> DynoView {
+pub(super) fn dyno_view(app: &App, dyno: &Dyno) -> DynoView {
     DynoView { app: app.name.to_string(), name: dyno.name.to_string(), dyno: dyno_body(dyno) }
 }

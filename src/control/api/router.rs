@@ -5,7 +5,7 @@
 //! method that a path does not know is a 405 that names those it knows; HEAD works wherever GET
 //! does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -15,12 +15,14 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Settings, Tokens, body, gate, idempotency::InFlight, paths::PATHS, problem::Refusal, stream,
+    Settings, Tokens, body, explain::Explain, feed, gate, idempotency::InFlight, paths::PATHS,
+    problem::Refusal, stream, table,
 };
 use crate::{
-    control::{hub::Hub, store::Versions},
+    control::{feed::Fleet, hub::Hub, store::Versions},
     live::{Reader, Snapshot, Status},
     shutdown::Shutdown,
+    telemetry::FeedMetrics,
 };
 
 /// What the push API answers from.
@@ -37,8 +39,14 @@ pub struct ApiState {
     pub shutdown: Shutdown,
     /// Who may call.
     pub tokens: Tokens,
+    /// Counts the readers of the feed.
+    pub counts: FeedMetrics,
+    /// The zero of the cells' clock.
+    pub began: Instant,
     /// The metrics in the text exposition format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Tells why a request would go where.
+    pub explain: Arc<Explain>,
     /// How it is set.
     pub settings: Settings,
 }
@@ -52,13 +60,37 @@ pub(super) struct Shared {
     pub(super) in_flight: InFlight,
     /// Bounds how many look into the archive at a time.
     pub(super) readers: Semaphore,
+    /// Bounds how many tables come at a time.
+    pub(super) uploads: Semaphore,
+    /// One table is made the live one at a time.
+    pub(super) replacing: Semaphore,
+    /// Bounds how many follow the feed.
+    pub(super) feeds: Arc<Semaphore>,
+    /// Bounds how many pieces of snapshots are made at a time.
+    pub(super) snapshots: Semaphore,
+    /// The routers that follow, here or elsewhere.
+    pub(super) fleet: Fleet,
 }
 
 /// The push API.
 pub fn router(state: ApiState) -> Router {
     let body_budget = Semaphore::new(body::budget(state.settings.max_body));
     let (readers, in_flight) = (Semaphore::new(stream::READERS), InFlight::default());
-    let shared = Arc::new(Shared { state, body_budget, in_flight, readers });
+    let (uploads, replacing) = (Semaphore::new(table::UPLOADS), Semaphore::new(1));
+    let feeds = Arc::new(Semaphore::new(state.settings.max_feeds));
+    let (snapshots, fleet) = (Semaphore::new(feed::RENDERING), Fleet::default());
+    let shared = Shared {
+        state,
+        body_budget,
+        in_flight,
+        readers,
+        feeds,
+        snapshots,
+        fleet,
+        uploads,
+        replacing,
+    };
+    let shared = Arc::new(shared);
     let paths = PATHS.iter().fold(Router::new(), |router, row| {
         let answers = row.answers;
         router.route(row.path, answers())

@@ -1,10 +1,12 @@
 //! Accepts on the control listener and carries each connection.
 //!
-//! Invariants: at most [`MAX_CONNECTIONS`] at a time, the rest wait in the accept queue; a
-//! connection whose next head does not come, or whose answer is not taken, is closed; the listener
-//! serves through the drain, so that `/readyz` can say so, and ends with the process's stop.
+//! Invariants: at most [`MAX_CONNECTIONS`] at a time: one more takes the place of the one that has
+//! waited longest for its client, or waits while all are being answered; a connection whose next
+//! head does not come, or whose answer is not taken, is closed; where there is TLS no call is read
+//! outside of it; the listener serves through the drain, so that `/readyz` can say so, and ends
+//! with the process's stop.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
@@ -13,13 +15,19 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use super::gate::Remote;
-use crate::shutdown::Shutdown;
+use super::{
+    gate::Remote,
+    secure::Secure,
+    waiting::{Answer, Place, Waiting},
+};
+use crate::{shutdown::Shutdown, tls::ServerStream};
 
 /// The most connections at a time.
 const MAX_CONNECTIONS: usize = 1024;
@@ -38,16 +46,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the push API until the process stops, and then until calls that run have ended, for
 /// at most two seconds.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    secure: Option<Arc<Secure>>,
+    shutdown: Shutdown,
+) {
     let mut connections = JoinSet::new();
+    let waiting = Arc::new(Waiting::default());
     loop {
-        let room = connections.len() < MAX_CONNECTIONS;
         tokio::select! {
             () = shutdown.stopped() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, remote)) => {
-                    connections.spawn(carry(stream, remote, router.clone(), shutdown.clone()));
+            accepted = listener.accept() => match accepted {
+                Ok((stream, addr)) => {
+                    make_room(&mut connections, &waiting).await;
+                    let place = waiting.connection();
+                    let (router, secure, shutdown) =
+                        (router.clone(), secure.clone(), shutdown.clone());
+                    connections.spawn(async move {
+                        tokio::select! {
+                            () = open(stream, addr, router, secure, shutdown, place.clone()) => {}
+                            () = place.cut().0.notified() => {
+                                tracing::debug!(remote = %addr, "a control connection was cut");
+                            }
+                        }
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the control listener cannot accept");
@@ -61,16 +85,63 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     while connections.join_next().await.is_some() {}
 }
 
-async fn carry(stream: TcpStream, remote: SocketAddr, router: Router, shutdown: Shutdown) {
-    if let Err(error) = prepare(&stream) {
-        tracing::debug!(%remote, %error, "a control connection went at once");
+/// Returns once there is room for one more connection.
+async fn make_room(connections: &mut JoinSet<()>, waiting: &Waiting) {
+    while connections.try_join_next().is_some() {}
+    if connections.len() < MAX_CONNECTIONS {
         return;
     }
+    while !waiting.cut_longest() {
+        // All are being answered: the first that is done makes room.
+        tokio::select! {
+            _ = connections.join_next() => return,
+            () = waiting.begun() => {}
+        }
+    }
+    // The one that was cut ends at once.
+    connections.join_next().await;
+}
+
+async fn open(
+    stream: TcpStream,
+    addr: SocketAddr,
+    router: Router,
+    secure: Option<Arc<Secure>>,
+    shutdown: Shutdown,
+    place: Arc<Place>,
+) {
+    if let Err(error) = prepare(&stream) {
+        return tracing::debug!(remote = %addr, %error, "a control connection went at once");
+    }
+    let Some(secure) = secure else {
+        return carry(stream, Remote { addr, certificate: None }, router, shutdown, place).await;
+    };
+    let accepted = tokio::select! {
+        accepted = secure.accept(stream, addr) => accepted,
+        () = shutdown.stopped() => None,
+    };
+    if let Some(ServerStream { stream, client }) = accepted {
+        let certificate = client.map(Arc::from);
+        carry(stream, Remote { addr, certificate }, router, shutdown, place).await;
+    }
+}
+
+async fn carry(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    remote: Remote,
+    router: Router,
+    shutdown: Shutdown,
+    place: Arc<Place>,
+) {
+    let addr = remote.addr;
     let router = TowerToHyperService::new(router);
     let with_remote = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let busy = place.busy();
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Remote(remote));
-        router.call(request)
+        request.extensions_mut().insert(remote.clone());
+        request.extensions_mut().insert(place.cut().clone());
+        let answer = router.call(request);
+        async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, busy))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -85,12 +156,24 @@ async fn carry(stream: TcpStream, remote: SocketAddr, router: Router, shutdown: 
             connection.as_mut().graceful_shutdown();
             match timeout(GRACE, connection).await {
                 Ok(ended) => ended,
-                Err(_) => return tracing::debug!(%remote, "a control connection was cut"),
+                Err(_) => return tracing::debug!(remote = %addr, "a control connection was cut"),
             }
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%remote, %error, "a control connection broke");
+        tracing::debug!(remote = %addr, %error, "a control connection broke");
+    }
+}
+
+/// Ends a connection, whatever of an answer is not sent yet: what it sends cannot be gone on with,
+/// or another needs its room.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cut(Arc<Notify>);
+
+impl Cut {
+    /// Ends the connection.
+    pub(super) fn cut(&self) {
+        self.0.notify_one();
     }
 }
 

@@ -23,10 +23,7 @@ use super::{
     problem::{REVISION, Refusal},
     router::Shared,
 };
-use crate::control::{
-    hub::PushError,
-    store::{StoreError, View},
-};
+use crate::control::store::{StoreError, View};
 
 /// How many looks into the archive go on at a time.
 pub(super) const READERS: usize = 4;
@@ -39,9 +36,13 @@ const AHEAD: usize = 2;
 pub(super) type Pieces = mpsc::Sender<io::Result<Bytes>>;
 
 /// The body of a streamed answer.
-struct Lines(mpsc::Receiver<io::Result<Bytes>>);
+struct Streamed<T> {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    /// What is let go of with the connection.
+    _held: T,
+}
 
-impl hyper::body::Body for Lines {
+impl<T: Unpin> hyper::body::Body for Streamed<T> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -49,22 +50,31 @@ impl hyper::body::Body for Lines {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        self.pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
+}
+
+/// An answer whose pieces are put where it says; it holds something for as long as it lasts.
+pub(super) fn streamed<T: Unpin + Send + 'static>(
+    content_type: &'static str,
+    held: T,
+) -> (Response, Pieces) {
+    let (sender, pieces) = mpsc::channel(AHEAD);
+    let mut response = Response::new(Body::new(Streamed { pieces, _held: held }));
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    (response, sender)
 }
 
 /// An answer of lines, the first given; the others are put where it says.
 pub(super) fn lines(revision: u64, first: &impl Serialize) -> Result<(Response, Pieces), Refusal> {
-    let (pieces, waiting) = mpsc::channel(AHEAD);
+    let (mut response, pieces) = streamed("application/x-ndjson", ());
     let internal = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer has no JSON");
     let mut line = serde_json::to_vec(first).map_err(internal)?;
     line.push(b'\n');
     let placed = pieces.try_send(Ok(Bytes::from(line)));
     debug_assert!(placed.is_ok(), "an empty queue takes a piece");
-    let mut response = Response::new(Body::new(Lines(waiting)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    headers.insert(REVISION, revision.into());
+    response.headers_mut().insert(REVISION, revision.into());
     Ok((response, pieces))
 }
 
@@ -84,7 +94,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, LookError> {
     let place = timeout(WAIT, shared.readers.acquire()).await.map_err(|_| LookError::Busy)?;
     let _place = place.map_err(|_| LookError::Panicked)?;
-    spawn_blocking(work).await.map_err(|_| LookError::Panicked)?.map_err(LookError::Store)
+    let done = spawn_blocking(work).await.map_err(|_| LookError::Panicked)?;
+    if let Err(error) = &done {
+        shared.state.hub.archive().note(error);
+    }
+    done.map_err(LookError::Store)
 }
 
 /// Why a look into the archive failed.
@@ -107,7 +121,13 @@ impl From<LookError> for Refusal {
             LookError::Store(error @ StoreError::NoSuchRevision { .. }) => {
                 Refusal::field(StatusCode::NOT_FOUND, "revision", error.to_string())
             }
-            LookError::Store(error) => PushError::from(error).into(),
+            LookError::Store(error @ StoreError::NotKept { .. }) => {
+                Refusal::field(StatusCode::GONE, "revision", error.to_string())
+            }
+            LookError::Store(error) => {
+                let detail = format!("the store is not available: {error}");
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
             LookError::Busy => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             LookError::Panicked => {
                 Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())

@@ -19,13 +19,19 @@ use super::{
     gate::{Caller, now_ms},
     idempotency,
     problem::{Refusal, answer, json},
-    read::{Page, Params, Segments, list as page_of, no_params, not_found},
+    read::{Page, Params, Segments, bad_param, list as page_of, no_params, not_found},
     router::Shared,
+    stream::look,
     tokens::{self, ADMIN, Holder},
+    write::reason_header,
 };
 use crate::{
-    api::{FieldError, MadeToken, Revoked, TokenBody, TokenView},
-    control::scope::{MAX_SCOPES, Scope, ScopeError, Scopes},
+    api::{AuditEntry, FieldError, List, MadeToken, Revoked, TokenBody, TokenView},
+    control::{
+        hub::AUTHOR,
+        scope::{MAX_SCOPES, Scope, ScopeError, Scopes},
+        store::{Deed, Doer},
+    },
 };
 
 /// The longest name of a token, in bytes.
@@ -68,7 +74,8 @@ pub(super) async fn make(
 ) -> Answer {
     no_params(params)?;
     check_headers(request.headers())?;
-    let mut held = body::read(&shared, request).await?;
+    let reason = reason_header(request.headers())?;
+    let mut held = body::read_small(&shared, request).await?;
     let missing = || Refusal::field(StatusCode::BAD_REQUEST, "body", "a token has a name, scopes");
     let body = read_body(held.json.take().ok_or_else(missing)?)?;
     caller.check_again()?;
@@ -82,16 +89,16 @@ pub(super) async fn make(
     })?;
     let view = view(&Holder::from(row.clone()));
     let (name, most) = (row.name.clone(), shared.state.settings.max_tokens);
-    let by = caller.holder.name.clone();
-    let (inner, address) = (shared.clone(), caller.address.clone().unwrap_or_default());
+    let (inner, doer) = (shared.clone(), caller.does(reason));
     let kept = shared.state.hub.ask(move |store| {
         if inner.state.tokens.list().len() >= most {
             return Ok(None);
         }
-        let is_new = store.add_token(&row)?;
+        let is_new = store.add_token(&row, &doer)?;
         if is_new {
             let (token, scopes) = (&row.name, &row.scopes);
-            tracing::info!(%token, %scopes, by, address, "a token was made");
+            let (by, address) = (&doer.author, doer.address.as_deref().unwrap_or_default());
+            tracing::info!(%token, %scopes, %by, address, "a token was made");
             inner.state.tokens.insert(row);
         }
         Ok(Some(is_new))
@@ -127,14 +134,14 @@ pub(super) async fn revoke(
     let Path(name) = path?;
     no_params(params)?;
     check_headers(&headers)?;
+    let doer = caller.does(reason_header(&headers)?);
     let (inner, named) = (shared.clone(), name.clone());
-    let by = caller.holder.name.clone();
-    let address = caller.address.clone().unwrap_or_default();
     let removed = shared.state.hub.ask(move |store| {
-        let was_there = store.remove_token(&named)?;
+        let was_there = store.remove_token(&named, &doer)?;
         if was_there {
             inner.state.tokens.remove(&named);
-            tracing::info!(token = %named, by, address, "a token was revoked");
+            let (by, address) = (&doer.author, doer.address.as_deref().unwrap_or_default());
+            tracing::info!(token = %named, %by, address, "a token was revoked");
         }
         Ok(was_there)
     });
@@ -142,6 +149,34 @@ pub(super) async fn revoke(
         return Ok(answer(revision(&shared), &Revoked { revoked: true }));
     }
     Err(no_such(&name))
+}
+
+/// `GET /v1/audit`.
+pub(super) async fn audit(State(shared): State<Arc<Shared>>, params: Params) -> Answer {
+    let page = Page::read(params, "before")?;
+    let bad = |_| bad_param("before", "the id of an entry, a whole number".into());
+    let before = page.cursor.as_deref().map(str::parse).transpose().map_err(bad)?;
+    let (limit, revision) = (page.limit, revision(&shared));
+    let mut deeds = look(&shared, move |view| view.deeds(before, limit + 1)).await?;
+    let more = deeds.len() > limit;
+    deeds.truncate(limit);
+    let items: Vec<AuditEntry> = deeds.into_iter().map(entry).collect();
+    let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(answer(revision, &List { revision, items, next }))
+}
+
+fn entry(deed: Deed) -> AuditEntry {
+    let Deed { id, doer: Doer { at_ms, author, address, reason }, action, token, scopes } = deed;
+    let scopes = scopes.split(' ').map(String::from).collect();
+    AuditEntry { id, at_ms, author, address, reason, action, token, scopes }
+}
+
+impl Caller {
+    /// This caller, doing something now.
+    fn does(&self, reason: Option<String>) -> Doer {
+        let (author, address) = (self.holder.name.clone(), self.address.clone());
+        Doer { at_ms: now_ms(), author, address, reason }
+    }
 }
 
 /// What goes with a write of the table does not go with tokens.
@@ -186,7 +221,7 @@ fn read_body(body: Value) -> Result<TokenBody, Refusal> {
     };
     let mut errors = Vec::new();
     let mut noted = |field: &str, reason: String| {
-        errors.push(FieldError { op: None, field: field.into(), reason });
+        errors.push(FieldError { field: field.into(), reason, ..FieldError::default() });
     };
     for field in fields.keys().filter(|f| !["name", "scopes", "expires_in_s"].contains(&f.as_str()))
     {
@@ -219,6 +254,7 @@ fn read_name(fields: &Map<String, Value>) -> Result<String, String> {
     };
     match fields.get("name").and_then(Value::as_str).filter(is_name) {
         Some(ADMIN) => Err("admin is the name of the admin's own token".into()),
+        Some(AUTHOR) => Err("the history calls the router itself hostler".into()),
         Some(name) => Ok(name.into()),
         None => Err(format!(
             "a name is 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, and begins with one of \

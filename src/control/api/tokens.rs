@@ -23,9 +23,10 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
 
 pub use super::admin::TokenError;
-use super::{admin, rate::Bucket};
+use super::{admin, body::OWN_SHARE, rate::Bucket};
 use crate::control::{
     scope::{Grant, Scopes},
     store::TokenRow,
@@ -57,6 +58,8 @@ pub struct Holder {
     /// When it was last used; 0: not since the start.
     used_ms: AtomicU64,
     calls: Bucket,
+    /// What its bodies may hold of what all may hold: see [`super::body`].
+    pub(super) bodies: Arc<Semaphore>,
 }
 
 /// Why a token opens nothing.
@@ -103,7 +106,8 @@ impl From<TokenRow> for Holder {
         });
         let grant = Arc::new(Grant::new(scopes));
         let (used_ms, calls) = Default::default();
-        Holder { name, id, grant, made_ms, made_by, expires_ms, hash, used_ms, calls }
+        let bodies = Arc::new(Semaphore::new(OWN_SHARE));
+        Holder { name, id, grant, made_ms, made_by, expires_ms, hash, used_ms, calls, bodies }
     }
 }
 

@@ -19,8 +19,9 @@ use super::{
     at, body, conditions,
     gate::Caller,
     idempotency,
+    options::{self, WriteOptions},
     problem::{Refusal, answer},
-    read::{DEFAULT_PAGE, Params, bad_param, no_params, page_limit, unknown_param},
+    read::{DEFAULT_PAGE, Params, bad_param, page_limit, unknown_param},
     router::Shared,
     stream::{LookError, Pieces, blocking, lines, look},
     write::{bad_body, carry_out, reason_header, reason_of, told as told_done},
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     api::{DiffHeader, FieldError, List, Standing, TableHeader},
     control::{
-        hub::{Asked as AskedOfHub, Condition, Revert},
+        hub::{Asked as AskedOfHub, Condition, Consent, Revert},
         store::{At, Cursor, Difference, Differences, Filter, Point, StoreError, View},
     },
     route::{AppName, Change, Counts, Digest, Object, Revision, canonical::FORM},
@@ -100,7 +101,9 @@ async fn send_table(
         return Ok(());
     }
     let Point { revision, digest, .. } = point;
-    Err(format!("revision {revision} has digest {digest}, what was read of it has {sum}"))
+    let reason = format!("revision {revision} has digest {digest}, what was read of it has {sum}");
+    shared.state.hub.archive().doubt(&reason);
+    Err(reason)
 }
 
 /// `GET /v1/diff?from=&to=&app=`.
@@ -110,7 +113,7 @@ pub(super) async fn diff(State(shared): State<Arc<Shared>>, params: Params) -> A
         match param.as_str() {
             "from" => from = Some(parse_at("from", &value)?),
             "to" => to = Some(parse_at("to", &value)?),
-            "app" => app = Some(value),
+            "app" => app = Some(app_name(&value)?),
             other => return Err(unknown_param(other, "from, to, app")),
         }
     }
@@ -187,7 +190,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, params: Params) -
     let mut filter = Filter { limit: DEFAULT_PAGE, ..Filter::default() };
     for (param, value) in params?.0 {
         match param.as_str() {
-            "app" => filter.app = Some(value),
+            "app" => filter.app = Some(app_name(&value)?),
             "author" => filter.author = Some(value),
             "since" => filter.since = Some(parse_at("since", &value)?),
             "until" => filter.until = Some(parse_at("until", &value)?),
@@ -216,10 +219,9 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, params: Params) -
 pub(super) async fn revert(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    params: Params,
     request: Request,
 ) -> Answer {
-    no_params(params)?;
+    let WriteOptions { mut consent, wait } = options::alone(request.uri().query())?;
     conditions::none(request.headers())?;
     let key = idempotency::key(request.headers())?;
     let reason = reason_header(request.headers())?;
@@ -227,8 +229,9 @@ pub(super) async fn revert(
     let body = held.json.take();
     let body = body.ok_or_else(|| bad_body("a revert has a body: {\"to\":REV}"))?;
     let (condition, call) = (Condition::default(), ("POST", "/revert"));
-    let key = key.map(|key| idempotency::known_by(&caller.holder, key, call, &condition, &body));
-    let asked = parse_revert(body)?;
+    let by = |key| idempotency::known_by(&caller.holder, key, call, (&condition, &consent), &body);
+    let key = key.map(by);
+    let asked = parse_revert(body, &mut consent)?;
     let reason = asked.reason.or(reason);
     let (to, app, dynos) = (asked.to, asked.app, asked.dynos);
     let meant = app.clone();
@@ -251,8 +254,11 @@ pub(super) async fn revert(
     let reason = reason.unwrap_or_else(|| default_reason(to, app.as_ref()));
     let author = caller.holder.name.clone();
     let revert = Revert { author, reason: Some(reason), to, app, dynos, seen, differences };
-    let wanted = caller.wants(AskedOfHub::Revert(revert), condition, key);
-    Ok(told_done(&carry_out(&shared, &caller, wanted, identity).await?))
+    let wanted = caller.wants(AskedOfHub::Revert(revert), (condition, consent), key);
+    let mut done = carry_out(&shared, &caller, wanted, identity).await?;
+    drop(held);
+    wait.for_fleet(&shared, &mut done).await;
+    Ok(told_done(&done))
 }
 
 fn default_reason(to: Revision, app: Option<&AppName>) -> String {
@@ -271,17 +277,21 @@ struct Asked {
 }
 
 /// Reads a revert by hand, so that every mistake is named, not the first alone.
-fn parse_revert(body: Value) -> Result<Asked, Refusal> {
+fn parse_revert(body: Value, consent: &mut Consent) -> Result<Asked, Refusal> {
     let Value::Object(fields) = body else {
         return Err(bad_body("a revert is an object: {\"to\":REV}"));
     };
     let mut errors = Vec::new();
     let mut wrong = |field: &str, reason: String| {
-        errors.push(FieldError { op: None, field: field.into(), reason });
+        errors.push(FieldError { field: field.into(), reason, ..FieldError::default() });
     };
     let (mut to, mut app, mut dynos, mut reason) = (None, None, false, None);
     let mut is_missing = true;
     for (name, value) in fields {
+        if let Some(read) = options::field(consent, &name, &value) {
+            read.unwrap_or_else(|error| wrong(&name, error.reason));
+            continue;
+        }
         match (name.as_str(), value) {
             ("to", value) => {
                 is_missing = false;
@@ -306,7 +316,9 @@ fn parse_revert(body: Value) -> Result<Asked, Refusal> {
             },
             ("app", _) => wrong("app", "the name of an app, as a text".into()),
             ("dynos", _) => wrong("dynos", "true or false".into()),
-            (other, _) => wrong(other, "no such field: to, app, dynos, reason".into()),
+            (other, _) => {
+                wrong(other, "no such field: to, app, dynos, reason, force, confirm".into())
+            }
         }
     }
     if is_missing {
@@ -316,6 +328,11 @@ fn parse_revert(body: Value) -> Result<Asked, Refusal> {
         Some(to) if errors.is_empty() => Ok(Asked { to, app, dynos, reason }),
         _ => Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, errors)),
     }
+}
+
+fn app_name(value: &str) -> Result<String, Refusal> {
+    let name = AppName::parse(value).map_err(|error| bad_param("app", error.to_string()))?;
+    Ok(name.to_string())
 }
 
 /// Reads a revision or a time out of a parameter.

@@ -20,14 +20,14 @@ use super::{
     body, conditions,
     gate::Caller,
     idempotency::{self, REPLAYED},
+    options::{self, WriteOptions},
     problem::{Refusal, answer},
-    read::{Params, no_params},
     router::Shared,
 };
 use crate::{
     api::{FieldError, Op, TransactionBody},
     control::hub::{
-        Asked, Condition, Done, Key, Push, PushError, Request as Wanted, Terms, object_of,
+        Asked, Condition, Consent, Done, Key, Push, PushError, Request as Wanted, Terms, object_of,
     },
 };
 
@@ -47,26 +47,34 @@ pub(super) async fn write(
     let condition = conditions::read(request.headers())?;
     let key = idempotency::key(request.headers())?;
     let method = request.method().clone();
-    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
-    let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
+    let (WriteOptions { consent, wait }, query) = options::split(request.uri().query())?;
+    let path = request.uri().path();
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let path = query.map_or_else(|| path.into(), |query| format!("{path}?{query}"));
     let reason = reason_header(request.headers())?;
     let mut held = body::read(&shared, request).await?;
     let body = match (method == Method::DELETE, held.json.take()) {
         (true, None) => None,
         (true, Some(_)) => return Err(bad_body("DELETE takes no body")),
+        (false, Some(Value::Null)) => {
+            return Err(bad_body("null is no object: send {} or nothing"));
+        }
         // An object whose every field has a default may be made by a call without a body.
         (false, json) => Some(json.unwrap_or_else(|| Value::Object(Map::new()))),
     };
     let by = |key| {
-        idempotency::known_by(&caller.holder, key, (method.as_str(), &path), &condition, &body)
+        let (call, terms) = ((method.as_str(), &*path), (&condition, &consent));
+        idempotency::known_by(&caller.holder, key, call, terms, &body)
     };
     let key = key.map(by);
     let object = object_of(&path).filter(|_| method != Method::DELETE);
     let op = Op { method: method.to_string(), path, body };
     let author = caller.holder.name.clone();
     let push = Push { author, reason, if_revision: None, ops: vec![op] };
-    let wanted = caller.wants(Asked::Push(push), condition, key);
-    let done = carry_out(&shared, &caller, wanted, PushError::of_single_call).await?;
+    let wanted = caller.wants(Asked::Push(push), (condition, consent), key);
+    let mut done = carry_out(&shared, &caller, wanted, PushError::of_single_call).await?;
+    drop(held);
+    wait.for_fleet(&shared, &mut done).await;
     let (revision, changed) = (done.receipt.revision, done.receipt.changed);
     let tag = object.and_then(|object| match changed {
         true => Some(conditions::tag_of(revision)),
@@ -81,28 +89,35 @@ pub(super) async fn write(
 pub(super) async fn transaction(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    params: Params,
     request: Request,
 ) -> Result<Response, Refusal> {
-    no_params(params)?;
+    let WriteOptions { mut consent, wait } = options::alone(request.uri().query())?;
     conditions::none(request.headers())?;
     let key = idempotency::key(request.headers())?;
     let mut held = body::read(&shared, request).await?;
     let body = held.json.take().ok_or_else(|| bad_body("a transaction has a body with ops"))?;
     let (condition, call) = (Condition::default(), ("POST", "/transactions"));
-    let key = key.map(|key| idempotency::known_by(&caller.holder, key, call, &condition, &body));
-    let TransactionBody { if_revision, reason, ops } = parse_transaction(body)?;
+    let by = |key| idempotency::known_by(&caller.holder, key, call, (&condition, &consent), &body);
+    let key = key.map(by);
+    let TransactionBody { if_revision, reason, ops, .. } = parse_transaction(body, &mut consent)?;
     let author = caller.holder.name.clone();
     let push = Push { author, reason, if_revision, ops };
-    let wanted = caller.wants(Asked::Push(push), condition, key);
-    let done = carry_out(&shared, &caller, wanted, std::convert::identity).await?;
+    let wanted = caller.wants(Asked::Push(push), (condition, consent), key);
+    let mut done = carry_out(&shared, &caller, wanted, std::convert::identity).await?;
+    drop(held);
+    wait.for_fleet(&shared, &mut done).await;
     Ok(told(&done))
 }
 
 impl Caller {
     /// What the hub is asked, in the name of this caller.
-    pub(super) fn wants(&self, asked: Asked, condition: Condition, key: Option<Key>) -> Wanted {
-        let terms = Terms { grant: self.holder.grant.clone(), condition };
+    pub(super) fn wants(
+        &self,
+        asked: Asked,
+        (condition, consent): (Condition, Consent),
+        key: Option<Key>,
+    ) -> Wanted {
+        let terms = Terms { grant: self.holder.grant.clone(), condition, consent };
         Wanted { asked, address: self.address.clone(), terms, key }
     }
 }
@@ -159,20 +174,25 @@ fn is_reason(text: &str) -> bool {
 
 fn bad_reason() -> FieldError {
     let reason = format!("a reason is at most {MAX_REASON} bytes of text on one line");
-    FieldError { op: None, field: "reason".into(), reason }
+    FieldError { field: "reason".into(), reason, ..FieldError::default() }
 }
 
 /// Reads a transaction by hand, so that every mistake is found and named, not the first alone.
-fn parse_transaction(body: Value) -> Result<TransactionBody, Refusal> {
+fn parse_transaction(body: Value, consent: &mut Consent) -> Result<TransactionBody, Refusal> {
     let mut errors = Vec::new();
     let mut wrong = |op: Option<usize>, field: &str, reason: &str| {
-        errors.push(FieldError { op, field: field.into(), reason: reason.into() });
+        let (field, reason) = (field.into(), reason.into());
+        errors.push(FieldError { op, field, reason, ..FieldError::default() });
     };
     let Value::Object(fields) = body else {
         return Err(bad_body("a transaction is an object: {\"ops\":[…]}"));
     };
     let (mut if_revision, mut reason, mut ops) = (None, None, None);
     for (name, value) in fields {
+        if let Some(read) = options::field(consent, &name, &value) {
+            read.unwrap_or_else(|error| wrong(None, &name, &error.reason));
+            continue;
+        }
         match (name.as_str(), value) {
             ("if_revision" | "reason", Value::Null) => {}
             ("if_revision", value) => match value.as_u64() {
@@ -183,7 +203,9 @@ fn parse_transaction(body: Value) -> Result<TransactionBody, Refusal> {
             ("reason", _) => wrong(None, "reason", &bad_reason().reason),
             ("ops", Value::Array(array)) => ops = Some(array),
             ("ops", _) => wrong(None, "ops", "ops is an array"),
-            (other, _) => wrong(None, other, "no such field: if_revision, reason, ops"),
+            (other, _) => {
+                wrong(None, other, "no such field: if_revision, reason, force, confirm, ops")
+            }
         }
     }
     if ops.is_none() {
@@ -196,7 +218,7 @@ fn parse_transaction(body: Value) -> Result<TransactionBody, Refusal> {
         .filter_map(|(i, op)| parse_op(op, |field, reason| wrong(Some(i), field, reason)));
     let ops: Vec<Op> = ops.collect();
     if errors.is_empty() {
-        return Ok(TransactionBody { if_revision, reason, ops });
+        return Ok(TransactionBody { if_revision, reason, ops, ..TransactionBody::default() });
     }
     Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, errors))
 }

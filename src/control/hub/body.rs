@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{address, push::Mistake, settings::Settings};
+use super::{address, line::Header, push::Mistake, settings::Settings};
 use crate::{
     api,
     control::{
@@ -17,8 +17,8 @@ use crate::{
     },
     near::did_you_mean,
     route::{
-        AppSettings, Dyno, DynoAddr, DynoName, DynoState,
-        dyno::{DEFAULT_WEIGHT, MAX_DYNO_NAME, MAX_WEIGHT},
+        AppSettings, Dyno, DynoAddr, DynoName, DynoState, RouteSettings,
+        dyno::{DEFAULT_WEIGHT, MAX_DYNO_NAME, MAX_TTL_S, MAX_WEIGHT},
     },
 };
 
@@ -28,6 +28,7 @@ pub fn app_body(settings: &AppSettings) -> api::AppBody {
         maintenance: settings.maintenance,
         blank: settings.blank,
         router: settings.is_router,
+        protected: settings.protected,
         settings: own::show(settings.own.as_deref()),
         pages: Some(pages::body(settings.pages.as_deref())),
     }
@@ -40,7 +41,7 @@ pub fn dyno_body(dyno: &Dyno) -> api::DynoBody {
         release: dyno.release.to_string(),
         weight: dyno.weight,
         state: dyno.state.as_str().into(),
-        ttl_s: None,
+        ttl_s: dyno.ttl_s,
     }
 }
 
@@ -51,6 +52,7 @@ pub fn read_app(body: Option<&Value>) -> Result<AppSettings, Vec<Mistake>> {
         maintenance: fields.boolean("maintenance"),
         blank: fields.boolean("blank"),
         is_router: fields.boolean("router"),
+        protected: fields.boolean("protected"),
         own: fields.group("settings", own::read),
         pages: fields.group("pages", pages::read),
     };
@@ -58,9 +60,17 @@ pub fn read_app(body: Option<&Value>) -> Result<AppSettings, Vec<Mistake>> {
     Ok(settings)
 }
 
-/// Reads the body of a route, which has no settings.
-pub fn read_route(body: Option<&Value>) -> Result<(), Vec<Mistake>> {
-    Fields::of("a route", body)?.finish()
+/// Settings of a route as the push API says them.
+pub fn route_body(settings: RouteSettings) -> api::RouteBody {
+    api::RouteBody { protected: settings.protected }
+}
+
+/// Reads the settings of a route; no body means the defaults.
+pub fn read_route(body: Option<&Value>) -> Result<RouteSettings, Vec<Mistake>> {
+    let mut fields = Fields::of("a route", body)?;
+    let settings = RouteSettings { protected: fields.boolean("protected") };
+    fields.finish()?;
+    Ok(settings)
 }
 
 /// Reads a dyno.
@@ -79,14 +89,24 @@ pub fn read_dyno(
     let state = fields.take("state");
     let state = fields.noted("state", read_state(state));
     let ttl_s = fields.take("ttl_s");
-    fields.noted("ttl_s", read_ttl(ttl_s));
+    let ttl_s = fields.noted("ttl_s", read_ttl(ttl_s));
     fields.finish()?;
-    match (addr, release, weight, state) {
-        (Some(addr), Some(release), Some(weight), Some(state)) => {
-            Ok(Dyno { name: name.clone(), addr, release, weight, state })
+    match (addr, release, weight, state, ttl_s) {
+        (Some(addr), Some(release), Some(weight), Some(state), Some(ttl_s)) => {
+            Ok(Dyno { name: name.clone(), addr, release, weight, state, ttl_s })
         }
         _ => unreachable!("a field that is missing was noted as a mistake"),
     }
+}
+
+/// Reads what is said on top of a table; where and when it stood is of no matter here.
+pub fn read_header(fields: &Value) -> Result<Header, Vec<Mistake>> {
+    let mut fields = Fields::of("a header", Some(fields))?;
+    let digest = fields.text("digest");
+    let [apps, routes, dynos] = ["apps", "routes", "dynos"].map(|name| fields.count(name));
+    let _ = ["revision", "at_ms"].map(|name| fields.count(name));
+    fields.finish()?;
+    Ok(Header { digest, apps, routes, dynos })
 }
 
 fn read_addr(value: Option<&Value>, settings: &Settings) -> Result<DynoAddr, String> {
@@ -132,11 +152,14 @@ fn read_state(value: Option<&Value>) -> Result<DynoState, String> {
         .ok_or_else(|| not("one of starting, up, draining and crashed", value))
 }
 
-fn read_ttl(value: Option<&Value>) -> Result<(), String> {
-    match value {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => Err("dynos do not expire yet: leave it out, or null".into()),
-    }
+fn read_ttl(value: Option<&Value>) -> Result<Option<u32>, String> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let ttl_s = value.as_u64().and_then(|ttl_s| u32::try_from(ttl_s).ok());
+    let should = || format!("a whole number of seconds from 1 to {MAX_TTL_S}, or null");
+    let ttl_s = ttl_s.filter(|ttl_s| (1..=MAX_TTL_S).contains(ttl_s));
+    ttl_s.ok_or_else(|| not(&should(), value)).map(Some)
 }
 
 /// "it is …, not …", the value cut short.
@@ -186,6 +209,18 @@ impl<'a> Fields<'a> {
             Some(value) => value.as_bool().ok_or_else(|| not("true or false", value)),
         };
         self.noted(name, read).unwrap_or_default()
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        let value = self.take(name)?;
+        let text = value.as_str().ok_or_else(|| not("a text", value));
+        self.noted(name, text.map(str::to_owned))
+    }
+
+    fn count(&mut self, name: &'static str) -> Option<u64> {
+        let value = self.take(name)?;
+        let count = value.as_u64().ok_or_else(|| not("a whole number", value));
+        self.noted(name, count)
     }
 
     /// The fields of a field; none if it is absent.

@@ -4,13 +4,15 @@
 //! is; a push with any mistake has no effect, and all of its mistakes are told.
 
 use super::{
-    ops, permit,
+    expiry::DynoKey,
+    guard::{Shrink, Step},
+    ops, permit, protect,
     push::{Mistake, Push, PushError},
     request::Terms,
     settings::Settings,
 };
 use crate::{
-    control::store::{Edit, ObjectKey, StoreError, belongings, edits_between},
+    control::store::{Edits, ObjectKey, StoreError, belongings, edits_between},
     route::{Change, Revision, Table},
 };
 
@@ -24,36 +26,72 @@ pub const MAX_AUTHOR: usize = 255;
 pub struct Accepted {
     /// The table after it, still at the revision before.
     pub table: Table,
-    /// What became of each object; never empty.
-    pub edits: Vec<Edit>,
+    /// What became of each object; empty if it changes nothing.
+    pub edits: Edits,
+    /// A guard would have refused it and was told to let it in.
+    pub forced: bool,
+    /// Dynos that were pushed, changed or not.
+    pub(super) renewed: Vec<DynoKey>,
+    /// What the shrink guard is to remember of it.
+    pub(super) step: Step,
 }
 
 /// The last revision that changed an object.
 pub type LastChange<'a> = dyn Fn(&ObjectKey) -> Result<Option<Revision>, StoreError> + 'a;
 
-/// Judges a push that may do everything; none if it changes nothing.
+/// What every transaction is judged by.
+pub(super) struct Rules<'a> {
+    pub settings: &'a Settings,
+    pub shrink: &'a Shrink,
+    pub last_change: &'a LastChange<'a>,
+}
+
+/// Changes that were applied to a working table, until they are judged as a whole.
+pub(super) struct Working {
+    pub table: Table,
+    pub changes: Vec<Change>,
+    /// Dynos that were pushed, changed or not.
+    pub renewed: Vec<DynoKey>,
+    pub mistakes: Vec<(Option<usize>, Mistake)>,
+}
+
+/// A working table with what became of each object, until it is judged as a whole.
+pub(super) struct Edited {
+    pub table: Table,
+    pub edits: Edits,
+    /// Dynos that were pushed, changed or not.
+    pub renewed: Vec<DynoKey>,
+    pub mistakes: Vec<(Option<usize>, Mistake)>,
+}
+
+/// Judges a push that may do everything on a table of which nothing was lost; none if it changes
+/// nothing.
 pub fn judge(
     push: &Push,
     table: &Table,
     settings: &Settings,
     last_change: &LastChange<'_>,
 ) -> Result<Option<Accepted>, PushError> {
-    judge_under(&Terms::default(), push, table, settings, last_change)
+    let shrink = &Shrink::new(settings.shrink, table.counts());
+    let rules = Rules { settings, shrink, last_change };
+    let accepted = judge_under(&Terms::default(), push, table, &rules)?;
+    Ok((!accepted.edits.is_empty()).then_some(accepted))
 }
 
-/// Judges a push under terms; none if it changes nothing.
-pub fn judge_under(
+/// Judges a push under terms.
+pub(super) fn judge_under(
     terms: &Terms,
     push: &Push,
     table: &Table,
-    settings: &Settings,
-    last_change: &LastChange<'_>,
-) -> Result<Option<Accepted>, PushError> {
+    rules: &Rules<'_>,
+) -> Result<Accepted, PushError> {
+    let Rules { settings, last_change, .. } = rules;
     let mut mistakes = check_words(&push.author, push.reason.as_deref());
     mistakes.extend(check_bounds(push, table.revision()));
     let mut mistakes: Vec<_> = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
     let mut working = table.clone();
     let mut changes = Vec::with_capacity(push.ops.len());
+    let mut renewed = Vec::new();
     for (at, op) in push.ops.iter().enumerate() {
         if let Some(mistake) = permit::objection_to_op(op, terms.grant.scopes()) {
             mistakes.push((Some(at), mistake));
@@ -79,6 +117,7 @@ pub fn judge_under(
         mistakes.extend(unmet.map(|(field, why)| (Some(at), Mistake::unmet(field, why))));
         let objection = permit::objection_to_change(change, &working, terms.grant.scopes());
         mistakes.extend(objection.map(|mistake| (Some(at), mistake)));
+        renewed.extend(renewed_by(change));
         let before = working.counts();
         match working.apply(change) {
             Ok(true) => {
@@ -90,22 +129,94 @@ pub fn judge_under(
             Err(conflict) => mistakes.push((Some(at), ops::refused(&conflict))),
         }
     }
-    conclude(table, working, &changes, mistakes)
+    conclude(terms, table, Working { table: working, changes, renewed, mistakes }, rules)
 }
 
-/// What changes that were applied to a table come to, unless there are mistakes: what is said of
-/// every transaction, however its changes came about.
-pub(super) fn conclude(
+/// Judges that dynos leave which were not renewed.
+pub(super) fn judge_expiry(
+    dynos: &[DynoKey],
     table: &Table,
-    working: Table,
-    changes: &[Change],
-    mistakes: Vec<(Option<usize>, Mistake)>,
-) -> Result<Option<Accepted>, PushError> {
+    rules: &Rules<'_>,
+) -> Result<Accepted, PushError> {
+    let (mut working, mut changes) = (table.clone(), Vec::with_capacity(dynos.len()));
+    for (app, name) in dynos {
+        let change = Change::DeleteDyno(app.clone(), name.to_string());
+        match working.apply(&change) {
+            Ok(_) => changes.push(change),
+            Err(conflict) => tracing::debug!(%conflict, "a dyno was gone before it expired"),
+        }
+    }
+    let (renewed, mistakes) = (Vec::new(), Vec::new());
+    conclude(
+        &Terms::default(),
+        table,
+        Working { table: working, changes, renewed, mistakes },
+        rules,
+    )
+}
+
+/// What changes that were applied to a table come to, unless there are mistakes or a guard objects:
+/// what is said of every transaction, however its changes came about.
+pub(super) fn conclude(
+    terms: &Terms,
+    before: &Table,
+    working: Working,
+    rules: &Rules<'_>,
+) -> Result<Accepted, PushError> {
+    let Working { table, changes, renewed, mistakes } = working;
+    let edits = edits_between(before, &table, &changes);
+    conclude_edits(terms, before, Edited { table, edits, renewed, mistakes }, rules)
+}
+
+/// The same of a table whose edits are known.
+pub(super) fn conclude_edits(
+    terms: &Terms,
+    before: &Table,
+    edited: Edited,
+    rules: &Rules<'_>,
+) -> Result<Accepted, PushError> {
+    let Edited { table, edits, renewed, mut mistakes } = edited;
+    let consent = &terms.consent;
+    let scopes = terms.grant.scopes();
+    mistakes.extend(permit::objection_to_force(consent.force, scopes).map(|m| (None, m)));
     if !mistakes.is_empty() {
         return Err(PushError::refusal(mistakes));
     }
-    let edits = edits_between(table, &working, changes);
-    Ok((!edits.is_empty()).then_some(Accepted { table: working, edits }))
+    let step = step(before, &table, edits.keys());
+    let objections = rules.shrink.objections(&step);
+    let forced = consent.force && !objections.is_empty();
+    let unconfirmed = protect::unconfirmed(before, &table, edits.keys(), &consent.confirm);
+    let shrinks = objections.into_iter().filter(|_| !forced);
+    let shrinks = shrinks.map(|reason| Mistake::conflict("force", reason));
+    let mistakes: Vec<_> = shrinks.chain(unconfirmed).map(|mistake| (None, mistake)).collect();
+    if !mistakes.is_empty() {
+        return Err(PushError::refusal(mistakes));
+    }
+    Ok(Accepted { table, edits, forced, renewed, step })
+}
+
+/// What edits take and bring, as the shrink guard counts.
+fn step(before: &Table, after: &Table, edited: &[ObjectKey]) -> Step {
+    let (mut gone, mut came) = (Vec::new(), Vec::new());
+    for key in edited {
+        let ObjectKey::Route(key) = key else { continue };
+        match (before.route(key).is_some(), after.route(key).is_some()) {
+            (true, false) => gone.push(key.clone()),
+            (false, true) => came.push(key.clone()),
+            _ => {}
+        }
+    }
+    Step { before: before.counts(), after: after.counts(), gone, came }
+}
+
+/// The dyno that a change renews.
+fn renewed_by(change: &Change) -> Option<DynoKey> {
+    match change {
+        Change::PutDyno(app, dyno) if dyno.ttl_s.is_some() => {
+            Some((app.clone(), dyno.name.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// Puts the app of a refused op into a table that is thrown away at the end, so that the ops that

@@ -8,23 +8,36 @@
 
 mod address;
 mod body;
+mod draft;
+mod expiry;
+mod guard;
 mod judge;
+mod line;
 mod ops;
 mod path;
 mod permit;
+mod protect;
 mod push;
+mod replace;
 mod request;
 mod revert;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod times;
+mod upkeep;
+mod upload;
 
-pub use body::{app_body, dyno_body};
-pub use judge::{Accepted, LastChange, judge, judge_under};
+pub use body::{app_body, dyno_body, route_body};
+pub use draft::AUTHOR;
+pub use guard::Rule as ShrinkRule;
+pub use judge::{Accepted, LastChange, judge};
 pub use path::object_of;
 pub use push::{Push, PushError};
-pub use request::{Asked, Condition, Done, Key, Request, Terms};
+pub use replace::{Difference, Replacement};
+pub use request::{Asked, Condition, Consent, Done, Key, Request, Terms};
 pub use revert::Revert;
 pub use settings::Settings;
 pub use thread::{Hub, HubThread, MAX_GROUP, QUEUE, start};
+pub use upload::{MAX_LINE, MAX_MISTAKES, Upload};

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    body::{self, app_body, dyno_body},
+    body::{self, app_body, dyno_body, route_body},
     path::{self, Named},
     push::Mistake,
     settings::Settings,
@@ -85,10 +85,7 @@ fn put(named: &Named, body: Option<&Value>, settings: &Settings) -> Result<Chang
     let app = named.app.clone();
     Ok(match &named.object {
         ObjectKey::App(_) => Change::PutApp(app, body::read_app(body)?),
-        ObjectKey::Route(key) => {
-            body::read_route(body)?;
-            Change::PutRoute(key.clone(), app)
-        }
+        ObjectKey::Route(key) => Change::PutRoute(key.clone(), app, body::read_route(body)?),
         ObjectKey::Dyno(_, name) => Change::PutDyno(app, body::read_dyno(name, body, settings)?),
     })
 }
@@ -115,7 +112,7 @@ fn patched(named: &Named, patch: Option<&Value>, table: &Table) -> Result<Value,
         ObjectKey::Route(key) => {
             let owner = table.route(key).filter(|owner| owner.name == app);
             owner.ok_or_else(|| missing(Conflict::NoSuchRoute { app, key: key.clone() }))?;
-            Ok(Value::Object(Map::new()))
+            serde_json::to_value(route_body(table.route_settings(key).unwrap_or_default()))
         }
         ObjectKey::Dyno(_, name) => {
             let dyno = name.to_string();

@@ -28,6 +28,12 @@ pub fn objection_to_op(op: &Op, scopes: &Scopes) -> Option<Mistake> {
     (!scopes.may_push(app)).then(|| Mistake::forbidden("scope", reason()))
 }
 
+/// Says why a caller may not force what a guard refuses.
+pub fn objection_to_force(force: bool, scopes: &Scopes) -> Option<Mistake> {
+    let reason = "this token may not force a write: that needs scope push";
+    (force && !scopes.may_push_all()).then(|| Mistake::forbidden("force", reason))
+}
+
 /// Says why a caller may not turn an app, or the whole table, back to what it was.
 pub fn objection_to_revert(app: Option<&AppName>, scopes: &Scopes) -> Option<Mistake> {
     let Some(app) = app else {
@@ -38,9 +44,15 @@ pub fn objection_to_revert(app: Option<&AppName>, scopes: &Scopes) -> Option<Mis
     (!scopes.may_push(app.as_str())).then(|| Mistake::forbidden("scope", reason()))
 }
 
+/// Says why a caller may not replace the whole table.
+pub fn objection_to_table(scopes: &Scopes) -> Option<Mistake> {
+    let reason = "the whole table needs scope push";
+    (!scopes.may_push_all()).then(|| Mistake::forbidden("scope", reason))
+}
+
 /// Says why a caller may not do a change to a table.
 pub fn objection_to_change(change: &Change, table: &Table, scopes: &Scopes) -> Option<Mistake> {
-    let Change::PutRoute(key, _) = change else { return None };
+    let Change::PutRoute(key, ..) = change else { return None };
     // A route that is there stays as it is, or is refused because it is another's.
     if scopes.may_push_all() || table.route(key).is_some() {
         return None;
@@ -68,7 +80,7 @@ pub fn beyond_bounds(
         Change::PutApp(..) if after.apps > before.apps => {
             ("app", "push.max_apps", "the table".into(), after.apps, settings.max_apps)
         }
-        Change::PutRoute(_, app) if after.routes > before.routes => {
+        Change::PutRoute(_, app, _) if after.routes > before.routes => {
             let count = table.count_routes(app.as_str());
             ("host", "push.app_routes", format!("app {app}"), count, settings.app_routes)
         }

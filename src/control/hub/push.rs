@@ -59,6 +59,9 @@ pub enum PushError {
     /// The store failed, so that nothing was changed.
     #[error("the store is not available, nothing was changed: {0}")]
     Unavailable(String),
+    /// It needs what is no longer kept.
+    #[error("{0}")]
+    Gone(String),
     /// The process is about to end.
     #[error("the hub is stopping: send this to the one that follows it")]
     Stopping,
@@ -74,6 +77,7 @@ impl PushError {
             PushError::Revoked => 401,
             PushError::Forbidden(_) => 403,
             PushError::Unmet(_) => 412,
+            PushError::Gone(_) => 410,
             PushError::TooManyOps { .. } => 413,
             PushError::Busy | PushError::Unavailable(_) | PushError::Stopping => 503,
         }
@@ -112,7 +116,12 @@ impl PushError {
         let gravest = mistakes.iter().map(|(_, mistake)| mistake.grade).max();
         let errors = mistakes
             .into_iter()
-            .map(|(op, Mistake { field, reason, .. })| FieldError { op, field, reason })
+            .map(|(op, Mistake { field, reason, .. })| FieldError {
+                op,
+                field,
+                reason,
+                ..FieldError::default()
+            })
             .collect();
         match gravest.expect("a refusal has a reason") {
             Grade::Malformed => PushError::Invalid(errors),
@@ -123,17 +132,41 @@ impl PushError {
         }
     }
 
+    /// The refusal for mistakes on lines of a table: it is malformed, whatever each of them is,
+    /// unless it only goes beyond a bound.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub(super) fn of_lines(mistakes: Vec<(usize, Mistake)>) -> PushError {
+        let gravest = mistakes.iter().map(|(_, mistake)| mistake.grade).max();
+        let error = |(line, Mistake { field, reason, .. })| FieldError {
+            line: Some(line),
+            field,
+            reason,
+            ..FieldError::default()
+        };
+        let errors = mistakes.into_iter().map(error).collect();
+        match gravest.expect("a refusal has a reason") {
+            Grade::Conflict => PushError::Conflict(errors),
+            _ => PushError::Invalid(errors),
+        }
+    }
+
     /// The key of a write was another's before.
     pub(super) fn other_request() -> PushError {
         let reason = "this key was another request's: choose a new one for each write";
         let field = "idempotency-key".into();
-        PushError::Invalid(vec![FieldError { op: None, field, reason: reason.into() }])
+        let reason = reason.into();
+        PushError::Invalid(vec![FieldError { field, reason, ..FieldError::default() }])
     }
 }
 
 impl From<StoreError> for PushError {
     fn from(error: StoreError) -> Self {
-        PushError::Unavailable(error.to_string())
+        match error {
+            StoreError::NotKept { .. } => PushError::Gone(error.to_string()),
+            error => PushError::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{push::Push, revert::Revert};
+use super::{expiry::DynoKey, push::Push, replace::Replacement, revert::Revert};
 use crate::{
     api::Receipt,
     control::{
@@ -41,12 +41,16 @@ impl From<Asked> for Request {
 }
 
 /// What is wanted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Asked {
     /// Edits.
     Push(Push),
     /// What was.
     Revert(Revert),
+    /// Another table.
+    Table(Box<Replacement>),
+    /// That dynos leave which were not renewed.
+    Expire(Vec<DynoKey>),
 }
 
 impl Asked {
@@ -55,6 +59,8 @@ impl Asked {
         match self {
             Asked::Push(push) => push.ops.len(),
             Asked::Revert(revert) => revert.differences.len(),
+            Asked::Table(replacement) => replacement.difference.size(),
+            Asked::Expire(dynos) => dynos.len(),
         }
     }
 }
@@ -66,12 +72,23 @@ pub struct Terms {
     pub grant: Arc<Grant>,
     /// What every object that its ops name has to be before.
     pub condition: Condition,
+    /// What it may do that a guard would refuse.
+    pub consent: Consent,
+}
+
+/// What a caller says twice before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Consent {
+    /// Much less may be there than was.
+    pub force: bool,
+    /// These protected apps and routes may go, or lose their last of something.
+    pub confirm: Vec<String>,
 }
 
 impl Default for Terms {
     fn default() -> Terms {
         let grant = Arc::new(Grant::new(Scopes::all()));
-        Terms { grant, condition: Condition::default() }
+        Terms { grant, condition: Condition::default(), consent: Consent::default() }
     }
 }
 
@@ -118,7 +135,7 @@ fn is_there(change: &Change, table: &Table) -> bool {
     let app = |name: &str| table.app(name);
     match change {
         Change::PutApp(name, _) | Change::DeleteApp(name) => app(name.as_str()).is_some(),
-        Change::PutRoute(key, name) | Change::DeleteRoute(key, name) => {
+        Change::PutRoute(key, name, _) | Change::DeleteRoute(key, name) => {
             table.route(key).is_some_and(|owner| owner.name == *name)
         }
         Change::PutDyno(name, dyno) => {

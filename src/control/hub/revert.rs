@@ -6,22 +6,21 @@
 //! since, so that the outcome is that of one moment.
 //! Invariants: judged against the table as it is, so that a route which another app owns by now is
 //! a conflict if one app is reverted; an app that came later goes with all that it has, unless one
-//! app is reverted, which must have been there; what is as it was is not touched.
+//! app is reverted, which must have been there; what is as it was is not touched; a dyno with a
+//! time to live never comes back.
 
 use std::collections::BTreeMap;
 
 use super::{
     address,
-    judge::{self, Accepted, check_words},
+    judge::{self, Accepted, Rules, Working, check_words},
     ops, permit,
     push::{Mistake, PushError},
+    request::Terms,
     settings::Settings,
 };
 use crate::{
-    control::{
-        scope::Scopes,
-        store::{Archive, Difference, Differences, ObjectKey},
-    },
+    control::store::{Archive, Difference, Differences, ObjectKey},
     route::{AppName, Change, DynoState, Revision, RouteKey, Table},
 };
 
@@ -47,19 +46,20 @@ pub struct Revert {
 /// What each object is to be; none if it is to go.
 type Wanted = BTreeMap<ObjectKey, Option<Change>>;
 
-/// Judges a revert on a table that is as the archive's newest; none if it changes nothing.
-pub fn judge(
+/// Judges a revert on a table that is as the archive's newest.
+pub(super) fn judge(
+    terms: &Terms,
     revert: &Revert,
     table: &Table,
-    settings: &Settings,
-    scopes: &Scopes,
+    rules: &Rules<'_>,
     archive: &Archive,
-) -> Result<Option<Accepted>, PushError> {
+) -> Result<Accepted, PushError> {
+    let scopes = terms.grant.scopes();
     let mut mistakes: Vec<_> = check_words(&revert.author, revert.reason.as_deref());
     mistakes.extend(permit::objection_to_revert(revert.app.as_ref(), scopes));
     let wanted = wanted(revert, table, archive)?;
     let mut working = table.clone();
-    let mut changes = changes(revert, &wanted, table, settings, &mut mistakes);
+    let mut changes = changes(revert, &wanted, table, rules.settings, &mut mistakes);
     changes.retain(|change| {
         mistakes.extend(permit::objection_to_change(change, &working, scopes));
         match working.apply(change) {
@@ -71,7 +71,8 @@ pub fn judge(
         }
     });
     let mistakes = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
-    judge::conclude(table, working, &changes, mistakes)
+    let working = Working { table: working, changes, renewed: Vec::new(), mistakes };
+    judge::conclude(terms, table, working, rules)
 }
 
 /// What differed when the revert was made, and what was touched since.
@@ -114,9 +115,10 @@ fn changes(
             }
             (ObjectKey::App(_), Some(was)) => apps.push(was.clone()),
             (ObjectKey::Route(key), was) => {
-                let was = owner(was.as_ref()).filter(|app| is_meant(revert, app));
-                routes_go.extend(release(revert, key, was, table));
-                routes.extend(was.map(|app| Change::PutRoute(key.clone(), app.clone())));
+                let was =
+                    was.as_ref().filter(|was| owner(was).is_some_and(|a| is_meant(revert, a)));
+                routes_go.extend(release(revert, key, was.and_then(owner), table));
+                routes.extend(was.cloned());
             }
             (ObjectKey::Dyno(..), _) if !revert.dynos => {}
             (ObjectKey::Dyno(app, name), None) => {
@@ -138,9 +140,9 @@ fn is_meant(revert: &Revert, app: &AppName) -> bool {
     revert.app.as_ref().is_none_or(|meant| meant == app)
 }
 
-fn owner(route: Option<&Change>) -> Option<&AppName> {
+fn owner(route: &Change) -> Option<&AppName> {
     match route {
-        Some(Change::PutRoute(_, app)) => Some(app),
+        Change::PutRoute(_, app, _) => Some(app),
         _ => None,
     }
 }
@@ -162,6 +164,10 @@ fn restarted(was: &Change, table: &Table, settings: &Settings) -> Result<Option<
     let Change::PutDyno(app, was) = was else {
         unreachable!("what stood under a dyno's key is a dyno");
     };
+    // It may have expired since, and its address may be another's: who runs it pushes it again.
+    if was.ttl_s.is_some() {
+        return Ok(None);
+    }
     let now = table.app(app.as_str()).and_then(|app| app.dyno(was.name.as_str()));
     let mut restarted = was.clone();
     if let Some(now) = now {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use super::guard::Rule;
+
 /// The hub's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -27,11 +29,18 @@ pub struct Settings {
     pub app_routes: usize,
     /// The most dynos of one app (`push.app_dynos`).
     pub app_dynos: usize,
+    /// How long a dyno with a time to live is left in the table after a start at least
+    /// (`push.expiry_grace`).
+    pub expiry_grace: Duration,
+    /// How much may be lost (`push.shrink_share`, `push.shrink_window`, `push.shrink_floor`).
+    pub shrink: Rule,
     /// How long the answer to a write with a key of the caller's own is kept
     /// (`push.idempotency_window`).
     pub idempotency_window: Duration,
     /// The most such answers that are kept (`push.idempotency_keys`).
     pub idempotency_keys: usize,
+    /// How long the past is kept; zero: for ever (`store.retention`).
+    pub retention: Duration,
 }
 
 impl Default for Settings {
@@ -44,8 +53,11 @@ impl Default for Settings {
             max_apps: 1_000_000,
             app_routes: 1_000_000,
             app_dynos: 10_000,
+            expiry_grace: Duration::from_secs(300),
+            shrink: Rule { share: 50, window: Duration::from_secs(600), floor: 50 },
             idempotency_window: Duration::from_secs(24 * 3600),
             idempotency_keys: 1_000_000,
+            retention: Duration::from_secs(30 * 24 * 3600),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! shared table, as routers would.
 
 mod callers;
+mod expiry;
+mod guards;
 mod revert;
 mod settings;
 
@@ -166,7 +168,10 @@ async fn a_push_that_changes_nothing_makes_no_revision() {
         vec![dyno("/apps/blog/dynos/a", 1), delete("/apps/blog/dynos/a")],
     ] {
         let digest = rig.table().digest().to_string();
-        assert_eq!(rig.push(ops).await, Ok(Receipt { revision: 1, changed: false, digest }));
+        assert_eq!(
+            rig.push(ops).await,
+            Ok(Receipt { revision: 1, changed: false, digest, counts: None, fleet: None })
+        );
     }
     assert_eq!(rig.live.lock().unwrap().len(), published);
     assert_eq!(rig.newest().revision, 1);
@@ -200,7 +205,7 @@ async fn a_patch_alters_what_it_names_alone() {
 async fn every_bad_field_of_every_bad_op_is_told() {
     let rig = Rig::new();
     let bad_dyno = json!({
-        "addr": "10.0.0.1", "release": "é", "weight": 0, "state": "gone", "ttl_s": 5, "colour": 1,
+        "addr": "10.0.0.1", "release": "é", "weight": 0, "state": "gone", "ttl_s": 0, "colour": 1,
     });
     let ops = vec![
         put("/apps/blog", json!({ "maintenance": "yes", "Maintenance": true })),

@@ -1,36 +1,44 @@
 //! The hub's thread, and the handle that everybody else has of it.
 //!
 //! Around it goes: take a push and what else waits, judge each in order on a working table, commit
-//! what was accepted at once, publish the last table, answer each.
+//! what was accepted at once, publish the last table, answer each; then take out of the table what
+//! nobody renewed, or wait for a call until the next of it is due.
 //! Invariants: the live table is replaced only after its revisions are durable; an answer follows
 //! the publication; when the store fails every push of the group is answered so and the table
-//! stays.
+//! stays; a push that waited when a dyno became due is judged before that dyno leaves.
 
 use std::{
-    collections::HashMap,
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, oneshot},
+    time::sleep_until,
 };
 
 use super::{
-    judge::{self, Accepted},
+    draft::Draft,
+    expiry::{Due, DynoKey, Expiry},
+    guard::Shrink,
     push::{Push, PushError},
-    request::{Asked, Done, Key, Request},
-    revert::{self, Revert},
+    request::{Asked, Done, Request},
+    revert::Revert,
     settings::Settings,
+    upkeep::Upkeep,
+    upload::Upload,
 };
 use crate::{
     api::Receipt,
-    control::store::{Answered, Answers, Archive, Committed, ObjectKey, Store, StoreError},
+    control::{
+        feed::Feed,
+        store::{Answers, Archive, Recent, Store, StoreError},
+    },
     live::Status,
-    route::{Revision, Table},
+    route::Table,
 };
 
 /// How many calls may wait for the hub; more are refused as busy.
@@ -54,7 +62,8 @@ enum Call {
 pub struct Hub {
     calls: mpsc::Sender<Call>,
     archive: Archive,
-    max_ops: usize,
+    feed: Arc<Feed>,
+    settings: Arc<Settings>,
 }
 
 impl Hub {
@@ -68,18 +77,31 @@ impl Hub {
         self.submit(Asked::Revert(revert).into()).await.map(|done| done.receipt)
     }
 
+    /// What happens, as it happens.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
     /// What there was; it is read beside the hub.
     pub fn archive(&self) -> &Archive {
         &self.archive
+    }
+
+    /// Begins a table that is to be put together beside the hub, from one that was live.
+    pub fn upload(&self, live: &Table) -> Upload {
+        Upload::new(self.settings.clone(), live.emptied())
     }
 
     /// Does what is asked whole, or not at all. Answers once the table is durable and published.
     /// What was handed over is carried out even if nobody waits for the answer any more.
     pub async fn submit(&self, request: Request) -> Result<Done, PushError> {
         if let Asked::Push(push) = &request.asked
-            && push.ops.len() > self.max_ops
+            && push.ops.len() > self.settings.max_ops
         {
-            return Err(PushError::TooManyOps { given: push.ops.len(), bound: self.max_ops });
+            return Err(PushError::TooManyOps {
+                given: push.ops.len(),
+                bound: self.settings.max_ops,
+            });
         }
         let (answer, answered) = oneshot::channel();
         self.call(Call::Write(Box::new(request), answer))?;
@@ -134,14 +156,46 @@ pub fn start(
     assert_eq!(table.revision(), store.revision(), "the hub begins with the store's newest table");
     let (calls, waiting) = mpsc::channel(QUEUE);
     let (stop, stopped) = oneshot::channel();
-    let hub = Hub { calls, archive: store.archive(), max_ops: settings.max_ops };
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    status.store_writable.store(true, Relaxed);
-    let around = Around { settings, store, table, publish, status };
+    let settings = Arc::new(settings);
+    let archive = store.archive();
+    let feed = Arc::new(Feed::resume(&archive, &table));
+    let hub = Hub { calls, archive, feed: feed.clone(), settings: settings.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let mut store = store;
+    let shrink = recall(&settings, &store, &table);
+    // Behind all that is read at start: what is found wrong is told at once.
+    let upkeep = Upkeep::begin(settings.retention, status.clone(), &mut store, &table);
+    let expiry = Expiry::begin(&table, settings.expiry_grace, Instant::now());
+    if expiry.len() > 0 {
+        let (dynos, grace) = (expiry.len(), settings.expiry_grace);
+        tracing::info!("{dynos} dynos have a ttl_s: each has {grace:?} at least to be renewed");
+    }
+    let around = Around { settings, store, table, publish, feed, status, shrink, expiry, upkeep };
     let inbox = Inbox { waiting, stopped, stopping: false };
     let run = move || around.run(inbox, runtime);
     let thread = std::thread::Builder::new().name("hub".into()).spawn(run)?;
     Ok((hub, HubThread { stop, thread }))
+}
+
+/// The shrink guard, with what was lost before this process began, as far as the store can be read.
+fn recall(settings: &Settings, store: &Store, table: &Table) -> Shrink {
+    let mut shrink = Shrink::new(settings.shrink, table.counts());
+    if shrink.is_on() {
+        let now_ms = now_ms();
+        let window = u64::try_from(settings.shrink.window.as_millis()).unwrap_or(u64::MAX);
+        let view = store.archive().open();
+        let recent = view.and_then(|view| view.recent(now_ms.saturating_sub(window), table));
+        let recent = recent.unwrap_or_else(|error| {
+            store.archive().note(&error);
+            tracing::warn!(%error, "the shrink guard counts from now on");
+            Recent::default()
+        });
+        let age = |at_ms: u64| Duration::from_millis(now_ms.saturating_sub(at_ms));
+        let lost = recent.lost.into_iter().map(|(key, at_ms)| (key, age(at_ms)));
+        let dynos = recent.dynos.into_iter().map(|(count, at_ms)| (count, age(at_ms)));
+        shrink.remember(lost, dynos, Instant::now());
+    }
+    shrink
 }
 
 /// What waits for the hub.
@@ -152,44 +206,72 @@ struct Inbox {
 }
 
 impl Inbox {
-    /// The next call; none once the hub is to end and all that was taken is done.
-    async fn next(&mut self) -> Option<Call> {
+    /// The next call, or that something is due.
+    async fn next(&mut self, due: Instant) -> Next {
         if !self.stopping {
             tokio::select! {
-                call = self.waiting.recv() => return call,
+                call = self.waiting.recv() => return call.map_or(Next::End, Next::Call),
                 _ = &mut self.stopped => {}
+                () = sleep_until(due.into()) => return Next::Due,
             }
             self.stopping = true;
             self.waiting.close();
         }
-        self.waiting.recv().await
+        self.waiting.recv().await.map_or(Next::End, Next::Call)
     }
+}
+
+/// What the hub does next.
+enum Next {
+    Call(Call),
+    /// Dynos are due, or a look at the store.
+    Due,
+    /// It is to end, and all that was taken is done.
+    End,
 }
 
 /// What the hub's thread owns.
 struct Around {
-    settings: Settings,
+    settings: Arc<Settings>,
     store: Store,
     table: Table,
     publish: Publish,
+    feed: Arc<Feed>,
     status: Arc<Status>,
+    shrink: Shrink,
+    expiry: Expiry,
+    upkeep: Upkeep,
 }
 
 impl Around {
     fn run(mut self, mut inbox: Inbox, runtime: Runtime) -> Result<(), StoreError> {
         let mut held = None;
-        while let Some(first) = held.take().or_else(|| runtime.block_on(inbox.next())) {
-            let group;
-            (group, held) = self.gather(first, &mut inbox.waiting);
-            self.settle(group);
+        loop {
+            let due = self.expiry.next().unwrap_or(self.upkeep.next()).min(self.upkeep.next());
+            let next = match held.take() {
+                Some(call) => Next::Call(call),
+                None => runtime.block_on(inbox.next(due)),
+            };
+            // What waits by now comes first.
+            let now = Instant::now();
+            match next {
+                Next::Call(first) => {
+                    let group;
+                    (group, held) = self.gather(first, &mut inbox.waiting);
+                    self.settle(group);
+                }
+                Next::Due => {}
+                Next::End => return self.store.close(),
+            }
+            self.expire(now);
+            self.upkeep.look(&mut self.store, &self.table, now, now_ms());
         }
-        self.store.close()
     }
 
     /// Takes what waits already, and waits for nothing more: while a group is being committed the
     /// next one gathers by itself, and a push that comes alone is not held up. Questions are
-    /// answered on the way. A revert goes by what the store holds, so that it begins a group:
-    /// one that comes later is answered second.
+    /// answered on the way. A revert, and a whole table, go by what the store holds, so that each
+    /// begins a group; and nobody waits longer for an answer because a table came behind him.
     fn gather(
         &mut self,
         first: Call,
@@ -203,10 +285,13 @@ impl Around {
             match call {
                 Call::Ask(question) => question(&mut self.store),
                 Call::Write(request, answer) => {
-                    if matches!(request.asked, Asked::Revert(_)) && !group.is_empty() {
+                    let begins = matches!(request.asked, Asked::Revert(_) | Asked::Table(_));
+                    if begins && !group.is_empty() {
                         return (group, Some(Call::Write(request, answer)));
                     }
+                    // One that is large is not added to.
                     size += request.asked.size();
+                    taken += if matches!(request.asked, Asked::Table(_)) { MAX_GROUP } else { 0 };
                     group.push((*request, answer));
                 }
             }
@@ -218,116 +303,86 @@ impl Around {
 
     /// Judges, commits, publishes and answers a group.
     fn settle(&mut self, group: Vec<(Request, Answer)>) {
-        let now_ms = now_ms();
-        let window = u64::try_from(self.settings.idempotency_window.as_millis());
-        let since_ms = now_ms.saturating_sub(window.unwrap_or(u64::MAX));
-        let mut draft = Draft { table: self.table.clone(), now_ms, since_ms, ..Draft::default() };
+        let now = Instant::now();
+        self.shrink.advance(now);
+        let mut draft =
+            Draft::new(self.table.clone(), now_ms(), self.store.newest_ms(), &self.settings);
         let mut answers = Vec::with_capacity(group.len());
         for (request, answer) in group {
-            let done = draft.take(request, &self.store, &self.settings);
+            let done = draft.take(request, &self.store, &self.settings, &mut self.shrink, now);
             answers.push((answer, done));
         }
-        if !draft.batch.is_empty() || !draft.answers.is_empty() {
-            let most = self.settings.idempotency_keys;
-            let given = Answers { new: &draft.answers, since_ms, most };
-            let committed = self.store.commit_with(&draft.batch, given);
-            self.status.store_writable.store(committed.is_ok(), Relaxed);
-            match committed {
-                Ok(()) if draft.batch.is_empty() => {}
-                Ok(()) => {
-                    self.table = draft.table;
-                    (self.publish)(&self.table);
-                }
-                Err(error) => {
-                    tracing::error!(%error, pushes = answers.len(),
-                        "the store took no transactions, their pushes are refused");
-                    let refusal = PushError::from(error);
-                    for (_, done) in &mut answers {
-                        *done = Err(refusal.clone());
-                    }
-                }
+        if let Err(refusal) = self.commit(draft) {
+            // What can never be done is still told so, not to be tried again.
+            let is_final = |done: &Result<Done, PushError>| {
+                use PushError::{Forbidden, Invalid, Revoked};
+                matches!(done, Err(Invalid(_) | Forbidden(_) | Revoked))
+            };
+            for (_, done) in answers.iter_mut().filter(|(_, done)| !is_final(done)) {
+                *done = Err(refusal.clone());
             }
         }
         for (answer, done) in answers {
             reply(answer, done);
         }
     }
-}
 
-/// A group's transactions until they are durable.
-#[derive(Default)]
-struct Draft {
-    table: Table,
-    now_ms: u64,
-    /// Answers that are older are forgotten.
-    since_ms: u64,
-    batch: Vec<Committed>,
-    changed: HashMap<ObjectKey, Revision>,
-    answers: Vec<Answered>,
-}
-
-impl Draft {
-    /// Judges a push on what the group made so far and adds it; one that was answered before is
-    /// answered so again.
-    fn take(
-        &mut self,
-        request: Request,
-        store: &Store,
-        settings: &Settings,
-    ) -> Result<Done, PushError> {
-        let Request { asked, address, terms, key } = request;
-        if terms.grant.is_revoked() {
-            return Err(PushError::Revoked);
-        }
-        if let Some(key) = &key
-            && let Some(receipt) = self.told(key, store)?
-        {
-            return Ok(Done { receipt, is_replay: true });
-        }
-        let last_change = |object: &ObjectKey| match self.changed.get(object) {
-            Some(revision) => Ok(Some(*revision)),
-            None => store.last_change_of(object),
-        };
-        let (accepted, author, reason) = match asked {
-            Asked::Push(push) => {
-                let accepted =
-                    judge::judge_under(&terms, &push, &self.table, settings, &last_change)?;
-                (accepted, push.author, push.reason)
+    /// Makes a group durable and publishes it; an error if the store took nothing.
+    fn commit(&mut self, draft: Draft) -> Result<(), PushError> {
+        if !draft.batch.is_empty() || !draft.answers.is_empty() {
+            let (since_ms, most) = (draft.since_ms, self.settings.idempotency_keys);
+            let given = Answers { new: &draft.answers, since_ms, most };
+            self.upkeep.forget_old(&mut self.store, now_ms());
+            let committed = self.store.commit_with(&draft.batch, given);
+            self.upkeep.tell(&self.store, &self.table, committed.as_ref().err());
+            if let Err(error) = committed {
+                tracing::error!(%error, transactions = draft.batch.len(),
+                    "the store took no transactions, their pushes are refused");
+                self.shrink.take_back();
+                return Err(PushError::from(error));
             }
-            Asked::Revert(revert) => {
-                let (scopes, archive) = (terms.grant.scopes(), store.archive());
-                let accepted = revert::judge(&revert, &self.table, settings, scopes, &archive)?;
-                (accepted, revert.author, revert.reason)
-            }
-        };
-        let changed = accepted.is_some();
-        if let Some(Accepted { mut table, edits }) = accepted {
-            let revision = self.table.revision().next();
-            table.set_revision(revision);
-            let (digest, counts, at_ms) = (table.digest(), table.counts(), self.now_ms);
-            self.table = table;
-            self.changed.extend(edits.iter().map(|edit| (edit.key().clone(), revision)));
-            let made =
-                Committed { revision, at_ms, author, address, reason, edits, digest, counts };
-            self.batch.push(made);
         }
-        let (revision, digest) = (self.table.revision().0, self.table.digest().to_string());
-        let receipt = Receipt { revision, changed, digest };
-        let answered = key.map(|key| key.answered(receipt.clone(), self.now_ms));
-        self.answers.extend(answered);
-        Ok(Done { receipt, is_replay: false })
+        self.shrink.keep();
+        if !draft.batch.is_empty() {
+            self.table = draft.table;
+            (self.publish)(&self.table);
+            self.feed.tell(draft.events);
+        }
+        self.expiry.follow(&draft.pushed, &self.table, Instant::now());
+        self.status.dynos_overdue.store(self.expiry.overdue(), Relaxed);
+        Ok(())
     }
 
-    /// What a request with this key was answered.
-    fn told(&self, key: &Key, store: &Store) -> Result<Option<Receipt>, PushError> {
-        let is_it = |a: &&Answered| a.key == key.key && a.caller == key.caller;
-        let answered = match self.answers.iter().find(is_it) {
-            Some(answered) => Some(answered.clone()),
-            None => store.answer_to(&key.caller, &key.key, self.since_ms)?,
-        };
-        match answered {
-            Some(answered) if answered.request != key.request => Err(PushError::other_request()),
-            answered => Ok(answered.map(|answered| answered.receipt)),
+    /// Takes the dynos that were due by then out of the table, as one transaction; those that the
+    /// guards or the store keep stay, and are tried again later.
+    fn expire(&mut self, due_by: Instant) {
+        if self.expiry.next().is_none_or(|next| next > due_by) {
+            return;
+        }
+        let Due { leaving, kept } = self.expiry.due(&self.table, due_by);
+        self.hold(&kept, &"a protected app keeps its last dyno");
+        if leaving.is_empty() {
+            return;
+        }
+        let (answer, mut answered) = oneshot::channel();
+        self.settle(vec![(Asked::Expire(leaving.clone()).into(), answer)]);
+        match answered.try_recv() {
+            Ok(Ok(done)) => {
+                let (dynos, revision) = (leaving.len(), done.receipt.revision);
+                self.status.dynos_expired.fetch_add(dynos as u64, Relaxed);
+                tracing::info!(dynos, revision, "dynos that were not renewed in time are gone");
+            }
+            Ok(Err(refusal)) => self.hold(&leaving, &refusal),
+            Err(_) => unreachable!("what is settled is answered"),
+        }
+    }
+
+    /// These dynos are due and stay: said once of each.
+    fn hold(&mut self, dynos: &[DynoKey], why: &dyn std::fmt::Display) {
+        let new = self.expiry.hold(dynos, Instant::now());
+        self.status.dynos_overdue.store(self.expiry.overdue(), Relaxed);
+        if new > 0 {
+            tracing::warn!(dynos = new, %why, "dynos were not renewed in time, but stay");
         }
     }
 }

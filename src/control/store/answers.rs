@@ -5,7 +5,7 @@
 //! long as it is kept and then forgotten; there are never more than a stated number, the oldest
 //! going first; forgetting costs a commit no more than a few times what the commit itself adds.
 
-use rusqlite::{OptionalExtension, Transaction, params, types::Type};
+use rusqlite::{OptionalExtension, Row, Transaction, params, types::Type};
 
 use super::{error::StoreError, sqlite::Store};
 use crate::api::Receipt;
@@ -47,27 +47,30 @@ impl Store {
         key: &str,
         since_ms: u64,
     ) -> Result<Option<Answered>, StoreError> {
-        let sql = "SELECT request, receipt, at_ms FROM answers
-                   WHERE caller = ?1 AND key = ?2 AND at_ms >= ?3";
-        let read = || {
-            let mut query = self.connection().prepare_cached(sql)?;
-            let answered = query.query_row(params![caller, key, millis(since_ms)], |row| {
-                let receipt = row.get_ref(1)?.as_str()?;
-                let unreadable = |error| {
-                    rusqlite::Error::FromSqlConversionFailure(1, Type::Text, Box::new(error))
-                };
-                Ok(Answered {
-                    caller: caller.into(),
-                    key: key.into(),
-                    request: row.get(0)?,
-                    receipt: serde_json::from_str::<Receipt>(receipt).map_err(unreadable)?,
-                    at_ms: row.get::<_, i64>(2)?.cast_unsigned(),
-                })
-            });
-            answered.optional()
-        };
-        read().map_err(StoreError::sqlite(self.database()))
+        let sql = format!("{EVERY} WHERE caller = ?1 AND key = ?2 AND at_ms >= ?3");
+        let connection = self.connection()?;
+        let read = connection.prepare_cached(&sql).and_then(|mut query| {
+            query.query_row(params![caller, key, millis(since_ms)], answered_of).optional()
+        });
+        let read = read.map_err(StoreError::sqlite(self.database()));
+        read.inspect_err(|error| self.archive.note(error))
     }
+}
+
+/// Every answer, for [`answered_of`].
+pub(super) const EVERY: &str = "SELECT caller, key, request, receipt, at_ms FROM answers";
+
+pub(super) fn answered_of(row: &Row<'_>) -> rusqlite::Result<Answered> {
+    let receipt = row.get_ref(3)?.as_str()?;
+    let unreadable =
+        |error| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(error));
+    Ok(Answered {
+        caller: row.get(0)?,
+        key: row.get(1)?,
+        request: row.get(2)?,
+        receipt: serde_json::from_str::<Receipt>(receipt).map_err(unreadable)?,
+        at_ms: row.get::<_, i64>(4)?.cast_unsigned(),
+    })
 }
 
 /// Writes answers in a transaction, where `kept` are kept already; says how many are then.

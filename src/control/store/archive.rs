@@ -6,16 +6,24 @@
 //! page, each in a read of its own.
 //! Invariants: no call writes; none holds a read transaction when it has returned, so that a slow
 //! reader never keeps the write-ahead log from being emptied; pages are bounded in what they look
-//! at and in bytes.
+//! at and in bytes; whether a revision is still kept is looked at after it was read, since it is
+//! forgotten before anything of it is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     error::StoreError,
+    files,
     object::{self, Kind, ObjectKey},
-    schema,
+    prune, schema,
     sqlite::number,
 };
 use crate::{
@@ -36,6 +44,18 @@ const PAGE_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub struct Archive {
     database: PathBuf,
+    trust: Arc<Trust>,
+}
+
+/// What the readers and the writer of a database tell each other: whatever is said first stands.
+#[derive(Debug, Default)]
+struct Trust {
+    /// Why the database cannot be trusted any more.
+    doubt: OnceLock<String>,
+    /// Why there is none, and the revision that is served.
+    closed: OnceLock<(String, Revision)>,
+    /// It was opened to write.
+    written: AtomicBool,
 }
 
 /// A connection of its own to the store, to read.
@@ -55,7 +75,7 @@ pub enum At {
 }
 
 /// Where the table stood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Point {
     /// The revision.
     pub revision: Revision,
@@ -110,13 +130,65 @@ pub struct Filter {
 impl Archive {
     /// The archive of a database.
     pub(super) fn of(database: &Path) -> Archive {
-        Archive { database: database.to_owned() }
+        Archive { database: database.to_owned(), trust: Arc::default() }
+    }
+
+    /// The database.
+    pub(super) fn database(&self) -> &Path {
+        &self.database
     }
 
     /// Opens a view.
     pub fn open(&self) -> Result<View, StoreError> {
+        if let Some((reason, revision)) = self.trust.closed.get() {
+            return Err(StoreError::SetAside { reason: reason.clone(), revision: revision.0 });
+        }
         let connection = schema::open_to_read(&self.database)?;
         Ok(View { connection, path: self.database.clone() })
+    }
+
+    /// Takes note of an error: one that casts doubt on the database ends all writing to it, and is
+    /// written down for the next start.
+    pub fn note(&self, error: &StoreError) {
+        let (StoreError::Damaged { reason, .. } | StoreError::Doubtful { reason, .. }) = error
+        else {
+            return;
+        };
+        self.doubt(reason);
+    }
+
+    /// The database cannot be trusted, for this reason.
+    pub fn doubt(&self, reason: &str) {
+        if self.trust.doubt.set(reason.into()).is_ok() {
+            tracing::error!(database = %self.database.display(), %reason,
+                "the database cannot be trusted: nothing more is written to it");
+            files::note_doubt(&self.database, reason);
+        }
+    }
+
+    /// The database is open to write.
+    pub(super) fn is_written(&self) {
+        self.trust.written.store(true, Relaxed);
+    }
+
+    /// May a view be kept for later? Not while the database waits to be opened to write.
+    pub(super) fn lets_views_be_kept(&self) -> bool {
+        self.trust.written.load(Relaxed)
+    }
+
+    /// Fails if the database is doubted.
+    pub fn check_trust(&self) -> Result<(), StoreError> {
+        match self.trust.doubt.get() {
+            Some(reason) => {
+                Err(StoreError::Doubtful { path: self.database.clone(), reason: reason.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// There is no database to look into, for this reason.
+    pub(super) fn close(&self, reason: &str, revision: Revision) {
+        self.trust.closed.get_or_init(|| (reason.into(), revision));
     }
 }
 
@@ -134,34 +206,45 @@ impl View {
             At::Time(time) => i64::try_from(time).unwrap_or(i64::MAX),
             At::Revision(asked) => {
                 let newest = self.newest()?.0;
-                let known = (asked <= newest).then_some(Revision(asked));
-                return known.ok_or(StoreError::NoSuchRevision { asked, newest });
+                if asked > newest {
+                    return Err(StoreError::NoSuchRevision { asked, newest });
+                }
+                self.check_kept(Revision(asked))?;
+                return Ok(Revision(asked));
             }
         };
         let sql = "SELECT revision FROM transactions WHERE at_ms <= ?1
                    ORDER BY at_ms DESC, revision DESC LIMIT 1";
         let found = self.connection.query_row(sql, [time], |row| row.get::<_, i64>(0)).optional();
-        let found = found.map_err(StoreError::sqlite(&self.path))?;
-        Ok(Revision(found.unwrap_or(0).cast_unsigned()))
+        match found.map_err(StoreError::sqlite(&self.path))? {
+            Some(found) => Ok(Revision(found.cast_unsigned())),
+            None => match self.oldest()? {
+                Revision(0) => Ok(Revision(0)),
+                oldest => {
+                    Err(StoreError::NotKept { asked: "what was then".into(), oldest: oldest.0 })
+                }
+            },
+        }
+    }
+
+    /// The oldest revision that is kept; 0 where nothing was ever forgotten.
+    pub fn oldest(&self) -> Result<Revision, StoreError> {
+        prune::oldest(&self.connection).map_err(StoreError::sqlite(&self.path))
+    }
+
+    /// Fails if a revision is no longer kept. After a read this says whether all was there.
+    pub(super) fn check_kept(&self, revision: Revision) -> Result<(), StoreError> {
+        let oldest = self.oldest()?;
+        if revision >= oldest {
+            return Ok(());
+        }
+        Err(StoreError::NotKept { asked: format!("revision {revision}"), oldest: oldest.0 })
     }
 
     /// Where the table stood at a revision.
     pub fn point(&self, revision: Revision) -> Result<Point, StoreError> {
-        if revision == Revision(0) {
-            let (digest, counts) = Default::default();
-            return Ok(Point { revision, at_ms: 0, digest, counts });
-        }
-        let sql = "SELECT at_ms, digest, apps, routes, dynos FROM transactions WHERE revision = ?1";
-        let point = self.connection.query_row(sql, [number(revision)], |row| {
-            let count = |i| row.get::<_, i64>(i).map(|count| count.cast_unsigned() as usize);
-            Ok(Point {
-                revision,
-                at_ms: row.get::<_, i64>(0)?.cast_unsigned(),
-                digest: digest_of(row, 1)?,
-                counts: Counts { apps: count(2)?, routes: count(3)?, dynos: count(4)? },
-            })
-        });
-        match point.optional().map_err(StoreError::sqlite(&self.path))? {
+        self.check_kept(revision)?;
+        match point_in(&self.connection, revision).map_err(StoreError::sqlite(&self.path))? {
             Some(point) => Ok(point),
             None => Err(StoreError::NoSuchRevision { asked: revision.0, newest: self.newest()?.0 }),
         }
@@ -191,9 +274,12 @@ impl View {
             items.push(self.decoded(kind, key, body)?);
             bytes += body.len();
             if bytes > PAGE_BYTES {
-                return Ok(Page { items, next: Some(Cursor { kind, key: key.into() }) });
+                let next = Some(Cursor { kind, key: key.into() });
+                self.check_kept(at)?;
+                return Ok(Page { items, next });
             }
         }
+        self.check_kept(at)?;
         let next = match end {
             Some(key) => Some(Cursor { kind, key }),
             None => {
@@ -221,6 +307,13 @@ impl View {
     /// One app with its routes and dynos as of a revision, in a table of its own; empty if there
     /// was no such app.
     pub fn app(&self, app: &str, at: Revision) -> Result<Table, StoreError> {
+        let read = self.app_as_far_as_kept(app, at);
+        // What is half forgotten may well look damaged.
+        self.check_kept(at)?;
+        read
+    }
+
+    fn app_as_far_as_kept(&self, app: &str, at: Revision) -> Result<Table, StoreError> {
         const SQL: &str = "
             SELECT kind, key, body FROM objects INDEXED BY objects_app
                 WHERE app = ?1 AND from_rev <= ?2
@@ -242,15 +335,19 @@ impl View {
 
     /// Was there an app of that name?
     pub fn had_app(&self, app: &str, at: Revision) -> Result<bool, StoreError> {
-        Ok(self.version(Kind::App, app, at)?.is_some())
+        let had = self.version(Kind::App, app, at)?.is_some();
+        self.check_kept(at)?;
+        Ok(had)
     }
 
     /// What puts an object as it was at a revision; none if it was not there.
     pub fn object(&self, key: &ObjectKey, at: Revision) -> Result<Option<Change>, StoreError> {
-        self.version(key.kind(), &key.text(), at)
+        let found = self.version(key.kind(), &key.text(), at)?;
+        self.check_kept(at)?;
+        Ok(found)
     }
 
-    /// The version of an object that stood at a revision.
+    /// The version of an object that stood at a revision, if that is kept: the caller looks.
     pub(super) fn version(
         &self,
         kind: Kind,
@@ -272,7 +369,8 @@ impl View {
         Ok(None)
     }
 
-    /// The transactions that a filter lets through, newest first.
+    /// The transactions that a filter lets through, newest first, as far back as they are kept;
+    /// it is an error if none that it could mean is.
     pub fn history(&self, filter: &Filter) -> Result<Vec<HistoryEntry>, StoreError> {
         const OF_ALL: &str = "transactions";
         // The few revisions of an app lead to their transactions, and not the other way round.
@@ -286,7 +384,11 @@ impl View {
             None => 0,
             Some(At::Revision(revision)) => revision,
             Some(At::Time(0)) => 0,
-            Some(At::Time(time)) => self.revision_at(At::Time(time - 1))?.next().0,
+            Some(At::Time(time)) => match self.revision_at(At::Time(time - 1)) {
+                Ok(before) => before.next().0,
+                Err(StoreError::NotKept { oldest, .. }) => oldest,
+                Err(error) => return Err(error),
+            },
         };
         let last = match filter.until {
             None => newest.0,
@@ -294,25 +396,33 @@ impl View {
             Some(at) => self.revision_at(at)?.0,
         };
         let last = filter.before.map_or(last, |before| last.min(before.saturating_sub(1)));
+        let is_bounded = filter.until.is_some() || filter.before.is_some();
+        if is_bounded {
+            self.check_kept(Revision(last))?;
+        }
         let from = if filter.app.is_some() { OF_APP } else { OF_ALL };
         let sql = format!(
-            "SELECT revision, at_ms, author, reason, changes, digest, address FROM {from}
+            "SELECT revision, at_ms, author, reason, changes, digest, address, forced FROM {from}
              WHERE revision >= ?1 AND revision <= ?2 AND ?5 IS ?5 AND (?3 IS NULL OR author = ?3)
              ORDER BY revision DESC LIMIT ?4"
         );
         let failed = StoreError::sqlite(&self.path);
+        let oldest = self.oldest()?.0;
         let mut query = self.connection.prepare_cached(&sql).map_err(&failed)?;
         let limit = filter.limit.min(u32::MAX as usize) as i64;
         let (first, last) = (number(Revision(first)), number(Revision(last)));
         let rows = query.query_map(params![first, last, filter.author, limit, filter.app], |row| {
+            let revision = row.get::<_, i64>(0)?.cast_unsigned();
             Ok(HistoryEntry {
-                revision: row.get::<_, i64>(0)?.cast_unsigned(),
+                revision,
+                begins: revision == oldest,
                 at_ms: row.get::<_, i64>(1)?.cast_unsigned(),
                 author: row.get(2)?,
                 address: row.get(6)?,
                 reason: row.get(3)?,
                 changes: row.get::<_, i64>(4)?.cast_unsigned(),
                 digest: digest_of(row, 5)?.to_string(),
+                forced: row.get(7)?,
             })
         });
         rows.and_then(|rows| rows.collect()).map_err(&failed)
@@ -326,13 +436,35 @@ impl View {
         Kind::parse(word).ok_or_else(|| self.damaged(format!("a {word:?} is no object")))
     }
 
-    fn decoded(&self, kind: Kind, key: &str, body: &str) -> Result<Change, StoreError> {
+    pub(super) fn decoded(&self, kind: Kind, key: &str, body: &str) -> Result<Change, StoreError> {
         object::decode(None, kind, key, body).map_err(|reason| self.damaged(reason))
     }
 
     fn damaged(&self, reason: String) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), reason }
     }
+}
+
+/// Where the table stood at a revision; none if there is no such revision.
+pub(super) fn point_in(
+    connection: &Connection,
+    revision: Revision,
+) -> rusqlite::Result<Option<Point>> {
+    if revision == Revision(0) {
+        let (digest, counts) = Default::default();
+        return Ok(Some(Point { revision, at_ms: 0, digest, counts }));
+    }
+    let sql = "SELECT at_ms, digest, apps, routes, dynos FROM transactions WHERE revision = ?1";
+    let point = connection.query_row(sql, [number(revision)], |row| {
+        let count = |i| row.get::<_, i64>(i).map(|count| count.cast_unsigned() as usize);
+        Ok(Point {
+            revision,
+            at_ms: row.get::<_, i64>(0)?.cast_unsigned(),
+            digest: digest_of(row, 1)?,
+            counts: Counts { apps: count(2)?, routes: count(3)?, dynos: count(4)? },
+        })
+    });
+    point.optional()
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {

@@ -62,6 +62,7 @@ impl Differences {
         let made = view.connection.execute(create, []);
         made.and_then(|_| view.connection.execute(gather, bounds))
             .map_err(StoreError::sqlite(view.path()))?;
+        view.check_kept(from.min(to))?;
         Ok(Differences { view, from, to })
     }
 
@@ -88,6 +89,7 @@ impl Differences {
             }
             last = Some(Cursor { kind, key });
         }
+        self.view.check_kept(self.from.min(self.to))?;
         Ok(Page { items, next: last.filter(|_| full) })
     }
 

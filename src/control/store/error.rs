@@ -1,14 +1,17 @@
 //! What can go wrong with the store: typed, each with the place and the remedy.
 //!
 //! Invariants: nobody has to match on text; no type of SQLite's is seen from outside; after any of
-//! these errors the database is as it was before the call.
+//! these errors the database is as it was before the call; what is only for now (no room, no
+//! permission) is told from what casts doubt on the file itself.
 
 use std::{
+    fs::OpenOptions,
     io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why the store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +66,8 @@ pub enum StoreError {
     },
     /// The file is no database, or its contents contradict themselves. It is left as it is.
     #[error(
-        "{} is damaged: {reason}; nothing was overwritten: move it away and restore a copy, or \
-         start with an empty directory",
+        "{} is damaged: {reason}; nothing was overwritten: bring back a backup with `hostler store \
+         restore FILE`, or start with an empty directory",
         path.display()
     )]
     Damaged {
@@ -74,16 +77,45 @@ pub enum StoreError {
         reason: String,
     },
     /// No room is left.
-    #[error("no room is left for {}: free some space on its disk", path.display())]
+    #[error(
+        "no room is left for {}: free some space on its disk, and pushes are taken again",
+        path.display()
+    )]
     Full {
         /// The database.
         path: PathBuf,
     },
     /// The database may not be written.
-    #[error("{} is read-only: make it and its directory writable", path.display())]
+    #[error(
+        "{} is read-only: make it and its directory writable, and pushes are taken again",
+        path.display()
+    )]
     ReadOnly {
         /// The database.
         path: PathBuf,
+    },
+    /// The disk under the database fails, so that nobody knows what the file holds.
+    #[error(
+        "{} cannot be trusted until the next start has looked at it: {reason}; see to its disk and \
+         start again", path.display()
+    )]
+    Doubtful {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// There is no database: it was damaged, and the table comes from the snapshot.
+    #[error(
+        "{reason}; what is served is the table of revision {revision}, and no push is taken: stop \
+         the router, then bring back a backup with `hostler store restore FILE`, or go on from \
+         that table with `hostler store recover`"
+    )]
+    SetAside {
+        /// What was found, and where the damaged files are.
+        reason: String,
+        /// The revision that is served.
+        revision: u64,
     },
     /// Reading or writing failed in another way.
     #[error("{} cannot be read or written: {reason}", path.display())]
@@ -109,6 +141,17 @@ pub enum StoreError {
         /// The newest revision.
         newest: u64,
     },
+    /// What was asked for is older than what is kept.
+    #[error(
+        "{asked} is no longer kept: the oldest revision that is kept is {oldest} (store.retention \
+         says for how long)"
+    )]
+    NotKept {
+        /// What was asked for.
+        asked: String,
+        /// The oldest revision that is kept.
+        oldest: u64,
+    },
 }
 
 impl StoreError {
@@ -121,23 +164,79 @@ impl StoreError {
     /// Turns what SQLite said of a database into an error.
     pub(super) fn sqlite(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
         |error| {
-            let path = path.to_owned();
-            match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => StoreError::Full { path },
-                Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                    StoreError::ReadOnly { path }
+            let (path, reason) = (path.to_owned(), error.to_string());
+            let Some(ffi::Error { code, extended_code }) = error.sqlite_error() else {
+                // A value that is not what its column holds; anything else is a mistake of ours.
+                return StoreError::Damaged { path, reason };
+            };
+            match code {
+                ErrorCode::DiskFull => StoreError::Full { path },
+                ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StoreError::ReadOnly { path },
+                ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch => StoreError::Damaged { path, reason },
+                ErrorCode::SystemIoFailure if casts_doubt(*extended_code) => {
+                    StoreError::Doubtful { path, reason }
                 }
-                Some(
-                    ErrorCode::NotADatabase
-                    | ErrorCode::DatabaseCorrupt
-                    | ErrorCode::ConstraintViolation
-                    | ErrorCode::TypeMismatch,
-                ) => StoreError::Damaged { path, reason: error.to_string() },
-                _ => StoreError::Failed { path, reason: error.to_string() },
+                ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
+                    refused_by_disk(&path).unwrap_or(StoreError::Failed { path, reason })
+                }
+                _ => StoreError::Failed { path, reason },
             }
         }
     }
+
+    /// Is the database itself not what it should be, or may it not be?
+    pub fn is_damage(&self) -> bool {
+        matches!(self, StoreError::Damaged { .. } | StoreError::Doubtful { .. })
+    }
 }
+
+/// Does a failure of the disk leave open what the file holds? One to write or to grow it does not:
+/// nothing of it was answered. After a failed sync the system may have dropped what it held.
+fn casts_doubt(extended_code: i32) -> bool {
+    [
+        ffi::SQLITE_IOERR_READ,
+        ffi::SQLITE_IOERR_SHORT_READ,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_DIR_FSYNC,
+        ffi::SQLITE_IOERR_CORRUPTFS,
+        ffi::SQLITE_IOERR_DATA,
+    ]
+    .contains(&extended_code)
+}
+
+/// What the disk says to a file that is as long as the database's, if it takes none: SQLite does
+/// not tell these apart.
+fn refused_by_disk(database: &Path) -> Option<StoreError> {
+    let path = database.to_owned();
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+    let length = length(database).max(length(Path::new(&log)));
+    let probe = database.with_file_name(PROBE);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(&probe).and_then(|file| {
+        file.write_all_at(&[0; 4096], length)?;
+        file.sync_all()
+    });
+    // What was not made need not be removed.
+    let _ = std::fs::remove_file(&probe);
+    match written.err()?.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Some(StoreError::Full { path })
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            Some(StoreError::ReadOnly { path })
+        }
+        _ => None,
+    }
+}
+
+/// A file that shows whether the directory takes one.
+const PROBE: &str = "probe";
 
 fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))

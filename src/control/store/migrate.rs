@@ -37,8 +37,20 @@ struct Sum {
     objects: [i64; Kind::ALL.len()],
 }
 
+/// Makes the next version of a database of a version.
+pub fn from(version: i32, connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let sql = match version {
+        1 => return from_1(connection, path),
+        2 => schema::CALLERS_OF_3,
+        3 => schema::MARK_OF_4,
+        4 => schema::DEEDS_OF_5,
+        _ => unreachable!("what is newer than this release was refused"),
+    };
+    bring(connection, path, sql, version + 1)
+}
+
 /// Makes version 2 of a database of version 1.
-pub fn from_1(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+fn from_1(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = StoreError::sqlite(path);
     tracing::info!(path = %path.display(), "bringing an earlier release's database up to date");
     let behavior = TransactionBehavior::Immediate;
@@ -51,13 +63,18 @@ pub fn from_1(connection: &mut Connection, path: &Path) -> Result<(), StoreError
     transaction.commit().map_err(&failed)
 }
 
-/// Makes version 3 of a database of version 2.
-pub fn from_2(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Does what is plain SQL.
+fn bring(
+    connection: &mut Connection,
+    path: &Path,
+    sql: &str,
+    version: i32,
+) -> Result<(), StoreError> {
     let write = |connection: &mut Connection| {
         let behavior = TransactionBehavior::Immediate;
         let transaction = connection.transaction_with_behavior(behavior)?;
-        transaction.execute_batch(schema::CALLERS_OF_3)?;
-        transaction.pragma_update(None, "user_version", 3)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()
     };
     write(connection).map_err(StoreError::sqlite(path))

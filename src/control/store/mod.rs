@@ -10,26 +10,41 @@
 
 mod answers;
 mod archive;
+mod bulk;
 mod diff;
+mod edits;
 mod error;
+mod files;
 mod lock;
 mod migrate;
 mod object;
+mod past;
+mod prune;
+mod recent;
 mod schema;
 mod snapshot;
 mod sqlite;
+mod start;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod upkeep;
+mod verify;
 mod versions;
+mod wal;
 
 pub use answers::{Answered, Answers};
 pub use archive::{Archive, At, Cursor, Filter, Page, Point, View};
 pub use diff::{Difference, Differences};
+pub use edits::{Edits, Tally, edits_between, touch};
 pub use error::StoreError;
-pub use object::{Edit, ObjectKey, belongings, edits_between};
+pub use object::{ObjectKey, belongings};
+pub use past::Past;
+pub use recent::Recent;
 pub use snapshot::SNAPSHOT_EVERY;
 pub use sqlite::{Committed, Store};
-pub use tokens::TokenRow;
+pub use tokens::{Deed, Doer, TokenRow};
+pub use upkeep::{Compacted, Replaced, backup, compact, recover, restore};
+pub use verify::{Verdict, verify, verify_dir};
 pub use versions::Versions;

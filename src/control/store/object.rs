@@ -5,10 +5,9 @@
 //! Of an app only what is set is written, but for its maintenance mode, which earlier releases
 //! look for.
 //! Invariants: kinds sort so that an app stands before its dynos and routes; one object has one
-//! body text (fields in one order, no blanks); a revision edits an object at most once, and every
-//! object that goes with a removed app is an edit of its own.
+//! body text (fields in one order, no blanks).
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
@@ -19,8 +18,8 @@ use crate::{
         pages,
     },
     route::{
-        AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, PathPrefix,
-        RouteKey, Table,
+        AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, Object,
+        PathPrefix, RouteKey, RouteSettings, Table,
     },
 };
 
@@ -70,10 +69,25 @@ impl ObjectKey {
     pub fn of(change: &Change) -> Option<ObjectKey> {
         Some(match change {
             Change::PutApp(app, _) | Change::DeleteApp(app) => ObjectKey::App(app.clone()),
-            Change::PutRoute(key, _) | Change::DeleteRoute(key, _) => ObjectKey::Route(key.clone()),
+            Change::PutRoute(key, ..) | Change::DeleteRoute(key, _) => {
+                ObjectKey::Route(key.clone())
+            }
             Change::PutDyno(app, dyno) => ObjectKey::Dyno(app.clone(), dyno.name.clone()),
             Change::DeleteDyno(app, name) => {
                 ObjectKey::Dyno(app.clone(), DynoName::parse(name).ok()?)
+            }
+        })
+    }
+
+    /// What a table holds under it.
+    pub fn object<'a>(&'a self, table: &'a Table) -> Option<Object<'a>> {
+        Some(match self {
+            ObjectKey::App(name) => Object::App(name, &table.app(name.as_str())?.settings),
+            ObjectKey::Dyno(app, name) => {
+                Object::Dyno(app, table.app(app.as_str())?.dyno(name.as_str())?)
+            }
+            ObjectKey::Route(key) => {
+                Object::Route(&table.route(key)?.name, key, table.route_settings(key)?)
             }
         })
     }
@@ -107,55 +121,28 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// What became of one object in one transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    key: ObjectKey,
-    stands: Option<Standing>,
-}
-
-/// An object as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Standing {
-    /// The app that it is, or belongs to.
-    pub app: AppName,
-    /// Its fields.
-    pub body: String,
-}
-
-impl Edit {
-    /// The object.
-    pub fn key(&self) -> &ObjectKey {
-        &self.key
+/// Hands out every object of a table as it is kept: kind, key, app, body; first all apps, then all
+/// dynos, then all routes.
+pub fn each_in<E>(
+    table: &Table,
+    mut take: impl FnMut(Kind, &str, &AppName, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    for kind in Kind::ALL {
+        for (_, app) in table.apps().iter() {
+            let keys = match kind {
+                Kind::App => vec![ObjectKey::App(app.name.clone())],
+                kind => belongings(table, &app.name)
+                    .into_iter()
+                    .filter(|key| key.kind() == kind)
+                    .collect(),
+            };
+            for key in keys {
+                let value = Value::of(table, &key).expect("what a table lists is there");
+                take(kind, &key.text(), &app.name, &value.encode())?;
+            }
+        }
     }
-
-    /// What it is now; none once it is removed.
-    pub(super) fn stands(&self) -> Option<&Standing> {
-        self.stands.as_ref()
-    }
-}
-
-/// What changes that led from one table to another came to, object by object: what a removed app
-/// took with it is named, what was made and removed on the way is not.
-pub fn edits_between(before: &Table, after: &Table, changes: &[Change]) -> Vec<Edit> {
-    let mut touched = BTreeSet::new();
-    for change in changes {
-        touch(before, change, &mut touched);
-    }
-    let differs = |key: &ObjectKey| Value::of(before, key) != Value::of(after, key);
-    let edit = |key: ObjectKey| {
-        let standing = |value: Value<'_>| Standing { app: value.app(&key), body: value.encode() };
-        Edit { stands: Value::of(after, &key).map(standing), key }
-    };
-    touched.into_iter().filter(differs).map(edit).collect()
-}
-
-/// Adds the objects that a change may have altered, seen from the table before the transaction.
-fn touch(before: &Table, change: &Change, touched: &mut BTreeSet<ObjectKey>) {
-    touched.extend(ObjectKey::of(change));
-    if let Change::DeleteApp(name) = change {
-        touched.extend(belongings(before, name));
-    }
+    Ok(())
 }
 
 /// The routes and dynos of an app.
@@ -167,33 +154,36 @@ pub fn belongings(table: &Table, app: &AppName) -> Vec<ObjectKey> {
 
 /// What a table holds under a key.
 #[derive(PartialEq)]
-enum Value<'a> {
+pub(super) enum Value<'a> {
     App(&'a AppSettings),
     Dyno(&'a Dyno),
-    Route(&'a AppName),
+    Route(&'a AppName, RouteSettings),
 }
 
 impl Value<'_> {
-    fn of<'a>(table: &'a Table, key: &ObjectKey) -> Option<Value<'a>> {
+    pub(super) fn of<'a>(table: &'a Table, key: &ObjectKey) -> Option<Value<'a>> {
         match key {
             ObjectKey::App(name) => Some(Value::App(&table.app(name.as_str())?.settings)),
             ObjectKey::Dyno(app, name) => {
                 Some(Value::Dyno(table.app(app.as_str())?.dyno(name.as_str())?))
             }
-            ObjectKey::Route(key) => Some(Value::Route(&table.route(key)?.name)),
+            ObjectKey::Route(key) => {
+                Some(Value::Route(&table.route(key)?.name, table.route_settings(key)?))
+            }
         }
     }
 
     /// The app of the object of that key.
-    fn app(&self, key: &ObjectKey) -> AppName {
+    pub(super) fn app(&self, key: &ObjectKey) -> AppName {
         match (self, key) {
-            (Value::Route(app), _) => (*app).clone(),
+            (Value::Route(app, _), _) => (*app).clone(),
             (_, ObjectKey::App(app) | ObjectKey::Dyno(app, _)) => app.clone(),
             (_, ObjectKey::Route(_)) => unreachable!("what stands under a route's key is a route"),
         }
     }
 
-    fn encode(&self) -> String {
+    /// Its body.
+    pub(super) fn encode(&self) -> String {
         let encoded = match self {
             Value::App(settings) => {
                 let own = own::show(settings.own.as_deref());
@@ -201,6 +191,7 @@ impl Value<'_> {
                     maintenance: settings.maintenance,
                     blank: settings.blank,
                     router: settings.is_router,
+                    protected: settings.protected,
                     settings: (!own.is_empty()).then_some(own),
                     pages: settings.pages.as_deref().map(|own| pages::body(Some(own))),
                 })
@@ -210,8 +201,12 @@ impl Value<'_> {
                 release: (&*dyno.release).into(),
                 weight: dyno.weight,
                 state: dyno.state.as_str().into(),
+                ttl_s: dyno.ttl_s,
             }),
-            Value::Route(app) => serde_json::to_string(&RouteRow { app: app.as_str().into() }),
+            Value::Route(app, RouteSettings { protected }) => {
+                let (app, protected) = (app.as_str().into(), *protected);
+                serde_json::to_string(&RouteRow { app, protected })
+            }
         };
         encoded.expect("plain fields have a JSON form")
     }
@@ -225,6 +220,8 @@ struct AppRow<Pages> {
     blank: bool,
     #[serde(default, skip_serializing_if = "is_off")]
     router: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    protected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<Fields>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,6 +245,8 @@ struct DynoRow<'a> {
     weight: u16,
     #[serde(borrow)]
     state: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_s: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -255,6 +254,8 @@ struct DynoRow<'a> {
 struct RouteRow<'a> {
     #[serde(borrow)]
     app: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "is_off")]
+    protected: bool,
 }
 
 /// Puts an object that was read into a table; the app of a dyno or route must be there already.
@@ -283,6 +284,7 @@ fn decode_bare(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Resu
                 maintenance: row.maintenance,
                 blank: row.blank,
                 is_router: row.router,
+                protected: row.protected,
                 own: checked(row.settings.as_ref(), own::read)?,
                 pages: checked(row.pages.as_ref(), pages::read)?,
             };
@@ -297,20 +299,27 @@ fn decode_bare(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Resu
                 release: Arc::from(&*row.release),
                 weight: row.weight,
                 state: DynoState::parse(&row.state).ok_or("its state is unknown")?,
+                ttl_s: row.ttl_s,
             };
             Ok(Change::PutDyno(owner(table, app)?, dyno))
         }
         Kind::Route => {
             let row: RouteRow<'_> = serde_json::from_str(body).map_err(json)?;
-            let slash = key.find('/').ok_or("its key is not host/path")?;
-            let (host, path) = key.split_at(slash);
-            let key = RouteKey {
-                host: HostPattern::parse(host).map_err(|e| e.to_string())?,
-                path: PathPrefix::parse(path).map_err(|e| e.to_string())?,
-            };
-            Ok(Change::PutRoute(key, owner(table, &row.app)?))
+            let key = route_key(key)?;
+            let settings = RouteSettings { protected: row.protected };
+            Ok(Change::PutRoute(key, owner(table, &row.app)?, settings))
         }
     }
+}
+
+/// Reads the key of a route.
+pub fn route_key(key: &str) -> Result<RouteKey, String> {
+    let slash = key.find('/').ok_or("its key is not host/path")?;
+    let (host, path) = key.split_at(slash);
+    Ok(RouteKey {
+        host: HostPattern::parse(host).map_err(|e| e.to_string())?,
+        path: PathPrefix::parse(path).map_err(|e| e.to_string())?,
+    })
 }
 
 fn checked<T>(

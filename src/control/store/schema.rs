@@ -10,12 +10,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
 
-use super::{error::StoreError, migrate};
+use super::{error::StoreError, files, migrate};
 
 /// The version of the schema that this release writes.
-pub const VERSION: i32 = 3;
+pub const VERSION: i32 = 5;
 /// "HOST" in ASCII: the mark of our databases.
 pub const APPLICATION_ID: i32 = 0x484f_5354;
 /// The write-ahead log is cut back to this many bytes once it has been emptied.
@@ -56,6 +56,8 @@ CREATE INDEX past_from ON past (from_rev);
 CREATE INDEX past_to ON past (to_rev);
 ";
 
+/// What leads to what an app has, as a large commit makes it anew.
+pub(super) const OBJECTS_APP: &str = "CREATE INDEX objects_app ON objects (app)";
 /// What version 2 brought: the way from a time to a revision, and to what an app had; and the
 /// versions of a key told apart without a look at the rows.
 pub(super) const INDEXES_OF_2: &str = "
@@ -92,6 +94,25 @@ CREATE UNIQUE INDEX answers_key ON answers (caller, key);
 CREATE INDEX answers_at ON answers (at_ms);
 ";
 
+/// What version 4 brought: the mark of a transaction that a guard was told to let in.
+pub(super) const MARK_OF_4: &str = "
+ALTER TABLE transactions ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
+";
+
+/// What version 5 brought: what was done with tokens, which no revision tells of.
+pub(super) const DEEDS_OF_5: &str = "
+CREATE TABLE deeds (
+    id      INTEGER PRIMARY KEY,
+    at_ms   INTEGER NOT NULL,
+    author  TEXT NOT NULL,
+    address TEXT,
+    reason  TEXT,
+    action  TEXT NOT NULL,
+    token   TEXT NOT NULL,
+    scopes  TEXT NOT NULL
+) STRICT;
+";
+
 /// Opens the database to read and write; makes it if there is none.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = StoreError::sqlite(path);
@@ -100,6 +121,12 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     let found = check(&connection, path)?;
+    // With the last connection SQLite would empty its log into a database that is damaged.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&failed)?;
+    // SQLite opens a file that it may not write all the same, to read.
+    if connection.is_readonly(MAIN_DB).map_err(&failed)? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() });
+    }
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(&failed)?;
@@ -114,32 +141,69 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     match found {
         Found::Nothing => create(&mut connection).map_err(&failed)?,
-        Found::Version1 => {
-            migrate::from_1(&mut connection, path)?;
-            migrate::from_2(&mut connection, path)?;
+        Found::Version(found) => {
+            for version in found..VERSION {
+                migrate::from(version, &mut connection, path)?;
+            }
         }
-        Found::Version2 => migrate::from_2(&mut connection, path)?,
-        Found::Newest => {}
     }
     Ok(connection)
 }
 
+/// Closes a database that is sound: its log is emptied into it.
+pub fn close(connection: Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = StoreError::sqlite(path);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(&failed)?;
+    connection.close().map_err(|(_, error)| failed(error))
+}
+
 /// Opens a database that [`open`] opened before, to read beside it.
 pub fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags).map_err(StoreError::sqlite(path))
+    Connection::open_with_flags(path, READ).map_err(StoreError::sqlite(path))
 }
+
+/// Opens a database of this release that nobody else has open, to read: in a directory that takes
+/// no files too.
+pub fn open_alone_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let looked = open_to_read(path)
+        .and_then(|connection| check(&connection, path).map(|found| (connection, found)));
+    let (connection, found) = match looked {
+        Ok(looked) => looked,
+        Err(error @ (StoreError::ReadOnly { .. } | StoreError::Full { .. })) => {
+            let connection = open_unchanging(path).ok_or(error)?;
+            let found = check(&connection, path)?;
+            (connection, found)
+        }
+        Err(error) => return Err(error),
+    };
+    if !matches!(found, Found::Version(VERSION)) {
+        let reason = "an earlier release wrote it, and a start that may write brings it up to date";
+        return Err(StoreError::Failed { path: path.to_owned(), reason: reason.into() });
+    }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// SQLite makes files beside a database to read it; not if nothing can change meanwhile, and
+/// nothing is left in the log.
+fn open_unchanging(path: &Path) -> Option<Connection> {
+    let log = files::beside(path).next()?;
+    if log.metadata().is_ok_and(|log| log.len() > 0) {
+        return None;
+    }
+    let path = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let uri = format!("file:{path}?immutable=1");
+    Connection::open_with_flags(uri, READ | OpenFlags::SQLITE_OPEN_URI).ok()
+}
+
+const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// What is in a database that may be ours.
 enum Found {
     /// It is yet to be made.
     Nothing,
-    /// One of ours, of an earlier release.
-    Version1,
-    /// One of ours, of a later one that knew no callers.
-    Version2,
-    /// One of ours.
-    Newest,
+    /// One of ours, of this version or an earlier one.
+    Version(i32),
 }
 
 /// Is the database empty and to be made, or one of ours? Anything else is an error.
@@ -152,9 +216,7 @@ fn check(connection: &Connection, path: &Path) -> Result<Found, StoreError> {
     let path = path.to_owned();
     match (application_id, found, tables) {
         (0, 0, 0) => Ok(Found::Nothing),
-        (APPLICATION_ID, VERSION, _) => Ok(Found::Newest),
-        (APPLICATION_ID, 1, _) => Ok(Found::Version1),
-        (APPLICATION_ID, 2, _) => Ok(Found::Version2),
+        (APPLICATION_ID, 1..=VERSION, _) => Ok(Found::Version(found)),
         (APPLICATION_ID, found, _) if found > VERSION => {
             Err(StoreError::Newer { path, found, known: VERSION })
         }
@@ -170,6 +232,8 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute_batch(CREATE)?;
     transaction.execute_batch(INDEXES_OF_2)?;
     transaction.execute_batch(CALLERS_OF_3)?;
+    transaction.execute_batch(MARK_OF_4)?;
+    transaction.execute_batch(DEEDS_OF_5)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()

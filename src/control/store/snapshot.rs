@@ -14,8 +14,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{error::StoreError, object::Kind, schema};
-use crate::route::Revision;
+use super::{
+    archive::Archive,
+    error::StoreError,
+    files,
+    object::{self, Kind},
+    schema,
+};
+use crate::route::{Revision, Table};
 
 /// A snapshot is written after this many revisions: a start after a crash reads the objects that
 /// changed in about as many besides.
@@ -24,7 +30,9 @@ pub const SNAPSHOT_EVERY: u64 = 100_000;
 const FILE: &str = "table.snapshot";
 const NEW_FILE: &str = "table.snapshot.new";
 const MARK: [u8; 8] = *b"hostlert";
-const VERSION: u32 = 1;
+/// Version 1 knew neither protection nor a time to live; what it holds is read as without them.
+const VERSION: u32 = 2;
+const READ: std::ops::RangeInclusive<u32> = 1..=VERSION;
 /// The kind byte behind the last record.
 const END: u8 = 0;
 /// Bytes read or written at once.
@@ -36,19 +44,28 @@ const MAX_TEXT: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Snapshots {
     dir: PathBuf,
-    database: PathBuf,
+    archive: Archive,
     /// The revision that stands in the file; 0 if none that can be used.
     standing: Revision,
     /// The newest revision when the last try to write one began.
     attempted: Revision,
+    /// So much changed at once that a start would sooner read a new one.
+    is_overdue: bool,
     writer: Option<JoinHandle<Result<Revision, StoreError>>>,
 }
 
 impl Snapshots {
-    /// For a directory and the database in it; nothing is known of the file yet.
-    pub fn new(dir: &Path, database: PathBuf) -> Snapshots {
+    /// For a directory and the archive of the database in it; nothing is known of the file yet.
+    pub fn new(dir: &Path, archive: Archive) -> Snapshots {
         let (standing, attempted) = (Revision(0), Revision(0));
-        Snapshots { dir: dir.to_owned(), database, standing, attempted, writer: None }
+        Snapshots {
+            dir: dir.to_owned(),
+            archive,
+            standing,
+            attempted,
+            is_overdue: false,
+            writer: None,
+        }
     }
 
     /// The data directory.
@@ -58,7 +75,7 @@ impl Snapshots {
 
     /// The database.
     pub fn database(&self) -> &Path {
-        &self.database
+        self.archive.database()
     }
 
     /// Notes the revision of the file that was found at start.
@@ -66,19 +83,28 @@ impl Snapshots {
         (self.standing, self.attempted) = (standing, standing);
     }
 
-    /// Begins to write a snapshot on a thread of its own if one is due and none is being written.
-    pub fn write_if_due(&mut self, newest: Revision) {
+    /// Notes that a large part of the table changed at once.
+    pub fn note_bulk(&mut self) {
+        self.is_overdue = true;
+    }
+
+    /// Begins to write a snapshot on a thread of its own if one is due and none is being written:
+    /// if the last is old, or older than what is kept, so that nobody knows what changed since.
+    pub fn write_if_due(&mut self, newest: Revision, oldest: Revision) {
         if self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) {
             return;
         }
         self.reap();
-        if newest.0 - self.attempted.0 < SNAPSHOT_EVERY {
+        if newest.0 - self.attempted.0 < SNAPSHOT_EVERY
+            && self.attempted >= oldest
+            && !self.is_overdue
+        {
             return;
         }
-        self.attempted = newest;
-        let (dir, database) = (self.dir.clone(), self.database.clone());
+        (self.attempted, self.is_overdue) = (newest, false);
+        let (dir, archive) = (self.dir.clone(), self.archive.clone());
         let spawned =
-            thread::Builder::new().name("snapshot".into()).spawn(move || write(&dir, &database));
+            thread::Builder::new().name("snapshot".into()).spawn(move || write(&dir, &archive));
         match spawned {
             Ok(writer) => self.writer = Some(writer),
             Err(error) => tracing::warn!(%error, "cannot start the thread that writes snapshots"),
@@ -89,7 +115,7 @@ impl Snapshots {
     pub fn write_last(&mut self, newest: Revision) -> Result<(), StoreError> {
         self.reap();
         if self.standing != newest {
-            self.standing = write(&self.dir, &self.database)?;
+            self.standing = write(&self.dir, &self.archive)?;
         }
         Ok(())
     }
@@ -160,7 +186,7 @@ impl Reading {
             _ => Unusable::Io(error),
         })?;
         let mut input = Summed::new(BufReader::with_capacity(BUFFER, file));
-        if input.array::<8>()? != MARK || u32::from_le_bytes(input.array()?) != VERSION {
+        if input.array::<8>()? != MARK || !READ.contains(&u32::from_le_bytes(input.array()?)) {
             return Err(Unusable::Unknown);
         }
         let revision = Revision(u64::from_le_bytes(input.array()?));
@@ -213,13 +239,46 @@ impl Reading {
 }
 
 /// Writes the newest table of a database as the snapshot of the directory; answers its revision.
-fn write(dir: &Path, database: &Path) -> Result<Revision, StoreError> {
+fn write(dir: &Path, archive: &Archive) -> Result<Revision, StoreError> {
+    archive.check_trust()?;
+    place(dir, |fresh| copy(fresh, archive.database())).inspect_err(|error| archive.note(error))
+}
+
+/// Writes a table as the snapshot of the directory, without a look at the database.
+pub fn write_table(dir: &Path, table: &Table, at_ms: i64) -> Result<(), StoreError> {
+    let stamp = Stamp { revision: table.revision(), at_ms };
+    let written = place(dir, |fresh| {
+        let write = || {
+            let mut output = Writing::create(fresh, stamp)?;
+            object::each_in(table, |kind, key, _, body| output.record(kind, key, body))?;
+            output.finish()
+        };
+        Ok(write().map(|()| stamp))
+    });
+    written.map(drop)
+}
+
+/// The table of the snapshot of a directory, with the time of its revision.
+pub fn read_table(dir: &Path, seed: u64) -> Result<(Table, i64), Unusable> {
+    let reading = Reading::open(dir)?;
+    let stamp = reading.stamp();
+    let mut table = Table::new(seed);
+    reading.read(|kind, key, body| object::insert(&mut table, kind, key, body))?;
+    table.set_revision(stamp.revision);
+    Ok((table, stamp.at_ms))
+}
+
+/// Puts a snapshot in the place of the one that is there, once it is written and on the disk.
+fn place(
+    dir: &Path,
+    write: impl FnOnce(&Path) -> Result<io::Result<Stamp>, StoreError>,
+) -> Result<Revision, StoreError> {
     let failed = |reason: String| StoreError::Snapshot { path: path(dir), reason };
     let fresh = dir.join(NEW_FILE);
-    let written = copy(&fresh, database)?.map_err(|error| failed(error.to_string()));
+    let written = write(&fresh)?.map_err(|error| failed(error.to_string()));
     let placed = written.and_then(|stamp| {
         fs::rename(&fresh, path(dir))
-            .and_then(|()| File::open(dir)?.sync_all())
+            .and_then(|()| files::sync_dir(dir))
             .map_err(|error| failed(error.to_string()))?;
         Ok(stamp.revision)
     });

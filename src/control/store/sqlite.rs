@@ -3,28 +3,31 @@
 //! Invariants: a batch is one SQLite transaction, synced to the disk before [`Store::commit`]
 //! answers; revisions follow each other without a gap; a table that was read has the digest that
 //! was written down with its revision; after an error the database is as it was and the store can
-//! be used on; one thread at a time writes a snapshot, beside the commits.
+//! be used on, unless the error casts doubt on the database: then nothing is written to it any
+//! more; one thread at a time writes a snapshot, beside the commits.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
     answers::{self, Answers},
-    archive::Archive,
+    archive::{self, Archive},
+    bulk,
+    edits::{Edit, Edits, Standing},
     error::StoreError,
+    files::DATABASE,
     lock::DirLock,
-    object::{self, Edit, Kind, ObjectKey, Standing},
+    object::{self, Kind, ObjectKey},
+    prune::{self, PRUNE},
     schema,
     snapshot::{self, Reading, Snapshots, Unusable},
     tail::Tail,
 };
 use crate::route::{Counts, Digest, Revision, Table};
 
-const DATABASE: &str = "hostler.db";
-
 /// One accepted transaction, to be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Committed {
     /// The revision it makes: the one after the last.
     pub revision: Revision,
@@ -37,42 +40,123 @@ pub struct Committed {
     /// Why, if they said.
     pub reason: Option<String>,
     /// What became of each object.
-    pub edits: Vec<Edit>,
+    pub edits: Edits,
     /// The digest of the table that it makes.
     pub digest: Digest,
     /// How much is in that table.
     pub counts: Counts,
+    /// A guard would have refused it and was told to let it in.
+    pub forced: bool,
 }
 
 /// The embedded store, open and locked.
 #[derive(Debug)]
 pub struct Store {
     // Dropped in this order: the lock is the last to go.
-    snapshots: Snapshots,
-    connection: Connection,
-    revision: Revision,
+    pub(super) snapshots: Snapshots,
+    /// None where the database cannot even be read.
+    pub(super) connection: Option<Connection>,
+    pub(super) access: Access,
+    pub(super) archive: Archive,
+    pub(super) revision: Revision,
+    /// When the newest revision was made.
+    pub(super) at_ms: i64,
+    /// The oldest revision that is kept.
+    pub(super) oldest: Revision,
+    /// What no table from then on needs is forgotten; 0: nothing is.
+    pub(super) cutoff_ms: u64,
     /// How many answers are kept.
     answers: usize,
-    _lock: DirLock,
+    pub(super) lock: DirLock,
+}
+
+/// What may be done with the database.
+#[derive(Debug)]
+pub(super) enum Access {
+    /// It is read and written.
+    Write,
+    /// It could not be opened to write: that is tried again whenever something is to be written.
+    Read,
+    /// It is left alone until the next start, for this reason.
+    Closed(String),
 }
 
 impl Store {
     /// Opens the store of a data directory and locks it; makes both if they are missing.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
-        let lock = DirLock::take(dir)?;
-        let database = dir.join(DATABASE);
-        let connection = schema::open(&database)?;
-        let newest = "SELECT coalesce(max(revision), 0) FROM transactions";
-        let revision = connection
-            .query_row(newest, [], |row| row.get::<_, i64>(0))
-            .map_err(StoreError::sqlite(&database))?;
+        let mut store = Store::unopened(dir, DirLock::take(dir)?);
+        store.open_to_write()?;
+        Ok(store)
+    }
+
+    /// The store of a directory that is locked already; nothing of the database is known yet.
+    pub(super) fn unopened(dir: &Path, lock: DirLock) -> Store {
+        let archive = Archive::of(&dir.join(DATABASE));
+        Store {
+            snapshots: Snapshots::new(dir, archive.clone()),
+            archive,
+            connection: None,
+            access: Access::Read,
+            revision: Revision(0),
+            at_ms: 0,
+            oldest: Revision(0),
+            cutoff_ms: 0,
+            answers: 0,
+            lock,
+        }
+    }
+
+    /// Opens the database to write, for the first time or again.
+    pub(super) fn open_to_write(&mut self) -> Result<(), StoreError> {
+        let dir = self.snapshots.dir().to_owned();
+        if !self.lock.take_to_write(&dir)? {
+            return Err(StoreError::ReadOnly { path: self.database().to_owned() });
+        }
+        // SQLite shares what it knows of a file among the connections of a process, and so that it
+        // could not be written: the last that knew has to go first.
+        let reading = self.connection.take();
+        let was_read = reading.is_some();
+        drop(reading);
+        let opened = schema::open(self.database()).and_then(|connection| self.adopt(connection));
+        if opened.is_err() && was_read {
+            self.connection = schema::open_alone_to_read(self.database()).ok();
+        }
+        opened?;
+        self.access = Access::Write;
+        self.archive.is_written();
+        Ok(())
+    }
+
+    /// Takes a connection, and what the database says through it.
+    pub(super) fn adopt(&mut self, connection: Connection) -> Result<(), StoreError> {
+        let newest = "SELECT coalesce(max(revision), 0),
+            coalesce((SELECT at_ms FROM transactions ORDER BY revision DESC LIMIT 1), 0),
+            (SELECT count(*) FROM answers) FROM transactions";
+        let look = || {
+            let newest = connection.query_row(newest, [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+            })?;
+            Ok((newest, prune::oldest(&connection)?))
+        };
+        let ((revision, at_ms, answers), oldest) =
+            look().map_err(StoreError::sqlite(self.database()))?;
         let revision = Revision(revision.cast_unsigned());
-        let answers = connection
-            .query_row("SELECT count(*) FROM answers", [], |row| row.get::<_, i64>(0))
-            .map_err(StoreError::sqlite(&database))?
-            .cast_unsigned() as usize;
-        let snapshots = Snapshots::new(dir, database);
-        Ok(Store { snapshots, connection, revision, answers, _lock: lock })
+        if self.revision > Revision(0) && self.revision != revision {
+            let reason = format!(
+                "its newest revision is {revision}, and revision {} is served",
+                self.revision
+            );
+            return Err(StoreError::Doubtful { path: self.database().to_owned(), reason });
+        }
+        (self.revision, self.at_ms, self.oldest) = (revision, at_ms, oldest);
+        self.answers = answers.cast_unsigned() as usize;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// When the newest revision was made, in milliseconds since the Unix epoch; 0 without one.
+    pub fn newest_ms(&self) -> u64 {
+        self.at_ms.cast_unsigned()
     }
 
     /// The newest revision.
@@ -103,16 +187,62 @@ impl Store {
             assert_eq!(committed.revision, last.next(), "revisions follow each other");
             last = committed.revision;
         }
-        self.answers = write_batch(&mut self.connection, batch, answers, self.answers)
-            .map_err(StoreError::sqlite(self.snapshots.database()))?;
-        self.revision = last;
-        self.snapshots.write_if_due(last);
+        let (kept, cutoff_ms) = (self.answers, self.cutoff_ms);
+        let (kept, oldest) =
+            self.write(|connection| write_batch(connection, batch, answers, kept, cutoff_ms))?;
+        (self.answers, self.oldest, self.revision) = (kept, oldest, last);
+        if let Some(committed) = batch.last() {
+            self.at_ms = i64::try_from(committed.at_ms).unwrap_or(i64::MAX);
+        }
+        if bulk::is_bulk(batch) {
+            self.snapshots.note_bulk();
+        }
+        self.snapshots.write_if_due(last, oldest);
         Ok(())
+    }
+
+    /// Writes to the database, which is opened again if it could not be written before. An error
+    /// that casts doubt on it is the last word until the next start.
+    pub(super) fn write<T>(
+        &mut self,
+        write: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.archive.check_trust()?;
+        match &self.access {
+            Access::Write => {}
+            Access::Read => self.open_to_write()?,
+            Access::Closed(reason) => return Err(self.closed(reason)),
+        }
+        let connection = self.connection.as_mut().expect("what is written was opened");
+        let written = write(connection).map_err(StoreError::sqlite(self.snapshots.database()));
+        if let Err(error) = &written {
+            self.archive.note(error);
+            if matches!(error, StoreError::ReadOnly { .. }) {
+                self.access = Access::Read;
+            }
+        }
+        written
+    }
+
+    /// Writes next to nothing, to see whether the database takes it.
+    pub fn probe(&mut self) -> Result<(), StoreError> {
+        self.write(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.pragma_update(None, "user_version", schema::VERSION)?;
+            transaction.commit()
+        })
+    }
+
+    /// Why nothing is written until the next start.
+    fn closed(&self, reason: &str) -> StoreError {
+        StoreError::SetAside { reason: reason.into(), revision: self.revision.0 }
     }
 
     /// The newest table, its hashes keyed with `seed`: from the snapshot and what changed since, or
     /// where the snapshot cannot be used from the database alone.
     pub fn load(&mut self, seed: u64) -> Result<Table, StoreError> {
+        self.check_snapshot()?;
         let (mut table, from) = match self.load_snapshot(seed)? {
             Ok(loaded) => loaded,
             Err(why) => {
@@ -132,7 +262,8 @@ impl Store {
     /// Fails unless the digest of a table is the one that was written down with its revision.
     fn check_digest(&self, revision: Revision, table: &Table) -> Result<(), StoreError> {
         let path = self.snapshots.database();
-        let known = self.archive().open()?.point(revision)?.digest;
+        let known = archive::point_in(self.connection()?, revision);
+        let known = known.map_err(StoreError::sqlite(path))?.unwrap_or_default().digest;
         let found = table.digest();
         if known == found {
             return Ok(());
@@ -148,18 +279,21 @@ impl Store {
         if revision > self.revision {
             return Err(StoreError::NoSuchRevision { asked: revision.0, newest: self.revision.0 });
         }
+        self.archive.open()?.check_kept(revision)?;
         self.rows_as_of(revision, seed)
     }
 
     /// What there was, read beside this store; see [`Archive`].
     pub fn archive(&self) -> Archive {
-        Archive::of(self.snapshots.database())
+        self.archive.clone()
     }
 
-    /// The last revision that made, changed or removed an object; none if there never was one.
+    /// The last revision that made, changed or removed an object; none if there never was one. An
+    /// object of which nothing is kept may have gone with any revision up to the oldest that is:
+    /// that one is told.
     pub fn last_change_of(&self, object: &ObjectKey) -> Result<Option<Revision>, StoreError> {
         let last = self
-            .connection
+            .connection()?
             .prepare_cached(
                 "SELECT max(
                      coalesce((SELECT from_rev FROM objects WHERE kind = ?1 AND key = ?2), 0),
@@ -169,19 +303,32 @@ impl Store {
                 let object = params![object.kind().as_str(), object.text()];
                 query.query_row(object, |row| row.get::<_, i64>(0))
             })
-            .map_err(StoreError::sqlite(self.snapshots.database()))?;
-        Ok((last > 0).then_some(Revision(last.cast_unsigned())))
+            .map_err(StoreError::sqlite(self.snapshots.database()))
+            .inspect_err(|error| self.archive.note(error))?;
+        let known = Some(Revision(last.cast_unsigned())).filter(|_| last > 0);
+        Ok(known.or(Some(self.oldest).filter(|oldest| *oldest > Revision(0))))
     }
 
-    /// Ends the use of the store: writes the snapshot of the newest table and unlocks the
-    /// directory.
+    /// Ends the use of the store: writes the snapshot of the newest table, unless the database
+    /// cannot be written or trusted, and unlocks the directory.
     pub fn close(mut self) -> Result<(), StoreError> {
-        self.snapshots.write_last(self.revision)
+        if !matches!(self.access, Access::Write) || self.archive.check_trust().is_err() {
+            return Ok(());
+        }
+        self.snapshots.write_last(self.revision)?;
+        match self.connection.take() {
+            Some(connection) => schema::close(connection, self.database()),
+            None => Ok(()),
+        }
     }
 
     /// The connection that writes.
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+    pub(super) fn connection(&self) -> Result<&Connection, StoreError> {
+        match (&self.connection, &self.access) {
+            (Some(connection), _) => Ok(connection),
+            (None, Access::Closed(reason)) => Err(self.closed(reason)),
+            (None, _) => Err(StoreError::ReadOnly { path: self.database().to_owned() }),
+        }
     }
 
     /// The database.
@@ -197,8 +344,8 @@ impl Store {
             Err(why) => return Ok(Err(why)),
         };
         let stamp = reading.stamp();
-        let at_ms: Option<i64> = self
-            .connection
+        let connection = self.connection()?;
+        let at_ms: Option<i64> = connection
             .query_row(
                 "SELECT at_ms FROM transactions WHERE revision = ?1",
                 [number(stamp.revision)],
@@ -209,7 +356,7 @@ impl Store {
         if at_ms != Some(stamp.at_ms) {
             return Ok(Err(Unusable::OtherHistory(stamp.revision)));
         }
-        let tail = Tail::read(&self.connection, stamp.revision)
+        let tail = Tail::read(connection, stamp.revision)
             .map_err(StoreError::sqlite(self.snapshots.database()))?;
         let table = match tail.merge(reading, seed) {
             Ok(table) => table,
@@ -232,7 +379,7 @@ impl Store {
                 "SELECT key, body FROM past INDEXED BY past_to
                  WHERE to_rev > ?2 AND from_rev <= ?2 AND kind = ?1",
             ] {
-                let mut query = self.connection.prepare_cached(sql).map_err(&failed)?;
+                let mut query = self.connection()?.prepare_cached(sql).map_err(&failed)?;
                 let mut rows =
                     query.query(params![kind.as_str(), number(revision)]).map_err(&failed)?;
                 while let Some(row) = rows.next().map_err(&failed)? {
@@ -251,7 +398,8 @@ impl Store {
     /// Lets the database grow no further, as a full disk would.
     #[cfg(test)]
     pub(crate) fn limit_pages_to_current(&self) {
-        let pages: i64 = self.connection.query_row("PRAGMA page_count", [], |r| r.get(0)).unwrap();
+        let connection = self.connection().unwrap();
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |r| r.get(0)).unwrap();
         self.limit_pages(pages);
     }
 
@@ -259,65 +407,79 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn limit_pages(&self, pages: i64) {
         let sql = format!("PRAGMA max_page_count = {pages}");
-        self.connection.query_row(&sql, [], |_| Ok(())).unwrap();
+        self.connection().unwrap().query_row(&sql, [], |_| Ok(())).unwrap();
     }
 }
 
-/// Answers how many answers are kept then.
+/// Answers how many answers are kept then, and the oldest revision that is.
 fn write_batch(
     connection: &mut Connection,
     batch: &[Committed],
     new_answers: Answers<'_>,
     kept: usize,
-) -> rusqlite::Result<usize> {
+    cutoff_ms: u64,
+) -> rusqlite::Result<(usize, Revision)> {
     // Dropped on an error, the transaction rolls itself back.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let kept = answers::write(&transaction, new_answers, kept)?;
-    {
-        let mut note = transaction.prepare_cached(
-            "INSERT INTO transactions
-                 (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, address)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?;
-        let mut retire = transaction.prepare_cached(
-            "INSERT INTO past (kind, key, from_rev, to_rev, body, app)
-             SELECT kind, key, from_rev, ?3, body, app FROM objects WHERE kind = ?1 AND key = ?2",
-        )?;
-        let mut put = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO objects (kind, key, from_rev, body, app)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        let mut remove =
-            transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
-        for committed in batch {
-            let revision = number(committed.revision);
-            let Counts { apps, routes, dynos } = committed.counts;
-            note.execute(params![
-                revision,
-                i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
-                committed.author,
-                committed.reason,
-                committed.edits.len() as i64,
-                committed.digest.to_bytes(),
-                apps as i64,
-                routes as i64,
-                dynos as i64,
-                committed.address
-            ])?;
-            for edit in &committed.edits {
-                let (kind, key) = (edit.key().kind().as_str(), edit.key().text());
+    bulk::indexed_behind(&transaction, batch, || write_edits(&transaction, batch))?;
+    if cutoff_ms > 0 {
+        let edits: usize = batch.iter().map(|committed| committed.edits.len()).sum();
+        prune::step(&transaction, cutoff_ms, 2 * edits + PRUNE)?;
+    }
+    let oldest = prune::oldest(&transaction)?;
+    transaction.commit()?;
+    Ok((kept, oldest))
+}
+
+/// Notes transactions, and what they did to each object.
+fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::Result<()> {
+    let mut note = transaction.prepare_cached(
+        "INSERT INTO transactions
+             (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, address,
+              forced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    let mut retire = transaction.prepare_cached(
+        "INSERT INTO past (kind, key, from_rev, to_rev, body, app)
+         SELECT kind, key, from_rev, ?3, body, app FROM objects WHERE kind = ?1 AND key = ?2",
+    )?;
+    let mut put = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO objects (kind, key, from_rev, body, app)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut remove =
+        transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
+    for committed in batch {
+        let revision = number(committed.revision);
+        let Counts { apps, routes, dynos } = committed.counts;
+        note.execute(params![
+            revision,
+            i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
+            committed.author,
+            committed.reason,
+            committed.edits.len() as i64,
+            committed.digest.to_bytes(),
+            apps as i64,
+            routes as i64,
+            dynos as i64,
+            committed.address,
+            committed.forced
+        ])?;
+        for Edit { key, stood, stands } in committed.edits.iter() {
+            let (kind, key) = (key.kind().as_str(), key.text());
+            if stood {
                 retire.execute(params![kind, key, revision])?;
-                match edit.stands() {
-                    Some(Standing { app, body }) => {
-                        put.execute(params![kind, key, revision, body, app.as_str()])?
-                    }
-                    None => remove.execute(params![kind, key])?,
-                };
             }
+            match stands {
+                Some(Standing { app, body }) => {
+                    put.execute(params![kind, key, revision, body, app.as_str()])?
+                }
+                None => remove.execute(params![kind, key])?,
+            };
         }
     }
-    transaction.commit()?;
-    Ok(kept)
+    Ok(())
 }
 
 /// A revision as SQLite's signed number; one beyond all of those is the last of them.

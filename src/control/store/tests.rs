@@ -5,7 +5,9 @@
 
 mod callers;
 mod past;
+mod retention;
 mod rows;
+mod start;
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +25,10 @@ use past::told;
 use super::{snapshot, *};
 use crate::route::{
     AppName, AppSettings, Change, Digest, Dyno, DynoAddr, DynoName, DynoState, HostPattern,
-    OwnSettings, Page, Pages, PathPrefix, Revision, RouteKey, Table,
+    OwnSettings, Page, Pages, PathPrefix, Revision, RouteKey, RouteSettings, Table,
 };
+
+const PLAIN: RouteSettings = RouteSettings { protected: false };
 
 /// Everything in a table, as text.
 type Contents = BTreeMap<String, String>;
@@ -38,7 +42,8 @@ fn contents(table: &Table) -> Contents {
         }
         for key in table.routes_of(app.name.as_str()) {
             assert_eq!(table.route(&key).unwrap().name, app.name);
-            all.insert(format!("route {key}"), app.name.to_string());
+            let settings = table.route_settings(&key).unwrap();
+            all.insert(format!("route {key}"), format!("{} {settings:?}", app.name));
         }
     }
     all
@@ -59,6 +64,7 @@ fn dyno(name: &str, port: u16) -> Dyno {
         release: "v\"1\\".into(),
         weight: port % 1000 + 1,
         state: DynoState::Starting,
+        ttl_s: port.is_multiple_of(3).then_some(u32::from(port)),
     }
 }
 
@@ -74,6 +80,7 @@ fn transact(table: &mut Table, changes: &[Change]) -> Committed {
         revision,
         at_ms: 1_000 + revision.0,
         author: "ann".into(),
+        forced: revision.0.is_multiple_of(4),
         address: Some("10.0.0.9".into()),
         reason: Some(format!("the {revision}th")),
         edits: edits_between(&before, table, changes),
@@ -102,7 +109,7 @@ impl Draw {
         match self.below(12) {
             0..=2 => Change::PutApp(app, self.settings()),
             3 => Change::DeleteApp(app),
-            4..=6 => Change::PutRoute(key, app),
+            4..=6 => Change::PutRoute(key, app, RouteSettings { protected: self.below(4) == 0 }),
             7 => Change::DeleteRoute(key, app),
             8..=10 => Change::PutDyno(app, dyno(&name, 1 + self.below(3) as u16)),
             _ => Change::DeleteDyno(app, name),
@@ -123,6 +130,7 @@ impl Draw {
             maintenance: self.below(2) == 0,
             blank: self.below(4) == 0,
             is_router: self.below(4) == 0,
+            protected: self.below(4) == 0,
             own: (own != OwnSettings::default()).then(|| own.into()),
             pages: text.map(|_| Pages { error, ..Default::default() }.into()),
         }
@@ -269,11 +277,16 @@ fn a_snapshot_is_read_in_place_of_the_rows_until_it_is_damaged() {
 }
 
 #[test]
-fn a_snapshot_of_another_history_or_of_a_later_revision_is_not_used() {
+fn a_snapshot_of_another_history_is_not_used_and_one_of_a_later_revision_says_what_was_lost() {
     let ahead = Filled::new(50).restart();
     let foreign = fs::read(snapshot::path(ahead.dir.path())).unwrap();
     let mut shorter = Filled::new(20);
     fs::write(snapshot::path(shorter.dir.path()), &foreign).unwrap();
+    let refused = shorter.store.load(1).unwrap_err();
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+    assert!(refused.to_string().contains("is of 50: writes were lost"), "{refused}");
+    // One that is damaged says nothing.
+    fs::write(snapshot::path(shorter.dir.path()), &foreign[..foreign.len() - 1]).unwrap();
     shorter.assert_loads();
 
     let dir = tempfile::tempdir().unwrap();
@@ -299,9 +312,10 @@ fn a_snapshot_is_written_beside_the_commits_when_one_is_due() {
         revision: Revision(revision),
         at_ms: 1,
         author: "ann".into(),
+        forced: false,
         address: None,
         reason: None,
-        edits: Vec::new(),
+        edits: Edits::default(),
         digest,
         counts,
     };
@@ -354,10 +368,10 @@ fn a_database_of_a_later_release_is_refused() {
     let dir = filled.dir;
     drop(filled.store);
     let direct = Connection::open(database(dir.path())).unwrap();
-    direct.pragma_update(None, "user_version", 4).unwrap();
+    direct.pragma_update(None, "user_version", 6).unwrap();
     drop(direct);
     let refused = Store::open(dir.path()).unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 4, known: 3, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 6, known: 5, .. }), "{refused}");
 }
 
 #[test]
@@ -376,7 +390,10 @@ fn a_batch_that_does_not_fit_changes_nothing_and_the_store_goes_on() {
     let mut filled = Filled::new(10);
     let mut table = filled.table.clone();
     let many: Vec<Change> = std::iter::once(Change::PutApp(app("wide"), AppSettings::default()))
-        .chain((1..2000).map(|i| Change::PutRoute(route(&format!("h{i}.test"), "/"), app("wide"))))
+        .chain(
+            (1..2000)
+                .map(|i| Change::PutRoute(route(&format!("h{i}.test"), "/"), app("wide"), PLAIN)),
+        )
         .collect();
     let small = transact(&mut table, &[Change::PutApp(app("thin"), AppSettings::default())]);
     let batch = [small, transact(&mut table, &many)];
@@ -402,7 +419,10 @@ fn the_last_change_of_an_object_is_known_after_it_is_gone() {
     let blog = || app("blog");
     let key = || route("a.test", "/");
     let steps = [
-        vec![Change::PutApp(blog(), AppSettings::default()), Change::PutRoute(key(), blog())],
+        vec![
+            Change::PutApp(blog(), AppSettings::default()),
+            Change::PutRoute(key(), blog(), PLAIN),
+        ],
         vec![Change::PutDyno(blog(), dyno("web.1", 80))],
         vec![Change::PutDyno(blog(), dyno("web.1", 81))],
         vec![Change::DeleteApp(blog())],
@@ -425,7 +445,7 @@ fn what_comes_and_goes_within_a_transaction_is_no_edit() {
     let blog = app("blog");
     let put = [
         Change::PutApp(blog.clone(), AppSettings::default()),
-        Change::PutRoute(route("a.test", "/"), blog.clone()),
+        Change::PutRoute(route("a.test", "/"), blog.clone(), PLAIN),
     ];
     assert_eq!(transact(&mut table, &put).edits.len(), 2);
     let there_and_back = [
@@ -434,7 +454,7 @@ fn what_comes_and_goes_within_a_transaction_is_no_edit() {
         put[0].clone(),
         put[1].clone(),
     ];
-    assert_eq!(transact(&mut table, &there_and_back).edits, []);
+    assert!(transact(&mut table, &there_and_back).edits.is_empty());
     let whole = transact(&mut table, &[Change::DeleteApp(blog)]);
     assert_eq!(whole.edits.len(), 2, "the route goes with its app");
 }

@@ -26,13 +26,18 @@ fn bare(addr: &str) -> Dyno {
         release: "".into(),
         weight: DEFAULT_WEIGHT,
         state: DynoState::Up,
+        ttl_s: None,
     }
 }
 
 fn route(host: &str, path: &str) -> String {
+    set_route(host, path, RouteSettings::default())
+}
+
+fn set_route(host: &str, path: &str, settings: RouteSettings) -> String {
     let host = HostPattern::parse(host).unwrap();
     let key = RouteKey { host, path: PathPrefix::parse(path).unwrap() };
-    Object::Route(&name("blog"), &key).line()
+    Object::Route(&name("blog"), &key, settings).line()
 }
 
 #[test]
@@ -63,11 +68,13 @@ fn what_is_set_stands_in_one_order() {
         maintenance: true,
         blank: true,
         is_router: true,
+        protected: true,
         own: Some(own.into()),
         pages: Some(Arc::new(Pages { maintenance: page, ..Default::default() })),
     };
     let line = concat!(
         r#"{"v":1,"kind":"app","name":"blog","maintenance":true,"blank":true,"router":true,"#,
+        r#""protected":true,"#,
         r#""settings":{"dynos.keep_alive":false,"dynos.max_in_flight":0,"#,
         r#""limits.set_cookie":16384,"timeouts.first_byte":"60s","timeouts.idle":"1250ms"},"#,
         r#""pages":{"maintenance":{"html":"<p>\"é\"</p>\n","text":""}}}"#
@@ -77,17 +84,22 @@ fn what_is_set_stands_in_one_order() {
         release: "v\"1\\".into(),
         weight: 7,
         state: DynoState::Draining,
+        ttl_s: Some(60),
         ..bare("unix:/run/a\"\u{7f}.sock")
     };
     let line = concat!(
         r#"{"v":1,"kind":"dyno","app":"blog","name":"web.1","addr":"unix:/run/a\""#,
         "\u{7f}",
-        r#".sock","release":"v\"1\\","weight":7,"state":"draining"}"#
+        r#".sock","release":"v\"1\\","weight":7,"state":"draining","ttl_s":60}"#
     );
     assert_eq!(web(dyno), line);
     assert_eq!(
         route("*.a.test", "/api"),
         r#"{"v":1,"kind":"route","app":"blog","host":"*.a.test","path":"/api"}"#
+    );
+    assert_eq!(
+        set_route("a.test", "/", RouteSettings { protected: true }),
+        r#"{"v":1,"kind":"route","app":"blog","host":"a.test","protected":true}"#
     );
 }
 

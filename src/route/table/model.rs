@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use crate::route::{
-    App, AppName, Change, Conflict, Counts, Digest, Host, HostPattern, Object, RouteKey, Table,
-    path,
+    App, AppName, Change, Conflict, Counts, Digest, Host, HostPattern, Object, RouteKey,
+    RouteSettings, Table, path,
 };
 
 /// Apps in the order they came, and every route with its owner.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub apps: Vec<App>,
-    pub routes: Vec<(RouteKey, AppName)>,
+    pub routes: Vec<(RouteKey, AppName, RouteSettings)>,
 }
 
 impl Model {
@@ -33,21 +33,25 @@ impl Model {
             Change::DeleteApp(name) => {
                 self.app_mut(name)?;
                 self.apps.retain(|app| app.name != *name);
-                self.routes.retain(|(_, owner)| owner != name);
+                self.routes.retain(|(_, owner, _)| owner != name);
             }
-            Change::PutRoute(key, name) => {
+            Change::PutRoute(key, name, settings) => {
                 self.app_mut(name)?;
                 if let Some(owner) = self.owner(key).cloned() {
                     let taken = Conflict::RouteTaken { key: key.clone(), owner: owner.clone() };
-                    return if owner == *name { Ok(false) } else { Err(taken) };
+                    if owner != *name {
+                        return Err(taken);
+                    }
+                    let route = self.routes.iter_mut().find(|(k, ..)| k == key).unwrap();
+                    return Ok(std::mem::replace(&mut route.2, *settings) != *settings);
                 }
-                self.routes.push((key.clone(), name.clone()));
+                self.routes.push((key.clone(), name.clone(), *settings));
             }
             Change::DeleteRoute(key, name) => {
                 if self.owner(key) != Some(name) {
                     return Err(Conflict::NoSuchRoute { app: name.clone(), key: key.clone() });
                 }
-                self.routes.retain(|(k, _)| k != key);
+                self.routes.retain(|(k, ..)| k != key);
             }
             Change::PutDyno(name, dyno) => {
                 let dynos = &mut self.app_mut(name)?.dynos;
@@ -73,7 +77,7 @@ impl Model {
     /// The app of the most specific of all routes that take this host and path.
     pub fn find(&self, host: &Host, path: &[u8]) -> Option<&AppName> {
         let path = path::normalise(path);
-        let taking = self.routes.iter().filter_map(|(key, owner)| {
+        let taking = self.routes.iter().filter_map(|(key, owner, _)| {
             let specific = match &key.host {
                 HostPattern::Exact(exact) => (exact == host).then_some(usize::MAX)?,
                 HostPattern::Wildcard(suffix) => {
@@ -95,14 +99,15 @@ impl Model {
         assert_eq!(table.apps().iter().count(), self.apps.len());
         for app in &self.apps {
             assert_eq!(table.app(app.name.as_str()).map(|a| &**a), Some(app));
-            let own = self.routes.iter().filter(|(_, owner)| *owner == app.name);
-            let mut keys: Vec<RouteKey> = own.map(|(key, _)| key.clone()).collect();
+            let own = self.routes.iter().filter(|(_, owner, _)| *owner == app.name);
+            let mut keys: Vec<RouteKey> = own.map(|(key, ..)| key.clone()).collect();
             keys.sort();
             assert_eq!(table.count_routes(app.name.as_str()), keys.len());
             assert_eq!(table.routes_of(app.name.as_str()), keys);
         }
-        for (key, owner) in &self.routes {
+        for (key, owner, settings) in &self.routes {
             assert_eq!(table.route(key).map(|app| &app.name), Some(owner));
+            assert_eq!(table.route_settings(key), Some(*settings));
             let mut around = table.owners_around(&key.host);
             around.sort_by(|a, b| (&a.0, &a.1.name).cmp(&(&b.0, &b.1.name)));
             let around: Vec<_> = around.iter().map(|(host, app)| (host, &app.name)).collect();
@@ -112,6 +117,7 @@ impl Model {
             let found = table.find(host, path).and_then(|slot| table.apps().get(slot));
             let text = String::from_utf8_lossy(path);
             assert_eq!(found.map(|app| &app.name), self.find(host, path), "{host}{text}");
+            check_tries(table, host, path);
         }
     }
 
@@ -122,8 +128,8 @@ impl Model {
             HostPattern::Wildcard(suffix) => name.as_str().ends_with(&format!(".{suffix}")),
             HostPattern::Exact(_) => false,
         };
-        let around = self.routes.iter().filter(|(k, _)| k.host == *host || is_around(&k.host));
-        let mut around: Vec<_> = around.map(|(key, owner)| (&key.host, owner)).collect();
+        let around = self.routes.iter().filter(|(k, ..)| k.host == *host || is_around(&k.host));
+        let mut around: Vec<_> = around.map(|(key, owner, _)| (&key.host, owner)).collect();
         around.sort();
         around
     }
@@ -132,7 +138,7 @@ impl Model {
     fn digest(&self) -> Digest {
         let mut sum = Digest::default();
         let apps = self.apps.iter().map(|app| Object::App(&app.name, &app.settings));
-        let routes = self.routes.iter().map(|(key, app)| Object::Route(app, key));
+        let routes = self.routes.iter().map(|(key, app, own)| Object::Route(app, key, *own));
         let dynos = self.apps.iter().flat_map(|app| app.dynos.iter().map(|d| (&app.name, d)));
         let dynos = dynos.map(|(app, dyno)| Object::Dyno(app, dyno));
         apps.chain(routes).chain(dynos).for_each(|object| sum.add(object.digest()));
@@ -140,11 +146,23 @@ impl Model {
     }
 
     fn owner(&self, key: &RouteKey) -> Option<&AppName> {
-        self.routes.iter().find(|(k, _)| k == key).map(|(_, owner)| owner)
+        self.routes.iter().find(|(k, ..)| k == key).map(|(_, owner, _)| owner)
     }
 
     fn app_mut(&mut self, name: &AppName) -> Result<&mut App, Conflict> {
         let app = self.apps.iter_mut().find(|app| app.name == *name);
         app.ok_or_else(|| Conflict::NoSuchApp(name.clone()))
     }
+}
+
+/// Panics unless what a look-up tries ends with what it finds.
+fn check_tries(table: &Table, host: &Host, path: &[u8]) {
+    let tries = table.tries(host, path, usize::MAX);
+    let (last, before) = tries.listed.split_last().expect("the host itself is always tried");
+    let found = last.took.then(|| last.route.as_ref().expect("a route took it").1);
+    assert_eq!(found, table.find(host, path), "{host}: {tries:?}");
+    assert!(before.iter().all(|one| !one.took) && tries.omitted == 0, "{host}: {tries:?}");
+    let few = table.tries(host, path, 1);
+    assert_eq!(few.listed.len() + few.omitted, tries.listed.len(), "{host}");
+    assert_eq!(few.listed.iter().any(|one| one.took), last.took, "{host}: {few:?}");
 }

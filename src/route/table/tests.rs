@@ -24,6 +24,7 @@ fn dyno(name: &str, port: u16) -> Dyno {
         release: "v1".into(),
         weight: 100,
         state: DynoState::Up,
+        ttl_s: None,
     }
 }
 
@@ -32,7 +33,10 @@ fn table(routes: &[(&str, &str, &str)]) -> Table {
     let mut table = Table::new(1);
     for (host, path, owner) in routes {
         table.apply(&Change::PutApp(app(owner), AppSettings::default())).unwrap();
-        assert_eq!(table.apply(&Change::PutRoute(key(host, path), app(owner))), Ok(true));
+        assert_eq!(
+            table.apply(&Change::PutRoute(key(host, path), app(owner), RouteSettings::default())),
+            Ok(true)
+        );
     }
     table
 }
@@ -105,10 +109,11 @@ fn a_host_takes_so_many_prefixes_and_finds_the_longest() {
         let put = Change::PutRoute(
             key("a.test", &format!("/p{}", "/x".repeat(n % 500) + &n.to_string())),
             app("many"),
+            RouteSettings::default(),
         );
         assert_eq!(table.apply(&put), Ok(true));
     }
-    let one_more = Change::PutRoute(key("a.test", "/more"), app("many"));
+    let one_more = Change::PutRoute(key("a.test", "/more"), app("many"), RouteSettings::default());
     let full = Conflict::HostFull(HostPattern::parse("a.test").unwrap());
     assert_eq!(table.apply(&one_more), Err(full));
     assert_eq!(table.routes_of("many").len(), MAX_PATHS);
@@ -157,7 +162,9 @@ fn change() -> impl Strategy<Value = Change> {
             Change::PutApp(name, settings)
         }),
         1 => name().prop_map(Change::DeleteApp),
-        12 => (route(), name()).prop_map(|(key, name)| Change::PutRoute(key, name)),
+        12 => (route(), name(), any::<bool>()).prop_map(|(key, name, protected)| {
+            Change::PutRoute(key, name, RouteSettings { protected })
+        }),
         4 => (route(), name()).prop_map(|(key, name)| Change::DeleteRoute(key, name)),
         4 => (name(), 1u16..4, 1u16..3)
             .prop_map(|(name, n, port)| Change::PutDyno(name, dyno(&format!("web.{n}"), port))),

@@ -16,10 +16,9 @@ use std::{
 
 use super::{Exchange, answer::Over, relay, relay::Ended, upgrade};
 use crate::{
-    balance::{self, Bar, Candidate, Unfit},
+    balance::{self, Unfit},
     error::Fault,
-    live::{self, LiveApp, LiveDyno},
-    route::DynoState,
+    live::{self, LiveApp, choice::without_dyno},
     serve::{
         dyno::{Connection, dial::dial},
         edge::{Client, accept::lacks_resources},
@@ -107,13 +106,9 @@ pub async fn run(
 
 /// Has the app room for one more exchange in flight?
 fn admit(exchange: &Exchange, app: &LiveApp) -> Result<(), Fault> {
-    let each = exchange.terms.dynos.max_in_flight as usize;
-    if each == 0 {
-        return Ok(());
-    }
-    let up = app.dynos.iter().filter(|live| live.dyno.state == DynoState::Up).count();
-    let others = app.cell.in_flight() as usize - usize::from(exchange.lease.is_some());
-    if others < each * up { Ok(()) } else { Err(Fault::BacklogTooDeep) }
+    let own = usize::from(exchange.lease.is_some());
+    let has_room = app.has_room(exchange.terms.dynos.max_in_flight, own);
+    if has_room { Ok(()) } else { Err(Fault::BacklogTooDeep) }
 }
 
 impl Past {
@@ -168,22 +163,10 @@ fn choose(
     let mut random = worker.random.borrow_mut();
     let at = balance::pick(
         app.dynos.len(),
-        |i| candidate(&app.dynos[i], now_ms, &past.tried),
+        |i| app.dynos[i].candidate(now_ms, &past.tried),
         |n| random.usize(..n),
     )?;
     Ok((app, at))
-}
-
-fn candidate(live: &LiveDyno, now_ms: u64, tried: &[usize]) -> Candidate {
-    let bar = match live.dyno.state {
-        DynoState::Starting => Some(Bar::Starting),
-        DynoState::Draining => Some(Bar::Draining),
-        DynoState::Crashed => Some(Bar::Crashed),
-        DynoState::Up if tried.contains(&(Arc::as_ptr(&live.cell) as usize)) => Some(Bar::Tried),
-        DynoState::Up if live.cell.is_quarantined(now_ms) => Some(Bar::Quarantined),
-        DynoState::Up => None,
-    };
-    Candidate { bar, in_flight: live.cell.in_flight(), weight: live.dyno.weight }
 }
 
 /// Holds the exchange until a dyno is fit, as long as one may come to be.
@@ -197,12 +180,7 @@ async fn hold(
     let until_ms = exchange.began_ms + exchange.terms.timeouts.connect_total.as_millis() as u64;
     let mut pause = FIRST_PAUSE;
     loop {
-        let (fault, may_pass) = match unfit {
-            Unfit { quarantined: 1.., .. } => (Fault::AllQuarantined, true),
-            Unfit { starting: 1.., .. } => (Fault::BootTimeout, true),
-            Unfit { crashed: 1.., .. } => (Fault::AppCrashed, false),
-            _ => (Fault::NoDynos, false),
-        };
+        let (fault, may_pass) = without_dyno(unfit);
         let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
         if !may_pass || left.is_zero() {
             // What came of the dynos that were tried says more.

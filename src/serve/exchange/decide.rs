@@ -55,14 +55,12 @@ pub fn decide(
         return Err(Fault::Loop);
     }
     let app = exchange.app.as_ref().ok_or(Fault::UnknownHost)?;
-    let settings = &app.app.settings;
     let room = client.visit.come(&app.cell, exchange.terms.limits.app_connections);
-    match () {
-        () if !room => Err(Fault::ConnectionLimit),
-        () if settings.maintenance => Err(Fault::Maintenance),
-        () if settings.blank => Err(Fault::BlankApp),
-        () if request.max_forwards == Some(0) => Err(Fault::LastHop),
-        () => Ok(()),
+    match app.closed() {
+        _ if !room => Err(Fault::ConnectionLimit),
+        Some(fault) => Err(fault),
+        None if request.max_forwards == Some(0) => Err(Fault::LastHop),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,11 @@
 //! What the tests are made of: a router, dynos, clients, and waits with a deadline.
 
+pub mod certs;
 pub mod conn;
+pub mod cutter;
+pub mod disk;
 pub mod dyno;
+pub mod followed;
 pub mod kernel;
 pub mod lines;
 pub mod message;
@@ -9,8 +13,11 @@ pub mod pace;
 pub mod program;
 pub mod push;
 pub mod router;
+pub mod upload;
 
+pub use certs::Authority;
 pub use conn::{Conn, End};
+pub use cutter::Cutter;
 pub use dyno::{Dyno, Named, closed_port};
 pub use message::{Answer, Head};
 pub use program::Program;

@@ -76,7 +76,12 @@ impl Router {
 
     /// Starts one on a data directory that outlives it.
     pub fn on(data_dir: &Path, settings: &[(&str, &str)]) -> Router {
-        let mut child = serve(data_dir, settings).spawn().unwrap();
+        Router::by(serve(data_dir, settings))
+    }
+
+    /// Starts one by a command of [`serve`].
+    pub fn by(mut serve: Command) -> Router {
+        let mut child = serve.spawn().unwrap();
         let log = Lines::of(child.stdout.take().unwrap());
         let said = Lines::of(child.stderr.take().unwrap());
         let listens = |what: &str| {
@@ -94,10 +99,12 @@ impl Router {
 
     /// A connection of a client whose kernel takes next to nothing that it does not read.
     pub fn connect_small(&self) -> Conn {
-        let socket = Socket::new(Domain::for_address(self.http), Type::STREAM, None).unwrap();
-        Conn::make_small(&socket);
-        socket.connect(&self.http.into()).unwrap();
-        TcpStream::from(socket).into()
+        small(self.http)
+    }
+
+    /// The same to the push API.
+    pub fn connect_control_small(&self) -> Conn {
+        small(self.control)
     }
 
     /// A connection to the push API.
@@ -144,6 +151,13 @@ impl Router {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
+}
+
+fn small(addr: SocketAddr) -> Conn {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
+    Conn::make_small(&socket);
+    socket.connect(&addr.into()).unwrap();
+    TcpStream::from(socket).into()
 }
 
 impl Drop for Router {

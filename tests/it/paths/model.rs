@@ -43,7 +43,7 @@ impl Op {
             0..3 => {
                 let put = match random.u8(..4) {
                     0 => json!({}),
-                    1 => json!({"maintenance": random.bool(), "router": random.bool()}),
+                    1 => json!({"maintenance": random.bool(), "protected": random.bool()}),
                     2 => json!({"settings": {"timeouts.idle": idle(random)}}),
                     _ => json!({"pages": {"error": {"text": format!("\"\n{}", random.u8(..3))}}}),
                 };
@@ -56,7 +56,8 @@ impl Op {
             3..6 => {
                 let (host, path) = (random.choice(HOSTS).unwrap(), ["/", "/x"][random.usize(..2)]);
                 let about = About::Route(host.into(), path.into());
-                (about, format!("/routes/{host}?path={path}"), json!({}), json!({}))
+                let put = json!({"protected": random.bool()});
+                (about, format!("/routes/{host}?path={path}"), put, json!({"protected": null}))
             }
             _ => {
                 let name = format!("web.{}", random.u8(1..4));
@@ -64,6 +65,9 @@ impl Op {
                 if random.bool() {
                     put["weight"] = random.u8(99..102).into();
                     put["release"] = ["", "v1"][random.usize(..2)].into();
+                }
+                if random.u8(..4) == 0 {
+                    put["ttl_s"] = 3600.into();
                 }
                 let state = ["starting", "up", "draining", "crashed"][random.usize(..4)];
                 let path = format!("/dynos/{name}");
@@ -165,9 +169,13 @@ impl Model {
         Model(kept.map(|(key, line)| (key.clone(), line.clone())).collect())
     }
 
-    /// Every dyno in the same state.
-    pub fn without_states(&self) -> Model {
+    /// What a revert with dynos makes the same: every dyno in the same state, and none that would
+    /// expire by either table, since such a one is not brought back.
+    pub fn lasting(&self, other: &Model) -> Model {
         let mut all = self.clone();
+        let expires =
+            |table: &Model, key: &Key| table.0.get(key).is_some_and(|l| l.get("ttl_s").is_some());
+        all.0.retain(|key, _| !expires(self, key) && !expires(other, key));
         for line in all.0.values_mut() {
             line.as_object_mut().unwrap().remove("state");
         }
@@ -208,7 +216,8 @@ fn merge(to: &mut Value, patch: &Value) {
 fn without_defaults(mut line: Value) -> Value {
     let defaults = [
         ("maintenance", json!(false)),
-        ("router", json!(false)),
+        ("protected", json!(false)),
+        ("ttl_s", Value::Null),
         ("settings", json!({})),
         ("release", json!("")),
         ("weight", json!(100)),

@@ -55,7 +55,7 @@ async fn an_app_is_told_whole_and_listed_without_its_pages() {
         serde_json::from_str(&api.json("GET", "/v1/apps/shop", "").await.body).unwrap();
     let whole = json!({
         "name": "shop", "routes": 0, "dynos": 0, "maintenance": false, "blank": false,
-        "router": false, "settings": {}, "pages": {},
+        "router": false, "protected": false, "settings": {}, "pages": {},
     });
     assert_eq!(told, whole);
 }
@@ -70,7 +70,7 @@ async fn a_route_is_read_by_any_spelling_and_only_from_its_app() {
     let found = api.json("GET", "/v1/apps/blog/routes/A.TEST?path=%2Fx%2F", "").await;
     assert_eq!(found.status, 200);
     let view: Value = serde_json::from_str(&found.body).unwrap();
-    assert_eq!(view, json!({"app": "blog", "host": "a.test", "path": "/x"}));
+    assert_eq!(view, json!({"app": "blog", "host": "a.test", "path": "/x", "protected": false}));
     for path in ["/v1/apps/shop/routes/a.test?path=/x", "/v1/apps/blog/routes/a.test"] {
         let missing = api.json("GET", path, "").await;
         assert_eq!((missing.status, missing.field().as_str()), (404, "host"));
@@ -88,7 +88,12 @@ async fn a_transaction_is_one_revision_with_its_reason_and_author() {
         body: Some(json!({})),
     });
     let reason = Some("two apps".into());
-    let body = TransactionBody { if_revision: Some(0), reason, ops: ops.into() };
+    let body = TransactionBody {
+        if_revision: Some(0),
+        reason,
+        ops: ops.into(),
+        ..TransactionBody::default()
+    };
     assert_eq!(api.client.transact(&body).await.unwrap().revision, 1);
     let client = api.client.clone().with_reason("third");
     client.put_app("wiki", &AppBody::default()).await.unwrap();
@@ -226,7 +231,7 @@ async fn a_foreign_server_is_told_from_the_push_api() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let foreign = axum::Router::new().fallback(|| async { "hello" });
-    tokio::spawn(serve(listener, foreign, api.shutdown.clone()));
+    tokio::spawn(serve(listener, foreign, None, api.shutdown.clone()));
     let client = Client::new(Access::new(&url, TOKEN).unwrap());
     let error = client.revision().await.unwrap_err();
     assert!(matches!(&error, ClientError::Foreign { .. }), "{error}");

@@ -4,12 +4,14 @@
 //! for its status, the field that it names, and that the table stayed as it was.
 
 mod calls;
+mod lists;
 mod refusals;
 mod scopes;
 
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
 };
 
 use serde_json::{Map, Value, json};
@@ -33,6 +35,7 @@ use crate::{
     live::{Registry, Snapshot, Status, channel},
     route::Table,
     shutdown::Shutdown,
+    telemetry::Metrics,
 };
 
 const TOKEN: &str = "0123456789abcdef";
@@ -62,7 +65,7 @@ async fn start_with(settings: Settings) -> Api {
     let (status, shutdown) = (Arc::new(Status::default()), Shutdown::default());
     let mut store = Store::open(dir.path()).unwrap();
     let table = store.load(0).unwrap();
-    let versions = store.versions().unwrap();
+    let versions = store.versions();
     let registry = Registry::default();
     let (publisher, reader) = channel(Snapshot::new(table.clone(), &registry));
     let publish = Box::new(move |table: &Table| {
@@ -77,12 +80,15 @@ async fn start_with(settings: Settings) -> Api {
         status: status.clone(),
         shutdown: shutdown.clone(),
         tokens: Tokens::load(Some(TOKEN), &settings.data_dir).unwrap(),
+        counts: Metrics::new(0).unwrap().feed(),
+        began: Instant::now(),
         metrics: Arc::new(|| "hostler_revision 0\n".into()),
+        explain: Arc::new(|_, _| unreachable!("tests/it/explain.rs asks a whole router")),
         settings,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let server = tokio::spawn(serve(listener, router, shutdown.clone()));
+    let server = tokio::spawn(serve(listener, router, None, shutdown.clone()));
     let client = Client::new(Access::new(&format!("http://{addr}"), TOKEN).unwrap());
     Api { addr, client, status, shutdown, server, _hub: (hub_thread, dir) }
 }

@@ -84,7 +84,7 @@ async fn every_bad_op_of_a_transaction_is_named_and_none_is_done() {
     // Well-formed ops that the hub refuses.
     let op = |path: &str| Op { method: "PUT".into(), path: path.into(), body: Some(json!({})) };
     let ops = vec![op("/apps/blog"), op("/apps/-"), op("/apps/blog/dynos/web.1")];
-    let body = TransactionBody { if_revision: None, reason: None, ops };
+    let body = TransactionBody { ops, ..TransactionBody::default() };
     let ClientError::Refused(problem) = api.client.transact(&body).await.unwrap_err() else {
         panic!("the hub refuses it");
     };
@@ -163,8 +163,8 @@ async fn a_body_that_is_not_json_is_refused() {
     let coded = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
     let answer = api.call("PUT", "/v1/apps/blog", coded, "{}").await;
     assert_eq!((answer.status, answer.field().as_str()), (415, "content-encoding"));
-    let answer = api.json("POST", "/v1/transactions?wait=fleet", r#"{"ops":[]}"#).await;
-    assert_eq!((answer.status, answer.field().as_str()), (400, "wait"));
+    let answer = api.json("POST", "/v1/transactions?op=1", r#"{"ops":[]}"#).await;
+    assert_eq!((answer.status, answer.field().as_str()), (400, "op"));
     assert_eq!(api.revision().await, 0);
     for (method, kind) in [
         ("PUT", "Content-Type: Application/JSON; charset=utf-8\r\n"),

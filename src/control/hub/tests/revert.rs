@@ -5,15 +5,14 @@
 use super::*;
 use crate::{
     control::{
-        hub::{Revert, revert},
-        scope::Scopes,
+        hub::{Revert, guard::Shrink, judge::Rules, revert},
         store::Differences,
     },
     route::AppName,
 };
 
 /// A revert that was gathered at a revision, which may be behind by now.
-fn gathered(rig: &Rig, to: u64, seen: u64, app: Option<&str>, dynos: bool) -> Revert {
+pub(super) fn gathered(rig: &Rig, to: u64, seen: u64, app: Option<&str>, dynos: bool) -> Revert {
     let (to, seen) = (Revision(to), Revision(seen));
     let view = rig.hub.archive().open().unwrap();
     let differences = Differences::between(view, seen, to, app).unwrap().collect().unwrap();
@@ -85,8 +84,11 @@ async fn a_dyno_whose_address_is_no_longer_allowed_does_not_come_back() {
     let asked = gathered(&rig, 4, 5, None, true);
     let settings =
         Settings { networks: vec![("10.9.0.0".parse().unwrap(), 16)], ..Settings::default() };
-    let (all, archive) = (Scopes::all(), rig.hub.archive());
-    let refused = revert::judge(&asked, &rig.table(), &settings, &all, archive).unwrap_err();
+    let shrink = Shrink::new(settings.shrink, rig.table().counts());
+    let last_change: &LastChange<'_> = &|_| Ok(None);
+    let rules = Rules { settings: &settings, shrink: &shrink, last_change };
+    let (all, archive) = (Terms::default(), rig.hub.archive());
+    let refused = revert::judge(&all, &asked, &rig.table(), &rules, archive).unwrap_err();
     assert_eq!((refused.status(), refused.errors()[0].field.as_str()), (422, "addr"));
     assert!(refused.to_string().contains("dyno web.1 of app wiki"), "{refused}");
 }

@@ -11,6 +11,7 @@ fn full() -> Value {
         "maintenance": true,
         "blank": true,
         "router": true,
+        "protected": false,
         "settings": {
             "timeouts.first_byte": "60s",
             "timeouts.connect": "250ms",
@@ -103,7 +104,7 @@ async fn a_field_that_is_no_field_is_told_with_the_one_that_was_meant() {
     );
     assert_eq!(
         told(json!({ "colour": 1 })),
-        "an app has no such field; it has: maintenance, blank, router, settings, pages"
+        "an app has no such field; it has: maintenance, blank, router, protected, settings, pages"
     );
 }
 

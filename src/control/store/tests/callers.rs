@@ -18,8 +18,19 @@ fn token(name: &str) -> TokenRow {
     }
 }
 
+fn ann() -> Doer {
+    let (address, reason) = (Some("10.0.0.9".into()), None);
+    Doer { at_ms: 1_000, author: "ann".into(), address, reason }
+}
+
 fn answered(caller: &str, key: &str, at_ms: u64) -> Answered {
-    let receipt = Receipt { revision: at_ms, changed: true, digest: "ab".repeat(32) };
+    let receipt = Receipt {
+        revision: at_ms,
+        changed: true,
+        digest: "ab".repeat(32),
+        counts: None,
+        fleet: None,
+    };
     Answered { caller: caller.into(), key: key.into(), request: [at_ms as u8; 32], receipt, at_ms }
 }
 
@@ -32,17 +43,25 @@ fn tokens_are_kept_beside_the_table_until_they_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     for name in ["ci", "Admin-2"] {
-        assert!(store.add_token(&token(name)).unwrap());
+        assert!(store.add_token(&token(name), &ann()).unwrap());
     }
-    assert!(!store.add_token(&TokenRow { id: "other".into(), ..token("ci") }).unwrap());
+    assert!(!store.add_token(&TokenRow { id: "other".into(), ..token("ci") }, &ann()).unwrap());
     assert_eq!(store.revision(), Revision(0));
     drop(store);
     let mut store = Store::open(dir.path()).unwrap();
     assert_eq!(store.tokens().unwrap(), [token("Admin-2"), token("ci")]);
-    assert!(store.remove_token("ci").unwrap());
-    assert!(!store.remove_token("ci").unwrap());
+    assert!(store.remove_token("ci", &ann()).unwrap());
+    assert!(!store.remove_token("ci", &ann()).unwrap());
     drop(store);
-    assert_eq!(Store::open(dir.path()).unwrap().tokens().unwrap(), [token("Admin-2")]);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.tokens().unwrap(), [token("Admin-2")]);
+    // Every one of these is written down, and none that was refused.
+    let deeds = store.archive().open().unwrap().deeds(None, 10).unwrap();
+    let told: Vec<_> = deeds.iter().map(|deed| (&*deed.action, &*deed.token)).collect();
+    assert_eq!(told, [("revoked", "ci"), ("made", "Admin-2"), ("made", "ci")]);
+    assert!(deeds.iter().all(|deed| deed.doer == ann() && deed.scopes == "push:blog read"));
+    let before = store.archive().open().unwrap().deeds(Some(deeds[1].id), 10).unwrap();
+    assert_eq!(before, deeds[2..]);
 }
 
 #[test]
@@ -90,7 +109,10 @@ fn an_answer_is_kept_with_its_write_or_not_at_all() {
     let mut filled = Filled::new(10);
     let mut table = filled.table.clone();
     let many: Vec<Change> = std::iter::once(Change::PutApp(app("wide"), AppSettings::default()))
-        .chain((1..2000).map(|i| Change::PutRoute(route(&format!("h{i}.test"), "/"), app("wide"))))
+        .chain(
+            (1..2000)
+                .map(|i| Change::PutRoute(route(&format!("h{i}.test"), "/"), app("wide"), PLAIN)),
+        )
         .collect();
     let batch = [transact(&mut table, &many)];
     let new = [answered("a", "k", 10)];
@@ -108,7 +130,7 @@ fn an_answer_is_kept_with_its_write_or_not_at_all() {
 #[test]
 fn when_an_object_last_changed_is_told_as_of_any_revision() {
     let filled = Filled::new(200);
-    let versions = filled.store.versions().unwrap();
+    let versions = filled.store.versions();
     let key = ObjectKey::App(app("blog"));
     let (mut last, mut before) = (None, None);
     for (revision, model) in filled.model.iter().enumerate() {
@@ -132,8 +154,9 @@ fn a_database_that_knew_no_callers_is_brought_up_to_date() {
     direct
         .execute_batch(
             "UPDATE transactions SET author = 'admin@::1' WHERE revision = 2;
-             DROP TABLE tokens; DROP TABLE answers;
-             ALTER TABLE transactions DROP COLUMN address; PRAGMA user_version = 2;
+             DROP TABLE tokens; DROP TABLE answers; DROP TABLE deeds;
+             ALTER TABLE transactions DROP COLUMN address;
+             ALTER TABLE transactions DROP COLUMN forced; PRAGMA user_version = 2;
              PRAGMA wal_checkpoint(TRUNCATE)",
         )
         .unwrap();
@@ -145,5 +168,5 @@ fn a_database_that_knew_no_callers_is_brought_up_to_date() {
     let from = |entry: &crate::api::HistoryEntry| (entry.author.clone(), entry.address.clone());
     assert_eq!(from(&entries[3]), ("admin".into(), Some("::1".into())));
     assert_eq!(from(&entries[0]), ("ann".into(), None));
-    assert!(store.add_token(&token("ci")).unwrap());
+    assert!(store.add_token(&token("ci"), &ann()).unwrap());
 }

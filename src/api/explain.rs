@@ -1,0 +1,179 @@
+//! `POST /v1/explain`: the request that is asked about, and why it would go where.
+//!
+//! Invariants: unknown fields of a question are refused; an answer is of one revision and one
+//! moment; a list that was cut says how many it leaves out.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{client::Client, error::ClientError, schema};
+
+/// A request that nobody made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Explain", extend("required" = ["host"]))]
+pub struct ExplainBody {
+    /// The host, with a port or without.
+    #[schemars(schema_with = "schema::exact_host")]
+    pub host: String,
+    /// The path, as a request line has it; `/` if it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::asked_path")]
+    pub path: Option<String>,
+    /// The method; GET if it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::asked_method")]
+    pub method: Option<String>,
+    /// Headers by name; no rule looks at them yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::asked_headers")]
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The client's IP address; no rule looks at it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::asked_client")]
+    pub client: Option<String>,
+}
+
+/// Why a request would go where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainView {
+    /// The revision that was looked at.
+    pub revision: u64,
+    /// The method.
+    pub method: String,
+    /// The host, normalised.
+    pub host: String,
+    /// The path, normalised and without its query: what prefixes are compared with.
+    pub path: String,
+    /// The rules that were tried, in order; the last one took the request, if any did.
+    pub rules: Vec<RuleView>,
+    /// How many more were tried before the last.
+    pub rules_omitted: usize,
+    /// The app that owns the rule that took it.
+    pub app: Option<ExplainedApp>,
+    /// The app's dynos by name.
+    pub dynos: Vec<ConsideredView>,
+    /// How many more the app has.
+    pub dynos_omitted: usize,
+    /// How one of the candidates is chosen.
+    pub choice: String,
+    /// What the request comes to.
+    pub outcome: OutcomeView,
+}
+
+/// A rule that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleView {
+    /// The host, or a wildcard that takes it in.
+    pub host: String,
+    /// The path prefix; null if the host has no route.
+    pub path: Option<String>,
+    /// The app that owns the route.
+    pub app: Option<String>,
+    /// Does it take the request?
+    pub matched: bool,
+}
+
+/// The app that owns the rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainedApp {
+    /// Its name.
+    pub name: String,
+    /// Every request is answered with the maintenance page.
+    pub maintenance: bool,
+    /// Nothing was ever deployed to it.
+    pub blank: bool,
+    /// Its dynos are routers themselves.
+    pub router: bool,
+    /// Settings of its own.
+    pub settings: Map<String, Value>,
+    /// Exchanges that its dynos are serving.
+    pub in_flight: u32,
+    /// Clients' connections whose last request was for it.
+    pub connections: u32,
+    /// How many of its dynos can be chosen, and how many are passed over for what.
+    pub dynos: DynoCounts,
+}
+
+/// An app's dynos, counted by what the choice makes of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DynoCounts {
+    /// Those that can be chosen.
+    pub candidates: usize,
+    /// Those that boot.
+    pub starting: usize,
+    /// Those that get nothing new.
+    pub draining: usize,
+    /// Those that do not run.
+    pub crashed: usize,
+    /// Those that are passed over after a failed connect.
+    pub quarantined: usize,
+}
+
+/// A dyno, with its live state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsideredView {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub addr: String,
+    /// The release that it runs.
+    pub release: String,
+    /// Its share beside the others.
+    pub weight: u16,
+    /// The state that was pushed.
+    pub state: String,
+    /// Exchanges that it is serving.
+    pub in_flight: u32,
+    /// Failed connects in a row.
+    pub failed_connects: u32,
+    /// How long it is still passed over after the last of them, in milliseconds.
+    pub quarantined_for_ms: u64,
+    /// Why it cannot be chosen: `starting`, `draining`, `crashed` or `quarantined`; null if it is a
+    /// candidate.
+    pub passed_over: Option<String>,
+    /// The chance that it gets the request, 0 to 1; null if no dyno does.
+    pub chance: Option<f64>,
+}
+
+/// What a request comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum OutcomeView {
+    /// A dyno gets it.
+    Dyno {
+        /// Which, if no draw can change that.
+        dyno: Option<String>,
+    },
+    /// It waits for a dyno.
+    Hold {
+        /// For so long at most, in milliseconds.
+        at_most_ms: u64,
+        /// What it is answered with then.
+        then: FaultView,
+    },
+    /// It is answered with a fault at once.
+    Fault(FaultView),
+}
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultView {
+    /// Its code: `H14`, or a lower-case name.
+    pub code: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What it means.
+    pub description: String,
+}
+
+impl Client {
+    /// Why a request would go where.
+    pub async fn explain(&self, request: &ExplainBody) -> Result<ExplainView, ClientError> {
+        self.send(Method::POST, "/explain", Some(request)).await
+    }
+}

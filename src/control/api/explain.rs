@@ -1,0 +1,240 @@
+//! `POST /v1/explain`: reads the question, and says the answer of [`crate::live::explain`].
+//!
+//! Invariants: every mistake in a question is named by its field; what is taken is what a request
+//! could hold, within bounds; nothing is changed, and nothing waits.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::{
+    body,
+    problem::{Refusal, answer},
+    read::{Params, no_params},
+    router::Shared,
+};
+use crate::{
+    api::{
+        FieldError,
+        explain::{
+            ConsideredView, DynoCounts, ExplainView, ExplainedApp, FaultView, OutcomeView, RuleView,
+        },
+    },
+    balance::{Bar, pick},
+    control::hub::app_body,
+    error::Fault,
+    live::{
+        LiveApp, Snapshot,
+        explain::{self, Considered, Explanation, Outcome, Rule},
+    },
+    route::{AppSettings, Host},
+};
+
+/// Explains requests: the router's own settings and its clock are the shell's to know.
+pub type Explain = dyn Fn(&Snapshot, &explain::Request) -> Explanation + Send + Sync;
+
+/// The longest path, in bytes: what `limits.request_line` allows by default.
+const MAX_PATH: usize = 8192;
+/// The longest method, in bytes.
+const MAX_METHOD: usize = 64;
+/// The most headers.
+const MAX_HEADERS: usize = 1000;
+
+/// `POST /v1/explain`.
+pub(super) async fn explain(
+    State(shared): State<Arc<Shared>>,
+    params: Params,
+    request: Request,
+) -> Result<Response, Refusal> {
+    no_params(params)?;
+    let mut held = body::read_small(&shared, request).await?;
+    let missing = "a question has a body: {\"host\":\"www.a.test\"}";
+    let missing = || Refusal::field(StatusCode::BAD_REQUEST, "body", missing);
+    let asked = read(held.json.take().ok_or_else(missing)?)?;
+    let snapshot = shared.state.reader.load_full();
+    let explanation = (shared.state.explain)(&snapshot, &asked);
+    let revision = snapshot.table().revision().0;
+    Ok(answer(revision, &told(revision, asked, explanation)))
+}
+
+/// Reads a question by hand, so that every mistake is named.
+fn read(body: Value) -> Result<explain::Request, Refusal> {
+    let Value::Object(mut fields) = body else {
+        let reason = "a question is an object: {\"host\":\"www.a.test\"}";
+        return Err(Refusal::field(StatusCode::BAD_REQUEST, "body", reason));
+    };
+    let mut mistakes = Vec::new();
+    let host = noted("host", read_host(fields.remove("host")), &mut mistakes);
+    let method = noted("method", read_method(fields.remove("method")), &mut mistakes);
+    let path = read_path(fields.remove("path"), method.as_deref().unwrap_or_default());
+    let path = noted("path", path, &mut mistakes);
+    noted("headers", check_headers(fields.remove("headers")), &mut mistakes);
+    noted("client", check_client(fields.remove("client")), &mut mistakes);
+    for name in fields.keys() {
+        mistakes.push(mistake(name, "no such field: host, path, method, headers, client".into()));
+    }
+    match (host, path, method) {
+        (Some(host), Some(path), Some(method)) if mistakes.is_empty() => {
+            Ok(explain::Request { host, path, method })
+        }
+        _ => Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, mistakes)),
+    }
+}
+
+fn mistake(field: &str, reason: String) -> FieldError {
+    FieldError { field: field.into(), reason, ..FieldError::default() }
+}
+
+fn noted<T>(field: &str, read: Result<T, String>, mistakes: &mut Vec<FieldError>) -> Option<T> {
+    read.map_err(|reason| mistakes.push(mistake(field, reason))).ok()
+}
+
+fn text(value: Option<Value>, what: &str) -> Result<Option<String>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{what}, as a text")),
+    }
+}
+
+fn read_host(value: Option<Value>) -> Result<Host, String> {
+    let text = text(value, "the host that the request names")?;
+    let text = text.ok_or("it is missing: the host that the request names")?;
+    Host::parse(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn read_method(value: Option<Value>) -> Result<String, String> {
+    let method = text(value, "a method")?.unwrap_or_else(|| "GET".into());
+    let is_one = method.len() <= MAX_METHOD && Method::from_bytes(method.as_bytes()).is_ok();
+    if is_one { Ok(method) } else { Err(format!("a method is a token of at most {MAX_METHOD}")) }
+}
+
+/// The path, without the query and the fragment behind it.
+fn read_path(value: Option<Value>, method: &str) -> Result<String, String> {
+    let mut path = text(value, "a path")?.unwrap_or_else(|| "/".into());
+    let may_stand = |c: char| !c.is_control() && c != ' ';
+    if path.len() > MAX_PATH || !path.chars().all(may_stand) {
+        return Err(format!("a path has at most {MAX_PATH} bytes, no blanks and no controls"));
+    }
+    let is_star = path == "*" && method == "OPTIONS";
+    if !is_star && !path.starts_with('/') {
+        return Err("a path begins with /, or is the * of OPTIONS".into());
+    }
+    path.truncate(path.find(['?', '#']).unwrap_or(path.len()));
+    Ok(path)
+}
+
+fn check_headers(value: Option<Value>) -> Result<(), String> {
+    let fields = match value {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(fields)) => fields,
+        Some(_) => return Err("an object: a text for each name".into()),
+    };
+    if fields.len() > MAX_HEADERS {
+        return Err(format!("at most {MAX_HEADERS}"));
+    }
+    let is_header = |(name, value): (&String, &Value)| {
+        HeaderName::from_bytes(name.as_bytes()).is_ok()
+            && value.as_str().is_some_and(|value| HeaderValue::from_str(value).is_ok())
+    };
+    match fields.iter().find(|field| !is_header(*field)) {
+        Some((name, _)) => Err(format!("{name:?} and its value are no header")),
+        None => Ok(()),
+    }
+}
+
+fn check_client(value: Option<Value>) -> Result<(), String> {
+    let what = "the client's IP address";
+    match text(value, what)?.map(|text| text.parse::<IpAddr>()) {
+        Some(Err(_)) => Err(what.into()),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> ExplainView {
+    let Explanation { path, rules, rules_omitted, app, dynos, bars, outcome } = explanation;
+    ExplainView {
+        revision,
+        method: asked.method,
+        host: asked.host.to_string(),
+        path,
+        rules: rules.into_iter().map(rule).collect(),
+        rules_omitted,
+        app: app.map(|app| told_app(&app, &bars)),
+        dynos_omitted: bars.len() - dynos.len(),
+        dynos: dynos.iter().map(dyno).collect(),
+        choice: pick::HOW.into(),
+        outcome: match outcome {
+            Outcome::Dyno(dyno) => OutcomeView::Dyno { dyno: dyno.map(|dyno| dyno.to_string()) },
+            Outcome::Hold(at_most, fault) => OutcomeView::Hold {
+                at_most_ms: at_most.as_millis() as u64,
+                then: told_fault(fault),
+            },
+            Outcome::Fault(fault) => OutcomeView::Fault(told_fault(fault)),
+        },
+    }
+}
+
+fn rule(rule: Rule) -> RuleView {
+    let (path, app) = rule.route.map(|(path, app)| (path.to_string(), app.to_string())).unzip();
+    RuleView { host: rule.host.to_string(), path, app, matched: rule.took }
+}
+
+fn told_app(app: &LiveApp, bars: &[Option<Bar>]) -> ExplainedApp {
+    let of = &app.app.settings;
+    // Its pages say nothing of where a request goes, and may be large.
+    let said = app_body(&AppSettings { pages: None, ..of.clone() });
+    let count = |bar| bars.iter().filter(|one| **one == bar).count();
+    ExplainedApp {
+        name: app.app.name.to_string(),
+        maintenance: said.maintenance,
+        blank: said.blank,
+        router: said.router,
+        settings: said.settings,
+        in_flight: app.cell.in_flight(),
+        connections: app.cell.connections(),
+        dynos: DynoCounts {
+            candidates: count(None),
+            starting: count(Some(Bar::Starting)),
+            draining: count(Some(Bar::Draining)),
+            crashed: count(Some(Bar::Crashed)),
+            quarantined: count(Some(Bar::Quarantined)),
+        },
+    }
+}
+
+fn dyno(considered: &Considered) -> ConsideredView {
+    let Considered { live, candidate, quarantined_for_ms, chance } = considered;
+    let passed_over = candidate.bar.map(|bar| match bar {
+        Bar::Starting => "starting",
+        Bar::Draining => "draining",
+        Bar::Crashed => "crashed",
+        Bar::Quarantined => "quarantined",
+        Bar::Tried => "tried",
+    });
+    ConsideredView {
+        name: live.dyno.name.to_string(),
+        addr: live.dyno.addr.to_string(),
+        release: live.dyno.release.to_string(),
+        weight: candidate.weight,
+        state: live.dyno.state.as_str().into(),
+        in_flight: candidate.in_flight,
+        failed_connects: live.cell.strikes(),
+        quarantined_for_ms: *quarantined_for_ms,
+        passed_over: passed_over.map(Into::into),
+        chance: *chance,
+    }
+}
+
+fn told_fault(fault: Fault) -> FaultView {
+    FaultView {
+        code: fault.code().into(),
+        status: fault.status(),
+        description: fault.desc().into(),
+    }
+}

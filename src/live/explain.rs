@@ -1,0 +1,174 @@
+//! Why a request would go where: the rules that the look-up tries, the app, each of its dynos with
+//! its cell, how the choice among them falls, and what the request would come to.
+//!
+//! It asks what the engine asks (the table's look-up, [`super::choice`], [`balance::pick`]), in the
+//! engine's order, and changes nothing. Invariants: of one snapshot and one moment; whatever the
+//! table holds, lists are bounded by [`MAX_RULES`] and [`MAX_DYNOS`], and what they leave out is
+//! counted; the head's own form and bounds are not judged, but for the method.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use super::{LiveApp, LiveDyno, Snapshot, choice::without_dyno};
+use crate::{
+    balance::{self, Bar, Candidate},
+    error::Fault,
+    route::{AppName, DynoName, Host, HostPattern, PathPrefix, path},
+};
+
+/// The most rules that are listed before the one that takes the request.
+pub const MAX_RULES: usize = 100;
+/// The most dynos that are listed.
+pub const MAX_DYNOS: usize = 100;
+
+/// A request that nobody made.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The host.
+    pub host: Host,
+    /// The path without its query; `*` is the server as a whole.
+    pub path: String,
+    /// The method.
+    pub method: String,
+}
+
+/// What the router's own settings say of every exchange whose app says nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Is a method forwarded?
+    pub is_forwarded: fn(&[u8]) -> bool,
+    /// `limits.app_connections`
+    pub app_connections: u32,
+    /// `dynos.max_in_flight`
+    pub max_in_flight: u32,
+    /// `timeouts.connect_total`
+    pub connect_total: Duration,
+}
+
+/// A route that the look-up tried, or a host without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The host, or a wildcard that takes it in.
+    pub host: HostPattern,
+    /// A path prefix of it and the app that owns it; none if the host has no route.
+    pub route: Option<(PathPrefix, AppName)>,
+    /// Does it take the request? No other is tried then.
+    pub took: bool,
+}
+
+/// A dyno of the app, and how the choice saw it.
+#[derive(Debug, Clone)]
+pub struct Considered {
+    /// The dyno and its cell.
+    pub live: LiveDyno,
+    /// What the choice saw.
+    pub candidate: Candidate,
+    /// How long it is still passed over after a failed connect, in milliseconds.
+    pub quarantined_for_ms: u64,
+    /// The chance that it gets the request, 0 to 1; none if no dyno does.
+    pub chance: Option<f64>,
+}
+
+/// What the request would come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A dyno gets it: this one, if no draw can change that.
+    Dyno(Option<DynoName>),
+    /// It waits for a dyno, this long at most; then it is answered with the fault.
+    Hold(Duration, Fault),
+    /// It is answered with the fault at once.
+    Fault(Fault),
+}
+
+/// Why a request would go where.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The path as prefixes are compared with it.
+    pub path: String,
+    /// What the look-up tried, in order.
+    pub rules: Vec<Rule>,
+    /// How many more there were before the last of them.
+    pub rules_omitted: usize,
+    /// The app that owns the route.
+    pub app: Option<Arc<LiveApp>>,
+    /// Its dynos by name, as far as they are listed.
+    pub dynos: Vec<Considered>,
+    /// What keeps each dyno, the ones that are not listed too, from being chosen.
+    pub bars: Vec<Option<Bar>>,
+    /// What it comes to.
+    pub outcome: Outcome,
+}
+
+/// Explains what the request would meet at `now_ms` of the cells' clock.
+pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u64) -> Explanation {
+    let table = snapshot.table();
+    let path = request.path.as_bytes();
+    let tries = table.tries(&request.host, path, MAX_RULES);
+    let name = |slot| table.apps().get(slot).map(|app| app.name.clone());
+    let rule = |one: crate::route::Try| {
+        let route = one.route.and_then(|(prefix, slot)| Some((prefix, name(slot)?)));
+        Rule { host: one.host, route, took: one.took }
+    };
+    let app = snapshot.find(&request.host, path).cloned();
+    let dynos = app.as_ref().map_or(&[][..], |app| &app.dynos);
+    let candidates: Vec<_> = dynos.iter().map(|live| live.candidate(now_ms, &[])).collect();
+    let chances = balance::chances(&candidates);
+    let outcome = outcome(app.as_deref(), request, rules, &candidates, &chances);
+    let is_drawn = matches!(outcome, Outcome::Dyno(_));
+    let considered = |(at, live): (usize, &LiveDyno)| Considered {
+        live: live.clone(),
+        candidate: candidates[at],
+        quarantined_for_ms: live.cell.quarantined_until_ms().saturating_sub(now_ms),
+        chance: is_drawn.then_some(chances[at]),
+    };
+    Explanation {
+        path: lossy(path::normalise(path)),
+        rules: tries.listed.into_iter().map(rule).collect(),
+        rules_omitted: tries.omitted,
+        dynos: dynos.iter().enumerate().take(MAX_DYNOS).map(considered).collect(),
+        bars: candidates.iter().map(|candidate| candidate.bar).collect(),
+        outcome,
+        app,
+    }
+}
+
+/// What the request comes to, judged in the order in which an exchange is.
+fn outcome(
+    app: Option<&LiveApp>,
+    request: &Request,
+    rules: &Rules,
+    candidates: &[Candidate],
+    chances: &[f64],
+) -> Outcome {
+    if !(rules.is_forwarded)(request.method.as_bytes()) {
+        return Outcome::Fault(Fault::MethodNotAllowed);
+    }
+    let Some(app) = app else { return Outcome::Fault(Fault::UnknownHost) };
+    let own = app.app.settings.own.as_deref().cloned().unwrap_or_default();
+    if !app.cell.has_room(own.app_connections.unwrap_or(rules.app_connections)) {
+        return Outcome::Fault(Fault::ConnectionLimit);
+    }
+    if let Some(fault) = app.closed() {
+        return Outcome::Fault(fault);
+    }
+    // Any draw tells whether there is a dyno to be drawn.
+    let drawn = balance::pick(candidates.len(), |i| candidates[i], |_| 0);
+    let at_most = own.connect_total.unwrap_or(rules.connect_total);
+    match drawn.map_err(without_dyno) {
+        Ok(_) if !app.has_room(own.max_in_flight.unwrap_or(rules.max_in_flight), 0) => {
+            Outcome::Fault(Fault::BacklogTooDeep)
+        }
+        Ok(_) => {
+            let certain = chances.iter().position(|chance| *chance == 1.0);
+            Outcome::Dyno(certain.map(|at| app.dynos[at].dyno.name.clone()))
+        }
+        Err((fault, true)) => Outcome::Hold(at_most, fault),
+        Err((fault, false)) => Outcome::Fault(fault),
+    }
+}
+
+fn lossy(bytes: Cow<'_, [u8]>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests;

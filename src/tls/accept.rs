@@ -1,0 +1,181 @@
+//! The accepting side: what a listener proves itself with, whom it asks for a certificate.
+//!
+//! Invariants: a connection is accepted with what the files held when they were last right, whole:
+//! chain, key and authorities are replaced together; [`Renewal`] is not `Clone`, so that one task
+//! alone replaces them; no session is resumed, so that every connection proves itself anew.
+
+use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
+
+use rustls::{
+    ServerConfig,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::SingleCertAndKey,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{
+    certificate::Facts,
+    files::{self, FileError, Stamp},
+    identity::{self, Identity},
+};
+
+/// What is agreed on inside TLS.
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// The files of a listener, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptFiles {
+    /// Its certificate, and behind it those that lead to its authority.
+    pub chain: PathBuf,
+    /// The key of the first certificate.
+    pub key: PathBuf,
+    /// Whose certificates are asked for; none: no client is asked.
+    pub clients: Option<ClientFiles>,
+}
+
+/// Whose certificates a listener asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The authorities of the clients.
+    pub authorities: PathBuf,
+    /// Refuse a client that has none.
+    pub required: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct ServerStream<S> {
+    /// What is inside TLS.
+    pub stream: TlsStream<S>,
+    /// The subject of the client's certificate, if it gave one: an authority vouches for it.
+    pub client: Option<String>,
+}
+
+/// Accepts connections with TLS.
+#[derive(Clone)]
+pub struct Acceptor(watch::Receiver<Arc<ServerConfig>>);
+
+impl Acceptor {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If one of them cannot be read, or they do not fit each other.
+    pub fn open(files: AcceptFiles) -> Result<(Acceptor, Renewal), FileError> {
+        let stamps = stamps(&files);
+        let read = Read::of(&files)?;
+        let (sender, receiver) = watch::channel(read.config);
+        let renewal = Renewal { files, stamps, identity: read.identity, sender };
+        Ok((Acceptor(receiver), renewal))
+    }
+
+    /// Does the handshake. Where it fails the connection is handed back, so that what the client
+    /// was told of it can still arrive.
+    ///
+    /// # Errors
+    /// If the client does not speak TLS 1.2 or 1.3, or does not prove itself where it has to; for
+    /// what was wrong see [`super::Failure::in_error`].
+    pub async fn accept<S>(&self, stream: S) -> Result<ServerStream<S>, (io::Error, S)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let config = self.0.borrow().clone();
+        let stream = TlsAcceptor::from(config).accept(stream).into_fallible().await?;
+        let given = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        // Whoever has no subject is told by another name, so that a certificate is never hidden.
+        let client = given.map(|certificate| match Facts::read(certificate) {
+            Some(Facts { subject, .. }) if !subject.is_empty() => subject,
+            _ => "a certificate without a subject".to_owned(),
+        });
+        Ok(ServerStream { stream, client })
+    }
+}
+
+/// Replaces what a listener proves itself with, once its files changed.
+pub struct Renewal {
+    files: AcceptFiles,
+    stamps: Vec<Stamp>,
+    identity: Identity,
+    sender: watch::Sender<Arc<ServerConfig>>,
+}
+
+impl Renewal {
+    /// Looks at the files, and reads them if they changed since the last look; answers whether.
+    /// What is wrong with them is told once, and what was right before stays.
+    ///
+    /// # Errors
+    /// If they changed, and one of them cannot be read, or they do not fit each other.
+    pub fn look(&mut self) -> Result<bool, FileError> {
+        // What changes from here on is seen at the next look.
+        let stamps = stamps(&self.files);
+        if stamps == self.stamps {
+            return Ok(false);
+        }
+        self.stamps = stamps;
+        let read = Read::of(&self.files)?;
+        self.identity = read.identity;
+        self.sender.send_replace(read.config);
+        Ok(true)
+    }
+
+    /// Why clients would not trust the certificate at that time.
+    pub fn objection(&self, now: SystemTime) -> Option<String> {
+        self.identity.objection(now)
+    }
+
+    /// When the certificate ends, if it can be told.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        Some(self.identity.facts.as_ref()?.not_after)
+    }
+
+    /// The file of the certificate.
+    pub fn chain(&self) -> &std::path::Path {
+        &self.files.chain
+    }
+}
+
+fn stamps(files: &AcceptFiles) -> Vec<Stamp> {
+    let clients = files.clients.as_ref().map(|clients| &clients.authorities);
+    [Some(&files.chain), Some(&files.key), clients]
+        .into_iter()
+        .flatten()
+        .map(|path| Stamp::of(path))
+        .collect()
+}
+
+/// What the files hold.
+struct Read {
+    identity: Identity,
+    config: Arc<ServerConfig>,
+}
+
+impl Read {
+    fn of(files: &AcceptFiles) -> Result<Read, FileError> {
+        let setup = |error: &dyn std::fmt::Display| FileError::Setup(error.to_string());
+        let identity = files::identity(&files.chain, &files.key)?;
+        let builder = ServerConfig::builder_with_provider(identity::provider());
+        let builder =
+            builder.with_safe_default_protocol_versions().map_err(|error| setup(&error))?;
+        let builder = match &files.clients {
+            None => builder.with_no_client_auth(),
+            Some(ClientFiles { authorities: path, required }) => {
+                let roots = identity::authorities(&files::read(path)?);
+                let roots = Arc::new(roots.map_err(FileError::content(path))?);
+                let provider = identity::provider();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
+                let verifier = verifier.build().map_err(|error| setup(&error))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let key = SingleCertAndKey::from(identity.certified.clone());
+        let mut config = builder.with_cert_resolver(Arc::new(key));
+        config.alpn_protocols = vec![HTTP_1.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Read { identity, config: Arc::new(config) })
+    }
+}
