@@ -1,6 +1,7 @@
 //! The control plane: everything that changes what the data plane sees.
 
 pub mod api;
+mod clock;
 pub mod feed;
 pub mod follow;
 pub mod hub;

@@ -9,11 +9,7 @@
 //!
 //! Invariant: the admin's own token has no rate, so that nothing keeps the admin out.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -28,7 +24,7 @@ use super::{
     router::Shared,
     tokens::{ADMIN, Holder},
 };
-use crate::control::feed::Speaker;
+use crate::control::{clock::now_ms, feed::Speaker};
 
 /// What is known of a connection before anything is read of it.
 #[derive(Debug, Clone)]
@@ -130,10 +126,4 @@ fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Arc<Holder>, Refusal
     };
     let denied = |denied: super::tokens::Denied| Refusal::unauthorized(denied.to_string());
     shared.state.tokens.identify(token, now_ms()).map_err(denied)
-}
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::{
     body,
-    gate::{Caller, now_ms},
+    gate::Caller,
     problem::{Refusal, answer},
     read::{Params, Segments, no_params},
     router::Shared,
@@ -29,7 +29,10 @@ use super::{
 };
 use crate::{
     api::{AckBody, AckView, FieldError, List, RouterView},
-    control::feed::{Ack, NotTaken, RouterState},
+    control::{
+        clock::now_ms,
+        feed::{Ack, NotTaken, RouterState},
+    },
     route::Revision,
 };
 

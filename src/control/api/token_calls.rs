@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body, conditions,
-    gate::{Caller, now_ms},
+    gate::Caller,
     idempotency,
     problem::{Refusal, answer, json},
     read::{Page, Params, Segments, bad_param, list as page_of, no_params, not_found},
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     api::{AuditEntry, FieldError, List, MadeToken, Revoked, TokenBody, TokenView},
     control::{
+        clock::now_ms,
         hub::AUTHOR,
         scope::{MAX_SCOPES, Scope, ScopeError, Scopes},
         store::{Deed, Doer},

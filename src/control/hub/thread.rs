@@ -11,7 +11,7 @@ use std::{
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -34,6 +34,7 @@ use super::{
 use crate::{
     api::Receipt,
     control::{
+        clock::now_ms,
         feed::Feed,
         store::{Answers, Archive, Recent, Store, StoreError},
     },
@@ -385,12 +386,6 @@ impl Around {
             tracing::warn!(dynos = new, %why, "dynos were not renewed in time, but stay");
         }
     }
-}
-
-/// Milliseconds since the Unix epoch; 0 on a clock that stands before it.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn reply<T>(answer: oneshot::Sender<T>, with: T) {

@@ -12,10 +12,10 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{error::StoreError, snapshot};
+use crate::control::clock::now_ms;
 
 /// The database.
 pub const DATABASE: &str = "hostler.db";
@@ -130,8 +130,7 @@ pub fn set_aside(dir: &Path, word: &str, snapshot: bool) -> Result<Option<PathBu
 }
 
 fn make_folder(dir: &Path, word: &str) -> Result<PathBuf, StoreError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let first = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - MAX_FOLDERS);
+    let first = now_ms().min(u64::MAX - MAX_FOLDERS);
     let mut result = Err(io::ErrorKind::AlreadyExists.into());
     for time in first..first + MAX_FOLDERS {
         let folder = dir.join(format!("{word}-{time}"));

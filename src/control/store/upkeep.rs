@@ -7,7 +7,6 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rusqlite::{Connection, params};
@@ -22,7 +21,10 @@ use super::{
     verify::{self, Verdict},
     wal,
 };
-use crate::route::{Counts, Revision, Table};
+use crate::{
+    control::clock::now_ms,
+    route::{Counts, Revision, Table},
+};
 
 /// By how much the numbers go on behind those of a snapshot that a history begins with: the lost
 /// database had more, and no number is to mean two things. A snapshot is written after a tenth.
@@ -200,8 +202,7 @@ fn sound(verdict: Verdict, path: &Path) -> Result<Verdict, StoreError> {
 /// Writes a table as the first revision of an empty database.
 fn begin_with(connection: &mut Connection, table: &Table, at_ms: i64) -> rusqlite::Result<()> {
     let revision = number(Revision(table.revision().0 + GAP));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).max(at_ms);
+    let now_ms = i64::try_from(now_ms()).unwrap_or(i64::MAX).max(at_ms);
     let transaction = connection.transaction()?;
     let mut changes = 0_i64;
     {
