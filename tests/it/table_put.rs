@@ -30,10 +30,6 @@ fn export(router: &Router) -> String {
     reply.answer.text()
 }
 
-fn digest(router: &Router) -> String {
-    router.call("GET", "/v1/revision", None).json["digest"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn what_one_hub_exports_another_imports_and_both_are_the_same() {
     let (one, other) = (Router::start(), Router::start());
@@ -56,7 +52,7 @@ fn what_one_hub_exports_another_imports_and_both_are_the_same() {
     let receipt: Value = serde_json::from_slice(&imported.stdout)
         .unwrap_or_else(|error| panic!("{error}: {imported:?}"));
     assert_eq!(receipt["counts"]["added"], LARGE * 13 / 10 + 2);
-    assert_eq!((&receipt["digest"], digest(&other)), (&json!(digest(&one)), digest(&one)));
+    assert_eq!((&receipt["digest"], other.digest()), (&json!(one.digest()), one.digest()));
     assert_eq!(receipt["revision"], 1);
     let lines = |router: &Router| export(router).split_once('\n').unwrap().1.to_owned();
     assert!(lines(&one) == lines(&other), "the lines are the same");
@@ -91,7 +87,7 @@ fn only_what_differs_is_changed_and_the_same_again_makes_no_revision() {
     // The dyno of app one came back as starting.
     assert_eq!(counts(&router, &back), [0, 2, 0]);
     let at_2: Value = serde_json::from_str(back.lines().next().unwrap()).unwrap();
-    assert_eq!(at_2["digest"], digest(&router));
+    assert_eq!(at_2["digest"], router.digest());
 }
 
 #[test]
@@ -101,7 +97,7 @@ fn a_table_that_was_cut_or_altered_is_refused_and_changes_nothing() {
     router.app("two", "b.test", &[]);
     let table = export(&router);
     router.delete("/v1/apps/two");
-    let before = digest(&router);
+    let before = router.digest();
     // The connection ends within the body.
     let mut conn = router.connect_control();
     conn.send(head("", "", table.len()) + &table[..table.len() - 20]);
@@ -119,10 +115,10 @@ fn a_table_that_was_cut_or_altered_is_refused_and_changes_nothing() {
     assert_eq!((altered.status(), mistakes(&altered)), (422, vec![(1, "digest".into())]));
     let nothing = put(&router, "\n");
     assert_eq!((nothing.status(), mistakes(&nothing)), (422, vec![(1, "body".into())]));
-    assert_eq!((digest(&router), router.call("GET", "/v1/revision", None).revision()), (before, 3));
+    assert_eq!((router.digest(), router.call("GET", "/v1/revision", None).revision()), (before, 3));
     // A header that says nothing is enough for an empty table.
     assert_eq!(counts(&router, "{\"v\":1,\"kind\":\"table\"}"), [0, 0, 3]);
-    assert_eq!(digest(&router), "0".repeat(64));
+    assert_eq!(router.digest(), "0".repeat(64));
 }
 
 #[test]
@@ -224,7 +220,7 @@ fn what_is_asked_of_an_upload_is_heeded() {
     router.delete("/v1/apps/one");
     let again = put_with(&router, "", key, &table);
     assert_eq!(again.answer.head.get("idempotency-replayed"), Some("true"));
-    assert_eq!((again.json, digest(&router)), (first.json, "0".repeat(64)));
+    assert_eq!((again.json, router.digest()), (first.json, "0".repeat(64)));
     let other = put_with(&router, "", key, empty);
     assert_eq!((other.status(), other.mistakes()), (422, vec![(None, "idempotency-key".into())]));
     let json = "application/json";
@@ -297,7 +293,7 @@ fn dynos_that_stay_keep_their_connections() {
 fn pushes_during_an_upload_come_before_it_or_behind_it() {
     let router = Router::start();
     router.app("one", "a.test", &["10.0.0.1:1"]);
-    let (table, wanted) = (export(&router), digest(&router));
+    let (table, wanted) = (export(&router), router.digest());
     // What is pushed while the table is on its way is replaced by it.
     let mut conn = router.connect_control();
     let half = table.len() / 2;
@@ -309,7 +305,7 @@ fn pushes_during_an_upload_come_before_it_or_behind_it() {
     let reply = answer(conn);
     assert_eq!((reply.status(), reply.revision()), (200, 5), "{reply:?}");
     assert_eq!(reply.json["counts"], json!({"added": 1, "changed": 1, "removed": 1}));
-    assert_eq!(digest(&router), wanted);
+    assert_eq!(router.digest(), wanted);
 
     let pushed = thread::scope(|scope| {
         let router = &router;
@@ -342,7 +338,7 @@ fn pushes_during_an_upload_come_before_it_or_behind_it() {
     let lines = export(&router);
     let mut sum = Digest::default();
     lines.lines().skip(1).for_each(|line| sum.add(Digest::of(line.as_bytes())));
-    assert_eq!(sum.to_string(), digest(&router));
+    assert_eq!(sum.to_string(), router.digest());
 }
 
 #[test]
@@ -372,7 +368,7 @@ fn a_kill_during_an_upload_leaves_the_old_table_or_the_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut router = Router::on(dir.path(), &[]);
     router.app("one", "a.test", &["10.0.0.1:1"]);
-    let (mut old, mut taken) = (digest(&router), 0);
+    let (mut old, mut taken) = (router.digest(), 0);
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..5 {
         let table = table_of(MIDDLING, 5000 + round);
@@ -386,7 +382,7 @@ fn a_kill_during_an_upload_leaves_the_old_table_or_the_new_one() {
         router.kill();
         let answered = String::from_utf8_lossy(&conn.take_all().0).starts_with("HTTP/1.1 200 ");
         router = Router::on(dir.path(), &[]);
-        let now = digest(&router);
+        let now = router.digest();
         let counts = router.call("GET", "/v1/revision", None).json;
         if now == old {
             assert!(!answered, "what was answered is there");

@@ -42,11 +42,6 @@ fn export(router: &Router, query: &str) -> Export {
     Export { header, lines: seen }
 }
 
-fn digest(router: &Router) -> String {
-    let view = router.call("GET", "/v1/revision", None).json;
-    view["digest"].as_str().unwrap().to_owned()
-}
-
 fn revert(router: &Router, body: Value) -> Value {
     let reply = router.call("POST", "/v1/revert", Some(body));
     assert_eq!(reply.status(), 200, "{reply:?}");
@@ -101,7 +96,7 @@ impl Draw {
 fn a_digest_is_the_same_wherever_it_is_read_and_by_any_language() {
     let dir = tempfile::tempdir().unwrap();
     let mut router = Router::on(dir.path(), &[]);
-    assert_eq!(digest(&router), "0".repeat(64));
+    assert_eq!(router.digest(), "0".repeat(64));
     router.write("PUT", "/v1/apps/one", json!({"pages": {"error": {"html": "<p>\"é\"\u{7f}"}}}));
     router.write("PUT", "/v1/apps/one/routes/*.a.test?path=/api", json!({}));
     router.write("PUT", "/v1/apps/one/dynos/web.1", json!({"addr": "10.0.0.1:1", "weight": 7}));

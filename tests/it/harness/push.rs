@@ -97,6 +97,11 @@ impl Router {
         self.write("PATCH", &format!("/v1/apps/{app}/dynos/{dyno}"), json!({"state": state}));
     }
 
+    /// The digest of the table as it is.
+    pub fn digest(&self) -> String {
+        self.call("GET", "/v1/revision", None).json["digest"].as_str().unwrap().to_owned()
+    }
+
     /// The value of a metric, its labels part of the name; 0 if there is none.
     pub fn metric(&self, name: &str) -> f64 {
         let text = self.call("GET", "/metrics", None).answer.text();
