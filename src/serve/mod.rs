@@ -6,6 +6,7 @@
 
 pub mod bind;
 pub mod buffers;
+pub mod carrier;
 pub mod clock;
 pub mod dyno;
 pub mod edge;
@@ -15,6 +16,7 @@ pub mod lease;
 pub mod queue;
 pub mod reply;
 pub mod settings;
+pub mod socket;
 pub mod splice;
 pub mod stream;
 pub mod terms;

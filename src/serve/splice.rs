@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{io::Io, stream::Stream};
+use super::{io::Io, socket::Socket, stream::Stream};
 use crate::wire::framing::Body;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
@@ -71,6 +71,7 @@ impl Conduit {
         body: &mut Body,
     ) -> Poll<Filled> {
         debug_assert!(self.is_empty());
+        let Some(from) = from.plain() else { return Poll::Ready(Filled::Unable) };
         if ready!(from.poll_readable(cx)).is_err() {
             return Poll::Ready(Filled::Broken);
         }
@@ -107,7 +108,7 @@ impl Conduit {
         to: &Io,
         moved: &mut u64,
     ) -> Poll<io::Result<()>> {
-        let Some(pipe) = &self.pipe else { return Poll::Ready(Ok(())) };
+        let (Some(pipe), Some(to)) = (&self.pipe, to.plain()) else { return Poll::Ready(Ok(())) };
         while self.held > 0 {
             let count = ready!(to.poll_write_with(cx, |to| step(&pipe.read, to, self.held)))?;
             self.held -= count;
@@ -153,8 +154,8 @@ pub fn is_worthwhile(from: &Stream, to: &Io, body: &Body) -> bool {
     from.is_bulk()
         && body.opaque() >= WORTHWHILE
         && from.pending().is_empty()
-        && from.io.is_tcp()
-        && to.is_tcp()
+        && from.io.plain().is_some_and(Socket::is_tcp)
+        && to.plain().is_some_and(Socket::is_tcp)
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use std::{
 
 use super::{
     buffers::{Buf, Buffers},
-    io::{End, Io},
+    io::Io,
+    socket::End,
 };
 use crate::wire::framing::{Body, Coding, FramingError};
 

@@ -8,7 +8,6 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
-    io::ErrorKind,
     sync::Arc,
 };
 
@@ -59,7 +58,7 @@ impl Pool {
         let bucket = buckets.get_mut(&(Arc::as_ptr(cell) as usize))?;
         while let Some(idle) = bucket.idle.pop_back() {
             self.kept.set(self.kept.get() - 1);
-            if idle.until_ms > now_ms && is_quiet(&idle.io) {
+            if idle.until_ms > now_ms && idle.io.is_quiet() {
                 let exchanges = idle.exchanges + 1;
                 return Some(Connection { stream: Stream::new(idle.io), exchanges });
             }
@@ -91,49 +90,10 @@ impl Pool {
             if bucket.cell.is_retired() {
                 return false;
             }
-            bucket.idle.retain(|idle| idle.until_ms > now_ms && is_quiet(&idle.io));
+            bucket.idle.retain(|idle| idle.until_ms > now_ms && idle.io.is_quiet());
             kept += bucket.idle.len();
             !bucket.idle.is_empty()
         });
         self.kept.set(kept);
-    }
-}
-
-/// Has nothing come on this connection, its end included?
-fn is_quiet(io: &Io) -> bool {
-    // Readiness is known without a system call; only where there is some is the socket asked, for
-    // it may be what the last answer left behind. Not by a poll: that says "not yet" of anything
-    // once the task has used up what the runtime lets it do in one go.
-    io.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, task::Poll};
-
-    use tokio::{
-        net::{TcpListener, TcpStream},
-        task::coop::has_budget_remaining,
-    };
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_closed_connection_is_not_taken_for_a_quiet_one_by_a_busy_task() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let io = Io::from(stream);
-        assert!(is_quiet(&io));
-        drop(listener.accept().await.unwrap());
-        poll_fn(|cx| io.poll_readable(cx)).await.unwrap();
-        poll_fn(|cx| {
-            while has_budget_remaining() {
-                assert!(io.poll_readable(cx).is_ready());
-            }
-            assert!(io.poll_readable(cx).is_pending());
-            assert!(!is_quiet(&io));
-            Poll::Ready(())
-        })
-        .await;
     }
 }

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{
     client::{Client, Visit},
     h1,
+    link::{Link, Protocol},
 };
 use crate::serve::{stream::Stream, worker::Worker};
 
@@ -54,8 +55,12 @@ impl Acceptor {
             stream: Stream::new(stream.into()),
             // It wakes nobody until the connection's task takes it.
             timer: self.worker.wheel.timer(Waker::noop()),
-            remote: remote.ip().to_canonical(),
-            port: self.port,
+            link: Link {
+                remote: remote.ip().to_canonical(),
+                port: self.port,
+                protocol: Protocol::Http1,
+                security: None,
+            },
             visit: Visit::default(),
         };
         tokio::task::spawn_local(h1::serve(open, client));

@@ -5,12 +5,12 @@
 
 use std::{
     future::poll_fn,
-    net::IpAddr,
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
 
+use super::link::Link;
 use crate::{
     live::AppCell,
     serve::{
@@ -27,10 +27,8 @@ pub struct Client {
     pub stream: Stream,
     /// The deadline of whatever the connection's task waits for.
     pub timer: Timer,
-    /// The client's address.
-    pub remote: IpAddr,
-    /// The port that it connected to.
-    pub port: u16,
+    /// What the connection is beside them.
+    pub link: Link,
     /// The app that its last request was for.
     pub visit: Visit,
 }

@@ -3,5 +3,7 @@
 pub mod accept;
 pub mod client;
 pub mod h1;
+pub mod link;
 
 pub use client::Client;
+pub use link::{Link, Protocol, Security};

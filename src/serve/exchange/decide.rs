@@ -36,7 +36,7 @@ pub fn decide(
     let Ok(request) = judged else {
         // The log should say who asked for what, though it goes nowhere.
         exchange.format = Some(Format::accepted(head, &fields));
-        exchange.marks = rewrite::note(head, &line, &fields, client.remote, &mut exchange.out);
+        exchange.marks = rewrite::note(head, &line, &fields, client.link.remote, &mut exchange.out);
         return judged.map(|_| ());
     };
     exchange.facts = exchange.facts.map(|facts| Facts {
@@ -138,10 +138,10 @@ fn write_head(
 ) -> rewrite::Landmarks {
     let settings = &worker.settings;
     let forward = Forward {
-        remote: client.remote,
-        proto: "http",
-        port: client.port,
-        trusted: settings.trusts(client.remote),
+        remote: client.link.remote,
+        proto: client.link.scheme(),
+        port: client.link.port,
+        trusted: settings.trusts(client.link.remote),
         expect: exchange.terms.end_to_end_continue,
         close: !exchange.terms.dynos.keep_alive || exchange.terms.dynos.max_requests == 1,
         fresh_id: worker.random.borrow_mut().u128(..),

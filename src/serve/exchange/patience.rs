@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::serve::{edge::Client, io::Io, queue::unacknowledged, worker::Worker};
+use crate::serve::{edge::Client, io::Io, worker::Worker};
 
 /// Over how long the rate of a client is measured.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ impl Patience {
             return false;
         }
         let now_ms = worker.clock.now_ms();
-        let moved = moved.saturating_sub(unacknowledged(&client.stream.io) as u64);
+        let moved = moved.saturating_sub(client.stream.io.unacknowledged() as u64);
         let silence_ms = self.silence.as_millis() as u64;
         let window_ms = WINDOW.as_millis() as u64;
         let mut pace =
@@ -129,6 +129,6 @@ impl Patience {
 }
 
 fn queued(client: &Client, dyno: &Io, waits: Waits) -> [usize; 2] {
-    let of = |waited_for: bool, io: &Io| if waited_for { unacknowledged(io) } else { 0 };
+    let of = |waited_for: bool, io: &Io| if waited_for { io.unacknowledged() } else { 0 };
     [of(waits.client_takes, &client.stream.io), of(waits.dyno_takes, dyno)]
 }

@@ -43,11 +43,11 @@ pub async fn settle(
         None if exchange.persists => Next::Request,
         None if may_send_more(client, &exchange) => Next::Linger,
         None => Next::Close,
-        Some(_) if exchange.committed => {
+        Some(fault) if exchange.committed => {
             // The client must not take a cut for the end of an answer that ends with its
             // connection.
-            if exchange.until_close {
-                client.stream.io.reset_on_drop();
+            if exchange.until_close || client.stream.io.plain().is_none() {
+                client.stream.io.break_off(Some(fault));
             }
             Next::Close
         }
@@ -59,9 +59,9 @@ pub async fn settle(
     };
     if exchange.marks.forwarded_for.is_empty() {
         // No head could be parsed; the log should still say who asked.
-        exchange.marks.forwarded_for = rewrite::address(&mut exchange.out, client.remote);
+        exchange.marks.forwarded_for = rewrite::address(&mut exchange.out, client.link.remote);
     }
-    record(worker, &exchange, fault);
+    record(worker, client, &exchange, fault);
     if next == Next::Request {
         client.stream.rewind();
         client.timer.set(exchange.terms.timeouts.keep_alive);
@@ -122,7 +122,7 @@ fn format(worker: &Worker, exchange: &Exchange) -> Format {
     exchange.format.or_else(found).unwrap_or_default()
 }
 
-fn record(worker: &Worker, exchange: &Exchange, fault: Option<Fault>) {
+fn record(worker: &Worker, client: &Client, exchange: &Exchange, fault: Option<Fault>) {
     let ms = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX);
     let now_ms = worker.clock.now_ms();
     let lease = exchange.lease.as_ref();
@@ -140,9 +140,9 @@ fn record(worker: &Worker, exchange: &Exchange, fault: Option<Fault>) {
         service_ms: exchange.connected_ms.map(|connected| ms(connected, now_ms)),
         status: exchange.status,
         bytes: exchange.connected_ms.map(|_| exchange.bytes),
-        protocol: "http1.1",
-        tls: false,
-        tls_version: None,
+        protocol: client.link.protocol.as_str(),
+        tls: client.link.security.is_some(),
+        tls_version: client.link.security.as_ref().map(|tls| tls.version),
     };
     worker.log.borrow_mut().write(&record);
     let mut metrics = worker.metrics.borrow_mut();

@@ -70,10 +70,10 @@ pub async fn tunnel(
         }
     })
     .await;
-    if ended.is_err() {
+    if let Err(fault) = ended {
         // Neither side may take the cut for the other's end.
-        client.stream.io.reset_on_drop();
-        dyno.stream.io.reset_on_drop();
+        client.stream.io.break_off(Some(fault));
+        dyno.stream.io.break_off(None);
     }
     ended
 }

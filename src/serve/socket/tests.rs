@@ -12,7 +12,7 @@ use tokio::{
 use super::*;
 
 /// Our end of a connection, and the other one.
-async fn pair() -> (Io, TcpStream) {
+async fn pair() -> (Socket, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let ours = listener.accept().unwrap().0;
@@ -20,11 +20,11 @@ async fn pair() -> (Io, TcpStream) {
     (TcpStream::from_std(ours).unwrap().into(), other)
 }
 
-async fn readable(io: &Io) {
+async fn readable(io: &Socket) {
     poll_fn(|cx| io.poll_readable(cx)).await.unwrap();
 }
 
-async fn read(io: &mut Io, room: usize) -> Vec<u8> {
+async fn read(io: &mut Socket, room: usize) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(room);
     poll_fn(|cx| io.poll_read(cx, &mut buffer)).await.unwrap();
     buffer
@@ -136,4 +136,21 @@ async fn a_socket_that_was_marked_is_spliced_from_and_to() {
         })
         .await
     );
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_not_taken_for_a_quiet_one_by_a_busy_task() {
+    let (socket, other) = pair().await;
+    assert!(socket.is_quiet());
+    drop(other);
+    readable(&socket).await;
+    poll_fn(|cx| {
+        while tokio::task::coop::has_budget_remaining() {
+            assert!(socket.poll_readable(cx).is_ready());
+        }
+        assert!(socket.poll_readable(cx).is_pending());
+        assert!(!socket.is_quiet());
+        Poll::Ready(())
+    })
+    .await;
 }
