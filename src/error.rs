@@ -107,6 +107,8 @@ faults! {
     ConnectRefused "H21" 503 Dyno Error "Backend connection refused";
     /// The app has as many client connections as it may.
     ConnectionLimit "H22" 503 App Error "Connection limit reached";
+    /// The host is not one that the certificate of the connection covers.
+    Misdirected "H31" 421 Client Error "Misdirected Request";
     /// The router was stopped in the middle of the exchange.
     ForcedClose "H24" 503 Router Error "Forced close";
     /// The dyno's answer has a header that is larger than the limit.
@@ -127,6 +129,8 @@ faults! {
     ClientInterrupted "H27" 499 Client Warning "Client Request Interrupted";
     /// The client went silent in the middle of its request.
     ClientIdle "H28" 499 Client Warning "Client Connection Idle";
+    /// Of the dynos that were tried the last did not prove by TLS that it is the app's.
+    DynoCertificate "dyno_certificate" 502 Dyno Error "Dyno not proven";
     /// Every dyno that is up is in quarantine.
     AllQuarantined "H34" 503 Dyno Error "All up dynos are quarantined";
     /// The app's owner asked for the maintenance page.
@@ -139,6 +143,8 @@ faults! {
     BadRequest "bad_request" 400 Client Error "Bad request";
     /// The request may go no further and is answered here (RFC 9110, section 7.6.2).
     LastHop "last_hop" 200 Client Info "Answered by the router";
+    /// The app is served over HTTPS alone.
+    HttpsRedirect "https_redirect" 308 Client Info "Moved to HTTPS";
     /// The host is no route's.
     UnknownHost "unknown_host" 404 Client Error "No such app";
     /// The method is one that a router does not forward.
@@ -184,8 +190,14 @@ impl Fault {
     /// to deceive.
     pub fn keeps_client(self) -> bool {
         match self.whose() {
-            Whose::Client => matches!(self, Fault::UnknownHost | Fault::LastHop),
-            Whose::Dyno => self.status() != 502,
+            Whose::Client => {
+                matches!(
+                    self,
+                    Fault::UnknownHost | Fault::LastHop | Fault::Misdirected | Fault::HttpsRedirect
+                )
+            }
+            // A dyno that is not proven was asked nothing.
+            Whose::Dyno => self.status() != 502 || self == Fault::DynoCertificate,
             // The connection itself is what there are too many of.
             Whose::App => self != Fault::ConnectionLimit,
             Whose::Router => true,

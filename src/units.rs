@@ -29,6 +29,8 @@ const fn ms(ms: u64) -> Duration {
 pub const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
 /// For waits that may be none at all.
 pub const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
+/// For promises: up to ten years, or none.
+pub const TIME_OR_AGES: RangeInclusive<Duration> = ms(0)..=ms(10 * 365 * 24 * 3_600_000);
 /// Parts of a head. The upper bound keeps offsets into a head within 32 bits and a buffer sane.
 pub const PART: RangeInclusive<usize> = 64..=16 << 20;
 /// Names of methods: from the seven letters of OPTIONS.
@@ -121,6 +123,37 @@ where
         Ok(value) if range.contains(&value) => Ok(value),
         _ => wrong(format!("{text} is out of range"), remedy),
     }
+}
+
+/// A name that dynos prove themselves by, as a pattern: a DNS name whose first label may stand for
+/// the app's name.
+pub const TLS_NAME: &str = concat!(
+    r"^(\{app\}|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)",
+    r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
+);
+/// Its most bytes: with the longest name of an app it is still one that DNS can hold.
+pub const MAX_TLS_NAME: usize = 100;
+
+/// Reads what [`TLS_NAME`] describes.
+pub fn tls_name(text: &str) -> Result<String, Wrong> {
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        (1..=63).contains(&bytes.len())
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+            && bytes[0] != b'-'
+            && bytes[bytes.len() - 1] != b'-'
+    };
+    let mut labels = text.split('.');
+    let first = labels.next().is_some_and(|label| label == "{app}" || is_label(label));
+    if text.len() <= MAX_TLS_NAME && first && labels.all(is_label) {
+        return Ok(text.to_owned());
+    }
+    wrong(
+        format!("{text:?} is no name that a certificate could have"),
+        format!(
+            "write a DNS name of at most {MAX_TLS_NAME} characters; its first label may be {{app}}"
+        ),
+    )
 }
 
 /// Reads `true` or `false`.

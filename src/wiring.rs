@@ -25,10 +25,11 @@ use crate::{
         Reader, Snapshot, Status,
         explain::{self, Rules},
     },
+    route::Table,
     serve::{self, bind, clock, worker},
     shutdown::Shutdown,
     telemetry::{self, LogGuard, LogSink, Metrics},
-    tls::{AcceptFiles, Acceptor, ClientFiles, FileError, Renewal},
+    tls::{AcceptFiles, Acceptor, ClientFiles, Dialer, FileError, Listener, Renewal},
     wire::request::is_forwarded,
 };
 
@@ -54,6 +55,15 @@ pub enum Error {
     /// The control listener's certificate cannot be used.
     #[error("the control listener's TLS: {0}")]
     Tls(#[from] FileError),
+    /// The authorities of the dynos cannot be used.
+    #[error("dynos.tls_ca: {0}")]
+    DynosTls(FileError),
+    /// The HTTPS listener's certificate cannot be used.
+    #[error("the https listener's TLS: {0}")]
+    HttpsTls(FileError),
+    /// The HTTPS listener has no certificate.
+    #[error("data_dir: no certificate can be made there for the https listener: {0}")]
+    SelfSigned(io::Error),
     /// A thread, a runtime or a metric could not be made.
     #[error("cannot start {0}: {1}")]
     Start(&'static str, String),
@@ -77,11 +87,13 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     bind::raise_open_files();
     refuse_plaintext(&settings)?;
     let tls = tls_files(&settings).map(Acceptor::open).transpose()?;
+    let dialer = Dialer::open(settings.serve.dynos_ca.as_deref()).map_err(Error::DynosTls)?;
     let control = bind::single("control.listen", &settings.control_listen)?;
     let http = bind::shared("http.listen", &settings.http_listen, settings.workers)?;
-    let (store, table) = Store::start(&settings.data_dir, random_seed()?)?;
+    let https = https::bind(&settings)?;
+    let (mut store, mut table) = Store::start(&settings.data_dir, random_seed()?)?;
+    store.open_keys(&mut table, settings.hub.store_key.as_ref());
     let tokens = Tokens::load(settings.api.admin_token.as_deref(), &settings.data_dir)?;
-    let known = Known { tokens: tokens.with(store.tokens()?), versions: store.versions(), tls };
 
     let shutdown = Shutdown::default();
     let status = Arc::new(Status::default());
@@ -92,7 +104,22 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
         .map_err(|error| Error::Start("the log", error.to_string()))?;
     let (mut follower, reader) = Follower::new(table.clone());
     status.table_loaded.store(true, Ordering::Relaxed);
-    let own_listeners = addresses(&http[0]).chain(addresses(&control)).collect();
+    let https = match https {
+        Some(bound) => Some((bound, https::open(&settings, reader.clone())?)),
+        None => None,
+    };
+    let bound_https: Vec<SocketAddr> =
+        https.iter().flat_map(|(bound, _)| addresses(&bound[0])).collect();
+    let own = addresses(&http[0]).chain(bound_https.iter().copied()).chain(addresses(&control));
+    let own_listeners = own.collect();
+    let (https, renewal) =
+        https.map(|(bound, (listener, renewal))| ((bound, listener), renewal)).unzip();
+    let known = Known {
+        tokens: tokens.with(store.tokens()?),
+        versions: store.versions(),
+        tls,
+        https: renewal,
+    };
     let (hub, hub_thread) = hub::start(
         hub_settings(&settings, own_listeners),
         store,
@@ -104,11 +131,14 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
 
     let bound: Vec<SocketAddr> = addresses(&http[0]).collect();
     let bound_control: Vec<SocketAddr> = addresses(&control).collect();
-    let running = Running { began, shutdown, status, metrics, log, reader };
+    let running = Running { began, shutdown, status, metrics, log, reader, dialer };
     // Whoever reads the addresses may send a signal next: first it is heard.
     let control = running.start_control(&settings, control, hub, known)?;
-    let workers = running.start_workers(&settings, http)?;
-    announce(&bound, &bound_control, &running.reader);
+    let workers = running.start_workers(&settings, http, https)?;
+    announce(
+        &[("http", &bound), ("https", &bound_https), ("control", &bound_control)],
+        &running.reader,
+    );
     running.end(workers, control, hub_thread, log_guard)
 }
 
@@ -117,6 +147,7 @@ struct Known {
     tokens: Tokens,
     versions: Versions,
     tls: Option<(Acceptor, Renewal)>,
+    https: Option<Renewal>,
 }
 
 /// What the running parts share.
@@ -127,6 +158,7 @@ struct Running {
     metrics: Arc<Metrics>,
     log: LogSink,
     reader: Reader<Snapshot>,
+    dialer: Dialer,
 }
 
 type Thread = JoinHandle<io::Result<()>>;
@@ -136,6 +168,7 @@ impl Running {
         &self,
         settings: &Settings,
         listeners: Vec<Vec<TcpListener>>,
+        https: Option<(Vec<Vec<TcpListener>>, Listener)>,
     ) -> Result<Vec<Thread>, Error> {
         let count = listeners.len();
         self.status.workers.store(count, Ordering::Relaxed);
@@ -147,15 +180,20 @@ impl Running {
                 settings.serve.max_connections
             );
         }
+        let (mut secure, tls) = https.unzip();
         let start = |(number, listeners)| {
+            let secure = secure.as_mut().and_then(Vec::pop).zip(tls.clone());
             let parts = worker::Parts {
                 settings: serve_settings.clone(),
                 listeners,
+                secure,
+                dialer: self.dialer.clone(),
                 snapshots: self.reader.clone(),
                 log: self.log.access_log(),
                 metrics: self.metrics.worker(),
                 began: self.began,
                 max_connections: settings.serve.max_connections.div_ceil(count),
+                max_handshakes: settings.serve.max_handshakes.div_ceil(count),
                 shutdown: self.shutdown.clone(),
                 grace: settings.drain_grace,
                 status: self.status.clone(),
@@ -171,7 +209,7 @@ impl Running {
         settings: &Settings,
         listeners: Vec<TcpListener>,
         hub: Hub,
-        Known { tokens, versions, tls }: Known,
+        Known { tokens, versions, tls, https }: Known,
     ) -> Result<Thread, Error> {
         let state = ApiState {
             hub,
@@ -210,10 +248,12 @@ impl Running {
                 let router = api::router(state);
                 let mut servers = tokio::task::JoinSet::new();
                 let secure = tls.map(|(acceptor, renewal)| {
-                    api::announce(&renewal);
                     servers.spawn(api::renew(renewal, shutdown.clone()));
                     Arc::new(api::Secure::new(acceptor, metrics))
                 });
+                if let Some(renewal) = https {
+                    servers.spawn(api::renew(renewal, shutdown.clone()));
+                }
                 for listener in listeners {
                     let listener = tokio::net::TcpListener::from_std(listener)?;
                     let (router, secure) = (router.clone(), secure.clone());
@@ -246,6 +286,7 @@ impl Running {
             metrics.table_apps.set(gauge(counts.apps));
             metrics.table_routes.set(gauge(counts.routes));
             metrics.table_dynos.set(gauge(counts.dynos));
+            tell_certificates(&metrics, table.table());
             metrics.dynos_expired.inc_by(status.dynos_expired.swap(0, Ordering::Relaxed));
             metrics.dynos_overdue.set(gauge(status.dynos_overdue.load(Ordering::Relaxed)));
             metrics.store_writable.set(status.store_writable.load(Ordering::Relaxed).into());
@@ -280,6 +321,20 @@ impl Running {
         tracing::info!("ended");
         served.and(controlled).and(kept)
     }
+}
+
+/// Counts certificates, those that cannot be served among them, and says when the first ends.
+fn tell_certificates(metrics: &Metrics, table: &Table) {
+    let (mut closed, mut first_end) = (0, None);
+    for certificate in table.certificates() {
+        closed += i64::from(!certificate.is_usable());
+        let ends = certificate.not_after_s;
+        first_end = Some(first_end.map_or(ends, |first: u64| first.min(ends)));
+    }
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.table_certs.set(gauge(table.counts().certificates as u64));
+    metrics.certs_closed.set(closed);
+    metrics.certs_first_end_seconds.set(gauge(first_end.unwrap_or_default()));
 }
 
 /// Explains requests as the workers would judge them: by their settings and their clock.
@@ -367,12 +422,11 @@ fn addresses(listeners: &[TcpListener]) -> impl Iterator<Item = SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok())
 }
 
-fn announce(http: &[SocketAddr], control: &[SocketAddr], reader: &Reader<Snapshot>) {
-    for addr in http {
-        tracing::info!("http listens on {addr}");
-    }
-    for addr in control {
-        tracing::info!("control listens on {addr}");
+fn announce(listeners: &[(&str, &[SocketAddr])], reader: &Reader<Snapshot>) {
+    for (name, addrs) in listeners {
+        for addr in *addrs {
+            tracing::info!("{name} listens on {addr}");
+        }
     }
     let table = reader.load();
     let counts = table.table().counts();
@@ -385,5 +439,6 @@ fn announce(http: &[SocketAddr], control: &[SocketAddr], reader: &Reader<Snapsho
     );
 }
 
+mod https;
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,7 @@ fn ask(wire: &[u8], flag: impl Fn(u8) -> bool) {
         fresh_id: 7,
         start_ms: 1_700_000_000_000,
         via: "fuzz",
+        client_subject: Some("CN=fuzz"),
     };
     let mut out = Vec::new();
     rewrite::request(head, &fields, &asked, &forward, &mut out);
@@ -309,7 +310,8 @@ fn pass_answer(
         (false, false) => Persistence::Implied,
     };
     let date = b"Mon, 01 Jan 2024 00:00:00 GMT";
-    let rules = Answer { persistence, date, via: "fuzz", chunked, to_head, keeps_fault: flag(5) };
+    let (via, keeps_fault) = ("fuzz", flag(5));
+    let rules = Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts: None };
     let mut out = Vec::new();
     rewrite::response(head, fields, answered, &rules, &mut out);
     let sent = Head::read(&out).expect("what goes on is strictly well formed");

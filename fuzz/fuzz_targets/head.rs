@@ -74,6 +74,7 @@ fn ask(head: &[u8], flag: impl Fn(u8) -> bool) {
         fresh_id: 7,
         start_ms: 1_700_000_000_000,
         via: "fuzz",
+        client_subject: Some("CN=fuzz"),
     };
     let mut out = b"before".to_vec();
     let marks = rewrite::request(head, &fields, &asked, &forward, &mut out);
@@ -133,6 +134,7 @@ fn vouched(read: &Head, sent: &Head, trusted: bool) {
     assert!((20..=200).contains(&id.len()));
     assert!(sent.only("via").expect("one Via").ends_with(b" fuzz"));
     assert_eq!(sent.all("hostler-error"), [b""; 0]);
+    assert_eq!(sent.only("x-client-cert-subject"), Some(&b"CN=fuzz"[..]));
     for (name, ours) in [
         ("x-forwarded-proto", &b"https"[..]),
         ("x-forwarded-port", b"443"),
@@ -208,7 +210,8 @@ fn answer(head: &[u8], flag: impl Fn(u8) -> bool) {
         (false, false) => Persistence::Implied,
     };
     let keeps_fault = flag(5);
-    let rest = Answer { persistence, date: DATE, via: "fuzz", chunked, to_head, keeps_fault };
+    let (date, via) = (DATE, "fuzz");
+    let rest = Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts: None };
     let mut out = Vec::new();
     rewrite::response(head, &fields, &answered, &rest, &mut out);
     if status == 100 {

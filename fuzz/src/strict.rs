@@ -8,7 +8,7 @@
 pub const HOP_BY_HOP: [&str; 6] =
     ["connection", "keep-alive", "proxy-connection", "proxy-authorization", "te", "upgrade"];
 /// Headers that the router writes, or that only it may write.
-pub const VOUCHED: [&str; 7] = [
+pub const VOUCHED: [&str; 8] = [
     "via",
     "x-forwarded-for",
     "x-forwarded-proto",
@@ -16,6 +16,7 @@ pub const VOUCHED: [&str; 7] = [
     "x-request-id",
     "x-request-start",
     "hostler-error",
+    "x-client-cert-subject",
 ];
 /// Headers that frame a message.
 pub const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];

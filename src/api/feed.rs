@@ -67,6 +67,9 @@ pub struct SnapshotHead {
     pub routes: usize,
     /// How many dynos follow.
     pub dynos: usize,
+    /// How many certificates follow.
+    #[serde(default)]
+    pub certs: usize,
 }
 
 /// Where the table stands.
@@ -118,6 +121,11 @@ pub enum FeedChange {
 pub enum ObjectName {
     /// An app.
     App {
+        /// Its name.
+        name: String,
+    },
+    /// A certificate.
+    Cert {
         /// Its name.
         name: String,
     },

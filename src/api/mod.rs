@@ -4,6 +4,7 @@
 //! program that pushes, this crate's own client commands included.
 
 pub mod access;
+pub mod certs;
 pub mod client;
 mod connect;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod travel;
 pub mod types;
 
 pub use access::Access;
+pub use certs::{CertBody, CertView};
 pub use client::Client;
 pub use error::ClientError;
 pub use explain::{ExplainBody, ExplainView};

@@ -6,7 +6,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{AppBody, DynoBody, RouteBody};
+use super::{AppBody, CertBody, DynoBody, RouteBody};
 
 /// Where the components of the document stand.
 pub const COMPONENTS: &str = "#/components/schemas/";
@@ -14,6 +14,8 @@ pub const COMPONENTS: &str = "#/components/schemas/";
 pub const APP_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 /// The name of a dyno, or of a token.
 pub const DYNO_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+/// The name of a certificate.
+pub const CERT_NAME: &str = "^[a-z0-9][a-z0-9._-]{0,252}$";
 /// A revision; a time as RFC 3339 has it, in UTC; or milliseconds since the Unix epoch.
 pub const AT: &str = concat!(
     "^([0-9]{1,13}|(19[7-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
@@ -146,28 +148,35 @@ pub fn ops(g: &mut SchemaGenerator) -> Schema {
         (ROUTE.to_owned(), body::<RouteBody>(g), false),
         (dyno, body::<DynoBody>(g), true),
     ];
+    let certs = &CERT_NAME[1..];
+    let certs = json!({ "type": "string", "pattern": format!("^/certs/{certs}") });
+    for (method, body) in [("PUT", Some(g.subschema_for::<CertBody>())), ("DELETE", None)] {
+        all.push(op(method, &certs, body.map(Schema::to_value), method == "PUT"));
+    }
     for (below, (put, patch), needs_body) in objects {
         let path =
             json!({ "type": "string", "pattern": format!("^{app}{below}$"), "maxLength": 300 });
-        let mut one = |method: &str, body: Option<Value>, needs_body: bool| {
-            let mut properties = json!({ "method": { "const": method }, "path": path });
-            let mut required = vec!["method", "path"];
-            if let Some(body) = body {
-                properties["body"] = body;
-            }
-            if needs_body {
-                required.push("body");
-            }
-            all.push(json!({
-                "type": "object",
-                "properties": properties, "required": required, "additionalProperties": false,
-            }));
-        };
-        one("PUT", Some(put), needs_body);
-        one("PATCH", Some(patch), false);
-        one("DELETE", None, false);
+        all.push(op("PUT", &path, Some(put), needs_body));
+        all.push(op("PATCH", &path, Some(patch), false));
+        all.push(op("DELETE", &path, None, false));
     }
     json_schema!({ "type": "array", "minItems": 1, "items": { "oneOf": all } })
+}
+
+/// An op with that method on paths of that kind.
+fn op(method: &str, path: &Value, body: Option<Value>, needs_body: bool) -> Value {
+    let mut properties = json!({ "method": { "const": method }, "path": path });
+    let mut required = vec!["method", "path"];
+    if let Some(body) = body {
+        properties["body"] = body;
+    }
+    if needs_body {
+        required.push("body");
+    }
+    json!({
+        "type": "object",
+        "properties": properties, "required": required, "additionalProperties": false,
+    })
 }
 
 /// What PUT and PATCH of a type take.

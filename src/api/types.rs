@@ -183,6 +183,9 @@ pub struct RevisionView {
     pub routes: usize,
     /// Dynos.
     pub dynos: usize,
+    /// Certificates.
+    #[serde(default)]
+    pub certs: usize,
 }
 
 /// `GET /readyz`: should the process get traffic?
@@ -327,6 +330,9 @@ pub struct TableHeader {
     pub routes: usize,
     /// How many dynos follow.
     pub dynos: usize,
+    /// How many certificates follow.
+    #[serde(default)]
+    pub certs: usize,
 }
 
 /// The first line of `GET /v1/diff`; each of the others is a [`DiffLine`].

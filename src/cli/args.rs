@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    apps::Apps, demo, domains::Domains, dynos::Dynos, explain::Explain, failure::Failure, fleet,
-    generate, maintenance::Maintenance, pages::Pages, store, store::Store, table::Table,
-    tokens::Tokens, travel,
+    apps::Apps, certs::Certs, demo, domains::Domains, dynos::Dynos, explain::Explain,
+    failure::Failure, fleet, generate, maintenance::Maintenance, pages::Pages, store, store::Store,
+    table::Table, tokens::Tokens, travel,
 };
 use crate::{
     api::{
@@ -72,6 +72,8 @@ pub(super) enum Command {
     Domains(Domains),
     /// List, add, change and remove the dynos of an app
     Dynos(Dynos),
+    /// List, show, add and remove certificates
+    Certs(Certs),
     /// Show and switch an app's maintenance mode
     Maintenance(Maintenance),
     /// List, show, set and remove an app's own pages for faults and maintenance

@@ -107,6 +107,7 @@ fn told(made: &FeedTransaction) -> String {
         let change = match change {
             FeedChange::Put(object) => format!("  + {}", object.get()),
             FeedChange::Remove(ObjectName::App { name }) => format!("  - app {name}"),
+            FeedChange::Remove(ObjectName::Cert { name }) => format!("  - certificate {name}"),
             FeedChange::Remove(ObjectName::Dyno { app, name }) => {
                 format!("  - dyno {name} of app {app}")
             }

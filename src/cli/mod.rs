@@ -6,6 +6,7 @@
 
 mod apps;
 mod args;
+mod certs;
 mod demo;
 mod domains;
 mod dynos;

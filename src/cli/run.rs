@@ -129,6 +129,7 @@ pub(super) async fn do_call(
     let client = |api: &Api| api.client(env);
     match command {
         Command::Apps(apps) => apps.run(&client(&apps.api)?).await,
+        Command::Certs(certs) => certs.run(&client(&certs.api)?).await,
         Command::Domains(domains) => domains.run(&client(&domains.api)?).await,
         Command::Dynos(dynos) => dynos.run(&client(&dynos.api)?).await,
         Command::Maintenance(maintenance) => maintenance.run(&client(&maintenance.api)?).await,

@@ -137,6 +137,7 @@ fn named(object: &Value) -> String {
     let text = |name: &str| object[name].as_str().unwrap_or_default();
     match text("kind") {
         "app" => format!("app {}", text("name")),
+        "cert" => format!("certificate {}", text("name")),
         "dyno" => format!("dyno {} of app {}", text("name"), text("app")),
         // The app of a route may be what changed: it is told with the fields.
         "route" => format!("route {}{}", text("host"), text("path")),

@@ -8,13 +8,19 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{parse, resolve::Machine, settings::Settings};
 use crate::{
+    serve::settings::{DynoProtocol, ProxyHeader},
     telemetry::{LogFormat, diagnostics},
     units::{
-        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_NONE,
-        Wrong,
+        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_AGES,
+        TIME_OR_NONE, Wrong,
     },
 };
 
+/// Streams of HTTP/2: a client may always have a few at once.
+const STREAMS: RangeInclusive<u32> = 1..=100_000;
+/// Windows of HTTP/2, in bytes: that of a connection is never less than what every client takes for
+/// granted (RFC 9113, section 6.9.2), and none more than the protocol has room for.
+const WINDOW: RangeInclusive<usize> = 65_535..=(1 << 31) - 1;
 /// Ops of one transaction.
 const OPS: RangeInclusive<usize> = 1..=1_000_000;
 /// Bodies of the push API, in bytes.
@@ -23,12 +29,20 @@ const BODY: RangeInclusive<usize> = 1 << 10..=1 << 30;
 const WHOLE: RangeInclusive<usize> = 1 << 10..=1 << 40;
 /// Objects of a kind: as many as a table has room for.
 const OBJECTS: RangeInclusive<usize> = 1..=1 << 24;
+/// Certificates, each of which a worker looks up by its hosts.
+const CERTS: RangeInclusive<usize> = 1..=100_000;
 /// Tokens.
 const TOKENS: RangeInclusive<usize> = 1..=100_000;
 /// Readers of the feed: each has a connection of the control listener.
 const FEEDS: RangeInclusive<usize> = 1..=768;
 /// Between two heartbeats: a router that follows is live for 15 s behind each.
 const HEARTBEAT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+/// Ports.
+const PORTS: RangeInclusive<u32> = 1..=65535;
+/// Handshakes of TLS at a time.
+const HANDSHAKES: RangeInclusive<usize> = 1..=1_000_000;
+/// The least version of TLS: is it 1.3?
+const TLS_VERSIONS: [(&str, bool); 2] = [("1.2", false), ("1.3", true)];
 /// Answers that are kept.
 const KEPT: RangeInclusive<usize> = 1..=100_000_000;
 
@@ -151,6 +165,55 @@ keys! {
     "http.end_to_end_continue" = "false", Read::Switch(|s| &mut s.serve.end_to_end_continue);
     /// Answer a client that ended its side behind its request; otherwise it has left.
     "http.half_close" = "false", Read::Switch(|s| &mut s.serve.half_close);
+    /// Speak HTTP/2 in clear text with clients that begin with it.
+    "http.h2c" = "false", Read::Switch(|s| &mut s.serve.http2.clear_text);
+
+    /// Most requests that are under way on one connection of HTTP/2.
+    "http2.max_streams" = "100", Read::Count32(STREAMS, |s| &mut s.serve.http2.max_streams);
+    /// How much of the body of a request by HTTP/2 may come before its dyno takes it.
+    "http2.stream_window" = "128KiB", Read::Size(WINDOW, |s| &mut s.serve.http2.stream_window);
+    /// The same of all requests of one connection.
+    "http2.connection_window" = "1MiB",
+        Read::Size(WINDOW, |s| &mut s.serve.http2.connection_window);
+
+    /// Addresses that take HTTPS; none: no TLS for clients.
+    "https.listen" = "",
+        Read::List(|s, v| { s.https.listen = parse::optional_listeners(v)?; Ok(()) });
+    /// Certificate for hosts that have none of their own, and behind it those that lead to its
+    /// authority: a PEM file, read anew when it changes; none: one is made that nobody trusts.
+    "https.default_cert" = "",
+        Read::Text(|s, v| { s.https.default_cert = parse::optional_path(v); Ok(()) });
+    /// Private key of that certificate: a PEM file, without a password.
+    "https.default_key" = "",
+        Read::Text(|s, v| { s.https.default_key = parse::optional_path(v); Ok(()) });
+    /// Least version of TLS: 1.2 or 1.3.
+    "https.min_version" = "1.2",
+        Read::Text(|s, v| { s.https.only_tls13 = parse::word(v, &TLS_VERSIONS)?; Ok(()) });
+    /// Offer HTTP/2.
+    "https.h2" = "true", Read::Switch(|s| &mut s.https.http2);
+    /// Most handshakes of TLS at a time; further clients wait in the accept queue, and whoever
+    /// takes a second over its own makes room.
+    "https.max_handshakes" = "1024", Read::Count(HANDSHAKES, |s| &mut s.serve.max_handshakes);
+    /// How long a handshake of TLS may take.
+    "https.handshake_timeout" = "10s", Read::Duration(TIME, |s| &mut s.serve.handshake_timeout);
+    /// Authorities whose certificates clients are asked for: a PEM file; none: no client is asked.
+    "https.client_ca" = "",
+        Read::Text(|s, v| { s.https.client_ca = parse::optional_path(v); Ok(()) });
+    /// Turn away a client that has no such certificate.
+    "https.client_cert_required" = "false",
+        Read::Switch(|s| &mut s.https.client_cert_required);
+
+    /// Answer plain HTTP with a redirect (308) to HTTPS.
+    "https.redirect" = "false", Read::Switch(|s| &mut s.serve.https.redirect);
+    /// Port of HTTPS as clients know it, for that redirect.
+    "https.public_port" = "443", Read::Count32(PORTS, |s| &mut s.serve.https.public_port);
+    /// For how long a browser is to ask over HTTPS alone (Strict-Transport-Security), unless the
+    /// dyno says so itself; 0: nothing is said.
+    "https.hsts" = "0s", Read::Duration(TIME_OR_AGES, |s| &mut s.serve.https.hsts);
+    /// The same for all names below the host.
+    "https.hsts_subdomains" = "false", Read::Switch(|s| &mut s.serve.https.hsts_subdomains);
+    /// Browsers may know it beforehand.
+    "https.hsts_preload" = "false", Read::Switch(|s| &mut s.serve.https.hsts_preload);
 
     /// Addresses of the push API, the metrics and health.
     "control.listen" = "127.0.0.1:9080",
@@ -195,6 +258,26 @@ keys! {
     "dynos.max_requests" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_requests);
     /// Most requests that are sent a second time, in percent of an app's; 0: none.
     "dynos.retry_budget" = "20", Read::Count32(PERCENT, |s| &mut s.serve.dynos.retry_budget);
+    /// What is spoken to dynos: http1, or http2 (in clear text with prior knowledge).
+    "dynos.protocol" = "http1", Read::Text(|s, v| {
+        s.serve.dynos.protocol = parse::word(v, DynoProtocol::ALL)?;
+        Ok(())
+    });
+    /// Speak TLS to dynos, each of which must prove that it has the name.
+    "dynos.tls" = "false", Read::Switch(|s| &mut s.serve.dynos.tls);
+    /// Name that the certificate of a dyno must have; a first label {app} is the app's name.
+    "dynos.tls_name" = "{app}.internal",
+        Read::Text(|s, v| { s.serve.dynos.tls_name = units::tls_name(v)?.into(); Ok(()) });
+    /// Authorities whose certificates dynos prove themselves with: a PEM file; none: those of the
+    /// system.
+    "dynos.tls_ca" = "",
+        Read::Text(|s, v| { s.serve.dynos_ca = parse::optional_path(v); Ok(()) });
+    /// Tell dynos of the client by the PROXY protocol: off or v2. Each exchange then has a
+    /// connection of its own.
+    "dynos.proxy_protocol" = "off", Read::Text(|s, v| {
+        s.serve.dynos.proxy_protocol = parse::word(v, ProxyHeader::ALL)?;
+        Ok(())
+    });
     /// Networks in which the address of a dyno must lie.
     "dynos.networks" = "0.0.0.0/0, ::/0",
         Read::List(|s, v| { s.hub.networks = parse::list(v, parse::network)?; Ok(()) });
@@ -255,6 +338,8 @@ keys! {
     "push.app_routes" = "1000000", Read::Count(OBJECTS, |s| &mut s.hub.app_routes);
     /// Most dynos of one app.
     "push.app_dynos" = "10000", Read::Count(OBJECTS, |s| &mut s.hub.app_dynos);
+    /// Most certificates.
+    "push.max_certs" = "10000", Read::Count(CERTS, |s| &mut s.hub.max_certs);
     /// Most calls a second of one token, the admin's own excepted; 0: any number.
     "push.rate" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.api.rate);
     /// Most tokens that are made.
@@ -276,6 +361,8 @@ keys! {
     /// Most such answers that are kept; beyond them the oldest are forgotten.
     "push.idempotency_keys" = "1000000", Read::Count(KEPT, |s| &mut s.hub.idempotency_keys);
 
+    /// What private keys are encrypted with in the store: 32 bytes, in hexadecimal or base64.
+    "store.key" = "", Read::Secret(|s, v| { s.hub.store_key = parse::store_key(v)?; Ok(()) });
     /// How long the past of the table is kept: history, and the table as it was; 0s: for ever.
     "store.retention" = "720h", Read::Duration(RETENTION, |s| &mut s.hub.retention);
 

@@ -9,7 +9,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::units::{Wrong, wrong};
+use crate::{
+    control::store::StoreKey,
+    units::{Wrong, wrong},
+};
 
 /// The most entries of a list.
 pub const MAX_LIST: usize = 256;
@@ -49,13 +52,20 @@ pub fn list<T: PartialEq>(
     Ok(entries)
 }
 
+/// How addresses of a listener are written.
+const LISTENERS: &str = "write IP:port, as in [::]:8080 or 127.0.0.1:8080, commas between several";
+
 /// Reads the addresses of a listener, at least one.
 pub fn listeners(text: &str) -> Result<Vec<SocketAddr>, Wrong> {
-    const REMEDY: &str = "write IP:port, as in [::]:8080 or 127.0.0.1:8080, commas between several";
-    let listeners = list(text, |entry| {
-        entry.parse().or_else(|_| wrong(format!("{entry:?} is not an address"), REMEDY))
-    })?;
-    if listeners.is_empty() { wrong("no address is given", REMEDY) } else { Ok(listeners) }
+    let listeners = optional_listeners(text)?;
+    if listeners.is_empty() { wrong("no address is given", LISTENERS) } else { Ok(listeners) }
+}
+
+/// Reads the addresses of a listener that there may be none of.
+pub fn optional_listeners(text: &str) -> Result<Vec<SocketAddr>, Wrong> {
+    list(text, |entry| {
+        entry.parse().or_else(|_| wrong(format!("{entry:?} is not an address"), LISTENERS))
+    })
 }
 
 /// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone.
@@ -124,6 +134,20 @@ pub fn via_name(text: &str) -> Result<String, Wrong> {
         return Ok(text.to_owned());
     }
     wrong(format!("{text:?} cannot stand in Via"), "write 1 to 64 letters, digits, -, . or _")
+}
+
+/// Reads what private keys are encrypted with; an empty text is none.
+pub fn store_key(text: &str) -> Result<Option<StoreKey>, Wrong> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match StoreKey::parse(text) {
+        Some(key) => Ok(Some(key)),
+        None => wrong(
+            "it is not 32 bytes in hexadecimal or base64",
+            "give 64 hexadecimal digits, as `openssl rand -hex 32` prints them",
+        ),
+    }
 }
 
 /// Reads a secret token; empty is none. The message never shows it.

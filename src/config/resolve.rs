@@ -176,6 +176,8 @@ impl Checks<'_> {
             self.size_order("set_cookie", l.set_cookie, "response_head", l.response_head),
             self.size_order("response_header", l.response_header, "response_head", l.response_head),
             self.tls_has_both(),
+            self.https_has_both(),
+            self.https_clients_are_asked(),
             self.tls_has("control.tls_client_ca", self.settings.api.tls_client_ca.is_some()),
             self.clients_are_asked(),
             self.control_is_private(),
@@ -230,6 +232,28 @@ impl Checks<'_> {
         self.mistake(given, format!("{missing} is not given"), "give both, or neither")
     }
 
+    fn https_has_both(&self) -> Option<Mistake> {
+        let https = &self.settings.https;
+        let (given, missing) = match (&https.default_cert, &https.default_key) {
+            (Some(_), None) => ("https.default_cert", "https.default_key"),
+            (None, Some(_)) => ("https.default_key", "https.default_cert"),
+            _ => return None,
+        };
+        self.source(missing)?;
+        self.mistake(given, format!("{missing} is not given"), "give both, or neither")
+    }
+
+    fn https_clients_are_asked(&self) -> Option<Mistake> {
+        let https = &self.settings.https;
+        if !https.client_cert_required || https.client_ca.is_some() {
+            return None;
+        }
+        self.source("https.client_ca")?;
+        let what = "no client could be let in: no authority of theirs is known";
+        let remedy = "name the authorities in https.client_ca";
+        self.mistake("https.client_cert_required", what.into(), remedy)
+    }
+
     fn tls_has(&self, key: &str, is_given: bool) -> Option<Mistake> {
         let (cert, of_cert) = (&self.settings.api.tls_cert, self.source("control.tls_cert"));
         if !is_given || cert.is_some() || of_cert.is_none() {
@@ -268,14 +292,20 @@ impl Checks<'_> {
     }
 
     fn listeners_differ(&self) -> Option<Mistake> {
-        let http = &self.settings.http_listen;
-        let clash = |c: &&SocketAddr| c.port() != 0 && http.iter().any(|h| overlap(h, c));
-        let both = self.settings.control_listen.iter().find(clash)?;
-        self.mistake(
-            "control.listen",
-            format!("{both} is taken by http.listen too"),
-            "give one of them another port",
-        )
+        let Settings { http_listen, https, control_listen, .. } = self.settings;
+        let pairs = [
+            ("https.listen", &https.listen, "http.listen", http_listen),
+            ("control.listen", control_listen, "http.listen", http_listen),
+            ("control.listen", control_listen, "https.listen", &https.listen),
+        ];
+        let clash = |(name, those, other, these): (&_, &Vec<SocketAddr>, &_, &Vec<SocketAddr>)| {
+            let is_taken =
+                |addr: &&SocketAddr| addr.port() != 0 && these.iter().any(|it| overlap(it, addr));
+            let both = those.iter().find(is_taken)?;
+            let what = format!("{both} is taken by {other} too");
+            self.mistake(name, what, "give one of them another port")
+        };
+        pairs.into_iter().find_map(clash)
     }
 
     fn connections_fit(&self) -> Option<Mistake> {

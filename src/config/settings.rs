@@ -23,6 +23,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// Where plain HTTP is taken; at least one.
     pub http_listen: Vec<SocketAddr>,
+    /// The HTTPS listener's.
+    pub https: HttpsSettings,
     /// Where the push API, metrics and health are; at least one.
     pub control_listen: Vec<SocketAddr>,
     /// Store, last table and admin token are in this directory.
@@ -41,6 +43,25 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// Every setting as it was given, in the order of the declarations.
     pub stated: Vec<Stated>,
+}
+
+/// What the HTTPS listener is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HttpsSettings {
+    /// Where it is; empty: there is none.
+    pub listen: Vec<SocketAddr>,
+    /// The PEM file of the default certificate; none: one is made.
+    pub default_cert: Option<PathBuf>,
+    /// The PEM file of its key; there is one if there is a certificate.
+    pub default_key: Option<PathBuf>,
+    /// TLS 1.2 is refused.
+    pub only_tls13: bool,
+    /// HTTP/2 is offered.
+    pub http2: bool,
+    /// The PEM file of the authorities of clients; none: no client is asked.
+    pub client_ca: Option<PathBuf>,
+    /// A client without a certificate is turned away.
+    pub client_cert_required: bool,
 }
 
 /// What the push API's server is told.
@@ -119,6 +140,7 @@ impl Settings {
             hub: hub::Settings::default(),
             api: ApiSettings::default(),
             http_listen: Vec::new(),
+            https: HttpsSettings::default(),
             control_listen: Vec::new(),
             data_dir: PathBuf::new(),
             workers: 0,

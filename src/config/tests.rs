@@ -119,7 +119,8 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
     let file = "
         [http]\nmax_passes = 9\nend_to_end_continue = true\nhalf_close = true
         [dynos]\nkeep_alive = false\nmax_requests = 2\nmax_in_flight = 3\nretry_budget = 4
-        max_attempts = 5\nquarantine = \"6s\"
+        max_attempts = 5\nquarantine = \"6s\"\nprotocol = \"http2\"\ntls = true
+        tls_name = \"x.test\"\ntls_ca = \"ca.pem\"\nproxy_protocol = \"v2\"
         [limits]\nmethod = 71\nrequest_line = 72\nheader_name = 73\nheader_value = 74
         header_count = 75\nrequest_head = 76\nstatus_line = 77\nset_cookie = 78
         response_header = 79\nresponse_head = 80\nmin_body_rate = 81
@@ -133,10 +134,14 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
         max_requests: 2,
         max_in_flight: 3,
         retry_budget: 4,
+        protocol: serve::settings::DynoProtocol::Http2,
+        tls: true,
+        tls_name: "x.test".into(),
+        proxy_protocol: serve::settings::ProxyHeader::V2,
         max_attempts: 5,
         quarantine: Duration::from_secs(6),
     };
-    assert_eq!(s.dynos, dynos);
+    assert_eq!((s.dynos, s.dynos_ca), (dynos, Some("ca.pem".into())));
     let l = s.limits;
     let of_requests =
         [l.method, l.request_line, l.header_name, l.header_value, l.header_count, l.request_head];
@@ -274,6 +279,12 @@ fn a_secret_is_shown_nowhere() {
     let text = refused("", &[("HOSTLER_ADMIN_TOKEN", "short-secret")]);
     assert!(text.contains("admin_token: the token is too short") && !text.contains("short-secret"));
     assert!(flags().iter().all(|flag| flag.get_id() != "admin_token"));
+    let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let settings = read("", &[("HOSTLER_STORE_KEY", key)], &[]).unwrap();
+    assert!(settings.hub.store_key.is_some() && !format!("{settings:?}").contains("112233"));
+    let text = refused("", &[("HOSTLER_STORE_KEY", &key[2..])]);
+    assert!(text.contains("store.key: it is not 32 bytes") && !text.contains("112233"), "{text}");
+    assert!(flags().iter().all(|flag| flag.get_id() != "store.key"));
 }
 
 #[test]

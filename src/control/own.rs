@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     near::did_you_mean,
-    route::OwnSettings,
+    route::{DynoProtocol, OwnSettings, ProxyHeader},
     units::{
-        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_NONE,
-        Wrong, wrong,
+        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_AGES,
+        TIME_OR_NONE, Wrong, wrong,
     },
 };
 
@@ -44,7 +44,31 @@ pub enum Read {
     Size(RangeInclusive<usize>, Place<usize>),
     /// `5s`
     Duration(RangeInclusive<Duration>, Place<Duration>),
+    /// One of a few words.
+    Word(&'static [&'static str], Place<&'static str>),
+    /// A text of its own kind.
+    Text(Kind, Place<Arc<str>>),
 }
+
+/// A kind of text.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// What is taken, as a regular expression.
+    pub pattern: &'static str,
+    /// The most bytes.
+    pub most: usize,
+    /// One that is taken.
+    pub example: &'static str,
+    read: fn(&str) -> Result<String, Wrong>,
+}
+
+/// Names that dynos prove themselves by.
+const TLS_NAMES: Kind = Kind {
+    pattern: units::TLS_NAME,
+    most: units::MAX_TLS_NAME,
+    example: "{app}.internal",
+    read: units::tls_name,
+};
 
 /// One setting.
 pub struct Setting {
@@ -62,15 +86,15 @@ pub type Refused = (String, String);
 macro_rules! settings {
     ($(
         $(#[doc = $doc:literal])+
-        $name:literal = $read:ident($($range:expr,)? @$field:ident);
+        $name:literal = $read:ident($($range:expr,)? @$($field:ident).+ $(as $word:ident)?);
     )*) => {
         /// Every setting that an app may have of its own, in the order of the settings file.
         pub static SETTINGS: &[Setting] = &[$(Setting {
             name: $name,
             doc: concat!($($doc),+),
             read: Read::$read($($range,)? Place {
-                get: |own| own.$field,
-                set: |own, value| own.$field = Some(value),
+                get: |own| Clone::clone(&own.$($field).+)$(.map($word::as_str))?,
+                set: |own, value| own.$($field).+ = Some(value)$(.and_then($word::parse))?,
             }),
         },)*];
     };
@@ -82,6 +106,16 @@ settings! {
     /// Answer a client that ended its side behind its request; otherwise it has left.
     "http.half_close" = Switch(@half_close);
 
+    /// Answer plain HTTP with a redirect (308) to HTTPS.
+    "https.redirect" = Switch(@https_redirect);
+    /// For how long a browser is to ask over HTTPS alone (Strict-Transport-Security), unless the
+    /// dyno says so itself; 0: nothing is said.
+    "https.hsts" = Duration(TIME_OR_AGES, @hsts);
+    /// The same for all names below the host.
+    "https.hsts_subdomains" = Switch(@hsts_subdomains);
+    /// Browsers may know it beforehand.
+    "https.hsts_preload" = Switch(@hsts_preload);
+
     /// How long a dyno is passed over after a failed connect.
     "dynos.quarantine" = Duration(TIME_OR_NONE, @quarantine);
     /// Most connect attempts of one exchange.
@@ -91,9 +125,18 @@ settings! {
     /// Keep connections to dynos for the next exchange.
     "dynos.keep_alive" = Switch(@keep_alive_to_dynos);
     /// Most requests on one connection to a dyno; 0: no bound.
-    "dynos.max_requests" = Count32(COUNT_OR_NONE, @max_requests);
+    "dynos.max_requests" = Count32(COUNT_OR_NONE, @dynos.max_requests);
     /// Most requests that are sent a second time, in percent of an app's; 0: none.
     "dynos.retry_budget" = Count32(PERCENT, @retry_budget);
+    /// What is spoken to dynos: http1, or http2 (in clear text with prior knowledge).
+    "dynos.protocol" = Word(DynoProtocol::WORDS, @dynos.protocol as DynoProtocol);
+    /// Speak TLS to dynos, each of which must prove that it has the name.
+    "dynos.tls" = Switch(@dynos.tls);
+    /// Name that the certificate of a dyno must have; a first label {app} is the app's name.
+    "dynos.tls_name" = Text(TLS_NAMES, @dynos.tls_name);
+    /// Tell dynos of the client by the PROXY protocol: off or v2. Each exchange then has a
+    /// connection of its own.
+    "dynos.proxy_protocol" = Word(ProxyHeader::WORDS, @dynos.proxy_protocol as ProxyHeader);
 
     /// Longest method of a request.
     "limits.method" = Size(METHOD, @method);
@@ -172,6 +215,18 @@ impl Setting {
             Read::Count32(range, place) => (place.set)(own, units::count(&text, range)?),
             Read::Size(range, place) => (place.set)(own, units::size(&text, range)?),
             Read::Duration(range, place) => (place.set)(own, units::duration(&text, range)?),
+            Read::Word(words, place) => match words.iter().find(|word| **word == text) {
+                Some(word) => (place.set)(own, word),
+                None => {
+                    let remedy = format!("write one of {}", words.join(", "));
+                    return wrong(format!("{text:?} is not known"), remedy);
+                }
+            },
+            // A number or a switch could be read as a name.
+            Read::Text(..) if !value.is_string() => {
+                return wrong(format!("{text} is no text"), "write one, in quotes");
+            }
+            Read::Text(kind, place) => (place.set)(own, (kind.read)(&text)?.into()),
         }
         Ok(())
     }
@@ -184,6 +239,8 @@ impl Setting {
             Read::Duration(_, place) => {
                 (place.get)(own).map(|value| units::in_seconds(value).into())
             }
+            Read::Word(_, place) => (place.get)(own).map(Value::from),
+            Read::Text(_, place) => (place.get)(own).map(|text| Value::from(&*text)),
         }
     }
 }

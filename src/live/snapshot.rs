@@ -2,15 +2,19 @@
 //!
 //! Invariants: `apps` and the table have the same slots; a dyno that both the old and the new table
 //! have, with the same name, address and release, has the same cell in both; advancing costs what
-//! changed, not what the table holds.
+//! changed, not what the table holds, and a change of certificates a look at each of them.
 
 use std::sync::Arc;
 
 use super::{
     cell::{AppCell, Cell},
     registry::{CellKey, Registry},
+    swap::Reader,
 };
-use crate::route::{App, Dyno, Host, Slot, Slots, Table};
+use crate::{
+    route::{App, Certificate, Dyno, Host, Slot, Slots, Table},
+    tls::{Certificates, Names},
+};
 
 /// A dyno and its live state.
 #[derive(Debug, Clone)]
@@ -37,12 +41,15 @@ pub struct LiveApp {
 pub struct Snapshot {
     table: Table,
     apps: Slots<Arc<LiveApp>>,
+    certificates: Arc<Certificates>,
 }
 
 impl Snapshot {
     /// A snapshot of a table, all cells new.
     pub fn new(table: Table, registry: &Registry) -> Snapshot {
-        Snapshot { table: Table::default(), apps: Slots::default() }.advance(table, registry)
+        let apps = Slots::default();
+        let empty = Snapshot { table: Table::default(), apps, certificates: Arc::default() };
+        empty.advance(table, registry)
     }
 
     /// The snapshot of the next table: apps and dynos that did not change keep their state.
@@ -59,7 +66,32 @@ impl Snapshot {
                 gone.depart_without(table.app(gone.app.name.as_str()), registry);
             }
         });
-        Snapshot { table, apps }
+        let certificates = self.follow_certificates(&table);
+        Snapshot { table, apps, certificates }
+    }
+
+    /// The certificates of the next table: a key that was read already is not read again.
+    fn follow_certificates(&self, table: &Table) -> Arc<Certificates> {
+        if table.certificates_same_as(&self.table) {
+            return self.certificates.clone();
+        }
+        let differs = |certificate: &&Arc<Certificate>, from: &Table| {
+            let there = from.certificate(certificate.name.as_str());
+            there.is_none_or(|there| !Arc::ptr_eq(there, certificate))
+        };
+        let mut certificates = Certificates::clone(&self.certificates);
+        for gone in self.table.certificates().filter(|gone| differs(gone, table)) {
+            certificates.remove(gone);
+        }
+        for new in table.certificates().filter(|new| differs(new, &self.table)) {
+            certificates.put(new);
+        }
+        Arc::new(certificates)
+    }
+
+    /// What a listener can prove itself with.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
     }
 
     /// The table.
@@ -80,6 +112,12 @@ impl Snapshot {
     /// The app of that name.
     pub fn app(&self, name: &str) -> Option<&Arc<LiveApp>> {
         self.apps.get(self.table.slot(name)?)
+    }
+}
+
+impl Names for Reader<Snapshot> {
+    fn certificates(&self) -> Arc<Certificates> {
+        self.load().certificates.clone()
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 
 use super::{
     app::AppName,
+    certificate::Certificate,
     change::Change,
     digest::Digest,
     dyno::{DEFAULT_WEIGHT, Dyno, DynoAddr, DynoState},
@@ -34,6 +35,8 @@ const LIKELY: usize = 160;
 pub enum Object<'a> {
     /// An app, without its routes and dynos.
     App(&'a AppName, &'a AppSettings),
+    /// A certificate, without its key.
+    Certificate(&'a Certificate),
     /// A dyno of an app.
     Dyno(&'a AppName, &'a Dyno),
     /// A route of an app.
@@ -47,7 +50,11 @@ impl<'a> Object<'a> {
             Change::PutApp(name, settings) => Some(Object::App(name, settings)),
             Change::PutDyno(app, dyno) => Some(Object::Dyno(app, dyno)),
             Change::PutRoute(key, app, settings) => Some(Object::Route(app, key, *settings)),
-            Change::DeleteApp(_) | Change::DeleteRoute(..) | Change::DeleteDyno(..) => None,
+            Change::PutCertificate(certificate) => Some(Object::Certificate(certificate)),
+            Change::DeleteApp(_)
+            | Change::DeleteRoute(..)
+            | Change::DeleteDyno(..)
+            | Change::DeleteCertificate(_) => None,
         }
     }
 
@@ -58,6 +65,7 @@ impl<'a> Object<'a> {
         shown(&mut line, FORM);
         match self {
             Object::App(name, settings) => app(&mut line, name, settings),
+            Object::Certificate(of) => certificate(&mut line, of),
             Object::Dyno(name, of) => dyno(&mut line, name, of),
             Object::Route(name, key, settings) => {
                 texts(&mut line, [("kind", "route"), ("app", name.as_str())]);
@@ -86,11 +94,12 @@ fn app(line: &mut String, name: &AppName, settings: &AppSettings) {
     switches(line, [("protected", *protected)]);
     if let Some(own) = own {
         group(line, "settings", |line| {
-            for (name, value) in own.named().into_iter().flatten() {
+            for (name, value) in own.named() {
                 match value {
                     Value::Switch(is_on) => plain(line, name, is_on),
                     Value::Number(number) => plain(line, name, number),
                     Value::Time(time) => texts(line, [(name, &*in_seconds(time))]),
+                    Value::Text(text) => texts(line, [(name, text)]),
                 }
             }
         });
@@ -124,6 +133,27 @@ fn host(line: &mut String, pattern: &HostPattern) {
             line.push('"');
         }
     }
+}
+
+fn certificate(line: &mut String, of: &Certificate) {
+    // The chain follows from its fingerprints, and the key is nobody's to read.
+    let Certificate { name, hosts, not_before_s, not_after_s, key_kind, fingerprints, .. } = of;
+    texts(line, [("kind", "cert"), ("name", name.as_str())]);
+    list(line, "hosts", hosts);
+    plain(line, "not_before_s", not_before_s);
+    plain(line, "not_after_s", not_after_s);
+    texts(line, [("key_kind", &*key_kind.to_string())]);
+    list(line, "fingerprints", fingerprints);
+}
+
+/// A field with several texts that hold nothing to escape.
+fn list(line: &mut String, name: &str, values: &[impl Display]) {
+    field(line, name);
+    for (at, value) in values.iter().enumerate() {
+        line.push_str(if at == 0 { "[\"" } else { "\",\"" });
+        shown(line, value);
+    }
+    line.push_str(if values.is_empty() { "[]" } else { "\"]" });
 }
 
 fn dyno(line: &mut String, app: &AppName, of: &Dyno) {

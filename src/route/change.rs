@@ -3,8 +3,11 @@
 //! Invariant: a change names its object completely, so that it can be applied to any table without
 //! a look at anything else; merge patches are resolved into whole objects before they come here.
 
+use std::sync::Arc;
+
 use super::{
     app::AppName,
+    certificate::{CertName, Certificate},
     dyno::Dyno,
     host::HostPattern,
     routes::MAX_PATHS,
@@ -44,6 +47,10 @@ pub enum Change {
     PutDyno(AppName, Dyno),
     /// Removes a dyno, by name.
     DeleteDyno(AppName, String),
+    /// Makes a certificate, or replaces it.
+    PutCertificate(Arc<Certificate>),
+    /// Removes a certificate.
+    DeleteCertificate(CertName),
 }
 
 /// Why a change cannot be applied to a table.
@@ -68,6 +75,9 @@ pub enum Conflict {
         /// The dyno that it does not have.
         dyno: String,
     },
+    /// There is no such certificate.
+    #[error("there is no certificate {0} (PUT /v1/certs/{0} makes it)")]
+    NoSuchCertificate(CertName),
     /// The route belongs to another app.
     #[error("route {key} belongs to app {owner}: remove it there first")]
     RouteTaken {

@@ -49,6 +49,17 @@ impl Digest {
         }
     }
 
+    /// Reads 64 hexadecimal digits, as they are shown.
+    pub fn parse(text: &str) -> Option<Digest> {
+        let mut digest = Digest::default();
+        let is_it = text.len() == 2 * DIGEST_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit());
+        for (at, limb) in digest.limbs.iter_mut().rev().enumerate().take_while(|_| is_it) {
+            let digits = 2 * size_of::<u64>();
+            *limb = u64::from_str_radix(&text[at * digits..(at + 1) * digits], 16).ok()?;
+        }
+        is_it.then_some(digest)
+    }
+
     /// As a big-endian number.
     pub fn to_bytes(self) -> [u8; DIGEST_BYTES] {
         let mut bytes = [0; DIGEST_BYTES];
@@ -93,6 +104,10 @@ mod tests {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), known);
         assert_eq!(format!("{:?}", Digest::of(b"abc")), known);
+        assert_eq!(Digest::parse(known), Some(Digest::of(b"abc")));
+        for text in ["", &known[1..], &format!("+{}", &known[1..]), &format!("{known}0")] {
+            assert_eq!(Digest::parse(text), None, "{text}");
+        }
     }
 
     #[test]

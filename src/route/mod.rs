@@ -6,11 +6,14 @@
 
 pub mod app;
 pub mod canonical;
+pub mod certificate;
+mod certificates;
 pub mod change;
 pub mod difference;
 pub mod digest;
 pub mod dyno;
 pub mod host;
+pub mod network;
 pub mod path;
 pub mod routes;
 pub mod settings;
@@ -20,13 +23,17 @@ mod trie;
 
 pub use app::{App, AppName};
 pub use canonical::Object;
+pub use certificate::{CertName, Certificate, CoveredHost, KeyKind, PrivateKey};
 pub use change::{Change, Conflict, Revision};
 pub use difference::changes_between;
 pub use digest::Digest;
 pub use dyno::{Dyno, DynoAddr, DynoName, DynoState};
 pub use host::{Host, HostError, HostPattern};
+pub use network::Network;
 pub use path::{PathError, PathPrefix};
 pub use routes::tries::{Tries, Try};
-pub use settings::{AppSettings, OwnSettings, Page, Pages, RouteSettings};
+pub use settings::{
+    AppSettings, DynoProtocol, OwnDynos, OwnSettings, Page, Pages, ProxyHeader, RouteSettings,
+};
 pub use slots::{Slot, Slots};
 pub use table::{Counts, RouteKey, Table};

@@ -5,6 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod dynos;
+
+pub use dynos::{DynoProtocol, OwnDynos, ProxyHeader};
+
 /// The settings of an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppSettings {
@@ -37,10 +41,16 @@ pub struct OwnSettings {
     pub end_to_end_continue: Option<bool>,
     /// `http.half_close`
     pub half_close: Option<bool>,
+    /// `https.redirect`
+    pub https_redirect: Option<bool>,
+    /// `https.hsts`
+    pub hsts: Option<Duration>,
+    /// `https.hsts_subdomains`
+    pub hsts_subdomains: Option<bool>,
+    /// `https.hsts_preload`
+    pub hsts_preload: Option<bool>,
     /// `dynos.keep_alive`
     pub keep_alive_to_dynos: Option<bool>,
-    /// `dynos.max_requests`
-    pub max_requests: Option<u32>,
     /// `dynos.max_in_flight`
     pub max_in_flight: Option<u32>,
     /// `dynos.retry_budget`, in percent
@@ -49,6 +59,8 @@ pub struct OwnSettings {
     pub max_attempts: Option<u32>,
     /// `dynos.quarantine`
     pub quarantine: Option<Duration>,
+    /// How dynos are spoken to.
+    pub dynos: OwnDynos,
     /// `timeouts.connect`
     pub connect: Option<Duration>,
     /// `timeouts.connect_total`
@@ -87,26 +99,39 @@ pub struct OwnSettings {
 
 /// The value of one of [`OwnSettings`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<'a> {
     /// On or off.
     Switch(bool),
     /// A count, or a size in bytes.
     Number(u64),
     /// A duration.
     Time(Duration),
+    /// A name.
+    Text(&'a str),
 }
 
 impl OwnSettings {
-    /// The name of every setting, sorted.
-    pub const NAMES: [&str; 25] = [
+    /// The settings that are there, each with its name, sorted by it.
+    pub fn named(&self) -> Vec<(&'static str, Value<'_>)> {
+        let mut named: Vec<_> = self.general().into_iter().flatten().collect();
+        named.extend(self.dynos.named());
+        named.sort_unstable_by_key(|(name, _)| *name);
+        named
+    }
+
+    /// The names of those of no group.
+    const NAMES: [&str; 28] = [
         "dynos.keep_alive",
         "dynos.max_attempts",
         "dynos.max_in_flight",
-        "dynos.max_requests",
         "dynos.quarantine",
         "dynos.retry_budget",
         "http.end_to_end_continue",
         "http.half_close",
+        "https.hsts",
+        "https.hsts_preload",
+        "https.hsts_subdomains",
+        "https.redirect",
         "limits.app_connections",
         "limits.header_count",
         "limits.header_name",
@@ -126,8 +151,7 @@ impl OwnSettings {
         "timeouts.pool_idle",
     ];
 
-    /// The settings that are there, each with its name, sorted by it.
-    pub fn named(&self) -> [Option<(&'static str, Value)>; 25] {
+    fn general(&self) -> [Option<(&'static str, Value<'_>)>; 28] {
         let switch = |value: &Option<bool>| value.map(Value::Switch);
         let count = |value: &Option<u32>| value.map(|value| Value::Number(value.into()));
         let size = |value: &Option<usize>| value.map(|value| Value::Number(value as u64));
@@ -136,12 +160,16 @@ impl OwnSettings {
         let OwnSettings {
             end_to_end_continue,
             half_close,
+            https_redirect,
+            hsts,
+            hsts_subdomains,
+            hsts_preload,
             keep_alive_to_dynos,
-            max_requests,
             max_in_flight,
             retry_budget,
             max_attempts,
             quarantine,
+            dynos: _,
             connect,
             connect_total,
             first_byte,
@@ -164,11 +192,14 @@ impl OwnSettings {
             switch(keep_alive_to_dynos),
             count(max_attempts),
             count(max_in_flight),
-            count(max_requests),
             time(quarantine),
             count(retry_budget),
             switch(end_to_end_continue),
             switch(half_close),
+            time(hsts),
+            switch(hsts_preload),
+            switch(hsts_subdomains),
+            switch(https_redirect),
             count(app_connections),
             size(header_count),
             size(header_name),

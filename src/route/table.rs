@@ -1,4 +1,4 @@
-//! The table: every route, app and dyno at one revision.
+//! The table: every route, app, dyno and certificate at one revision.
 //!
 //! An immutable value: a change makes a new one that shares its structure with the old. Hosts name
 //! the slot of their app, so a change of an app or its dynos touches that slot and no host.
@@ -13,6 +13,7 @@ use std::{collections::BinaryHeap, fmt, sync::Arc};
 use super::{
     app::{App, AppName},
     canonical::Object,
+    certificates::Certificates,
     change::{Change, Conflict, Revision},
     digest::Digest,
     dyno::Dyno,
@@ -49,6 +50,8 @@ pub struct Counts {
     pub routes: usize,
     /// Dynos.
     pub dynos: usize,
+    /// Certificates.
+    pub certificates: usize,
 }
 
 /// Every route, app and dyno at one revision; a clone costs a few pointers.
@@ -67,6 +70,7 @@ pub struct Table {
     free: Slots<Slot>,
     free_len: u32,
     slots_used: u32,
+    certificates: Certificates,
 }
 
 /// The slot of an app, under the hash of its name; the name itself is in the slot.
@@ -118,6 +122,7 @@ impl Table {
             digest: Digest::default(),
             names: Trie::default(),
             routes: Routes::new(key.clone()),
+            certificates: Certificates::new(key.clone()),
             key,
             apps: Slots::default(),
             owned: Slots::default(),
@@ -130,7 +135,8 @@ impl Table {
     /// An empty table at revision 0 whose hashes are keyed as here.
     pub fn emptied(&self) -> Table {
         let key = self.key.clone();
-        Table { routes: Routes::new(key.clone()), key, ..Table::default() }
+        let certificates = Certificates::new(key.clone());
+        Table { routes: Routes::new(key.clone()), certificates, key, ..Table::default() }
     }
 
     /// The revision this table stands at.
@@ -198,9 +204,15 @@ impl Table {
         first.into_sorted_vec().iter().filter_map(|(_, slot)| self.apps.get(*slot)).collect()
     }
 
-    /// Visits every object, an app before its dynos and routes, for as long as `visit` answers that
-    /// it is to go on; answers whether it came to the end. Holds nothing but the place where it is.
+    /// Visits every object, the certificates first, an app before its dynos and routes, for as long
+    /// as `visit` answers that it is to go on; answers whether it came to the end. Holds the place
+    /// where it is, and pointers to the certificates.
     pub fn each(&self, mut visit: impl FnMut(Object<'_>) -> bool) -> bool {
+        let mut certificates: Vec<_> = self.certificates().collect();
+        certificates.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        if !certificates.into_iter().all(|certificate| visit(Object::Certificate(certificate))) {
+            return false;
+        }
         self.apps.iter().all(|(slot, app)| {
             let owned = self.owned.get(slot).into_iter().flat_map(|owned| owned.hosts.iter());
             let mut routes = owned.flat_map(|hash| self.routes.keys(*hash, slot));
@@ -257,6 +269,8 @@ impl Table {
             Change::DeleteRoute(key, name) => self.delete_route(key, name),
             Change::PutDyno(name, dyno) => self.put_dyno(name, dyno),
             Change::DeleteDyno(name, dyno) => self.delete_dyno(name, dyno),
+            Change::PutCertificate(certificate) => Ok(self.put_certificate(certificate)),
+            Change::DeleteCertificate(name) => self.delete_certificate(name),
         }
     }
 
@@ -422,6 +436,7 @@ impl Table {
     }
 }
 
+mod certificates;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub const COMMON: usize = 16 << 10;
 /// The size of a large buffer, in bytes: for bodies that come faster than a common one empties.
 /// It fits a core's second-level cache, so that what was read is still there when it is written.
 pub const LARGE: usize = 256 << 10;
+/// The size of the memory in which a worker encrypts, in bytes: what goes out at once, eight
+/// records of TLS and what else is to be said.
+pub const WORKSPACE: usize = 8 * (16 << 10) + (5 << 10);
 /// How many free common buffers a worker keeps: 8 MiB.
 const KEPT_COMMON: usize = 512;
 /// How many free large buffers a worker keeps: 4 MiB.
@@ -25,6 +28,7 @@ const KEPT_LARGE: usize = 16;
 pub struct Buffers {
     common: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
+    workspace: RefCell<Vec<u8>>,
 }
 
 impl Buffers {
@@ -36,6 +40,13 @@ impl Buffers {
     /// An empty buffer of [`LARGE`] bytes.
     pub fn large(self: &Rc<Self>) -> Buf {
         self.take(&self.large, LARGE)
+    }
+
+    /// Memory of [`WORKSPACE`] bytes for one step, with whatever the step before left in it.
+    pub fn with_workspace<R>(&self, step: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut workspace = self.workspace.borrow_mut();
+        workspace.resize(WORKSPACE, 0);
+        step(&mut workspace)
     }
 
     fn take(self: &Rc<Self>, free: &RefCell<Vec<Vec<u8>>>, size: usize) -> Buf {
@@ -69,6 +80,11 @@ impl Buf {
     /// The bytes that are still to go.
     pub fn pending(&self) -> &[u8] {
         &self.bytes[self.start..]
+    }
+
+    /// The same, to be changed where they lie.
+    pub fn pending_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
     }
 
     /// Where in the buffer [`Buf::pending`] begins.

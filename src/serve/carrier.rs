@@ -18,6 +18,15 @@ use std::{
 use super::socket::End;
 use crate::error::Fault;
 
+/// What a carrier knows of why it broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The other side did nothing of what it was asked.
+    Unprocessed,
+    /// This.
+    Fault(Fault),
+}
+
 /// A connection above a socket.
 pub trait Carrier: Debug {
     /// Ready when a read may find bytes, the end, or an error.
@@ -47,4 +56,9 @@ pub trait Carrier: Debug {
 
     /// Bytes that were written and that the other side is not known to have taken.
     fn unacknowledged(&mut self) -> usize;
+
+    /// Why it broke, where more is known than that it did.
+    fn cause(&self) -> Option<Cause> {
+        None
+    }
 }

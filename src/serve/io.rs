@@ -11,7 +11,7 @@ use std::{
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{
-    carrier::Carrier,
+    carrier::{Carrier, Cause},
     queue,
     socket::{End, Socket},
 };
@@ -49,6 +49,14 @@ impl Io {
     pub fn plain(&self) -> Option<&Socket> {
         match self {
             Io::Plain(socket) => Some(socket),
+            Io::Carried(_) => None,
+        }
+    }
+
+    /// The TCP connection, if there is nothing above it: for whoever puts something there.
+    pub fn into_tcp(self) -> Option<TcpStream> {
+        match self {
+            Io::Plain(socket) => socket.into_tcp(),
             Io::Carried(_) => None,
         }
     }
@@ -131,6 +139,14 @@ impl Io {
         match self {
             Io::Plain(socket) => socket.reset_on_drop(),
             Io::Carried(carrier) => carrier.borrow_mut().break_off(fault),
+        }
+    }
+
+    /// Why it broke, where more is known than that it did.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Io::Plain(_) => None,
+            Io::Carried(carrier) => carrier.borrow().cause(),
         }
     }
 

@@ -23,6 +23,11 @@ impl Lease {
         Lease { app, at }
     }
 
+    /// The name of its app.
+    pub fn app_name(&self) -> &str {
+        self.app.app.name.as_str()
+    }
+
     /// The dyno.
     pub fn dyno(&self) -> &LiveDyno {
         &self.app.dynos[self.at]

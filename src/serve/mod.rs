@@ -15,6 +15,7 @@ pub mod io;
 pub mod lease;
 pub mod queue;
 pub mod reply;
+pub mod secure;
 pub mod settings;
 pub mod socket;
 pub mod splice;

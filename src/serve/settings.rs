@@ -3,13 +3,20 @@
 //! Invariants: nothing here is text still to be read; the defaults are Heroku's documented figures,
 //! and those of the settings file.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+pub use crate::route::{DynoProtocol, ProxyHeader};
 
 /// The data plane's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The most client connections of the process; more wait in the accept queue.
     pub max_connections: usize,
+    /// The most handshakes of TLS of the process at a time; further clients wait in the accept
+    /// queue.
+    pub max_handshakes: usize,
+    /// How long one of them may take.
+    pub handshake_timeout: Duration,
     /// This router's name in `Via`.
     pub via: String,
     /// Networks whose `X-Forwarded-Proto`, `X-Forwarded-Port` and `X-Request-Start` are kept:
@@ -21,6 +28,12 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How dynos are met.
     pub dynos: Dynos,
+    /// HTTP/2 with clients.
+    pub http2: Http2,
+    /// Authorities of the dynos' certificates, in PEM; none: those of the system.
+    pub dynos_ca: Option<PathBuf>,
+    /// What is said of HTTPS.
+    pub https: Https,
     /// How often a request may have come through routers of this name (a count).
     pub max_passes: usize,
     /// `Expect: 100-continue` goes on to the dyno, whose 100 comes back; otherwise it is answered
@@ -30,8 +43,35 @@ pub struct Settings {
     pub half_close: bool,
 }
 
-/// How dynos are met.
+/// What is said of HTTPS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Https {
+    /// Plain HTTP is redirected to it.
+    pub redirect: bool,
+    /// Its port as clients know it.
+    pub public_port: u32,
+    /// How long a browser is to keep to it; zero: nothing is said.
+    pub hsts: Duration,
+    /// For all names below the host too.
+    pub hsts_subdomains: bool,
+    /// Browsers may know it beforehand.
+    pub hsts_preload: bool,
+}
+
+impl Default for Https {
+    fn default() -> Self {
+        Https {
+            redirect: false,
+            public_port: 443,
+            hsts: Duration::ZERO,
+            hsts_subdomains: false,
+            hsts_preload: false,
+        }
+    }
+}
+
+/// How dynos are met.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dynos {
     /// How long a dyno is passed over after a failed connect.
     pub quarantine: Duration,
@@ -45,6 +85,14 @@ pub struct Dynos {
     pub max_requests: u32,
     /// The most requests that are sent a second time, in percent of the app's; 0: none.
     pub retry_budget: u32,
+    /// What is spoken to them.
+    pub protocol: DynoProtocol,
+    /// They are spoken to by TLS.
+    pub tls: bool,
+    /// The name that their certificates must have; a first label `{app}` is the app's name.
+    pub tls_name: Arc<str>,
+    /// What they are told of the client before all else.
+    pub proxy_protocol: ProxyHeader,
 }
 
 impl Default for Dynos {
@@ -56,6 +104,43 @@ impl Default for Dynos {
             keep_alive: true,
             max_requests: 0,
             retry_budget: 20,
+            protocol: DynoProtocol::Http1,
+            tls: false,
+            tls_name: "{app}.internal".into(),
+            proxy_protocol: ProxyHeader::Off,
+        }
+    }
+}
+
+impl Dynos {
+    /// These, with what follows from one for another: a connection that begins with a client's
+    /// address is for that client's one exchange.
+    pub fn settled(mut self) -> Dynos {
+        self.keep_alive &= self.proxy_protocol == ProxyHeader::Off;
+        self
+    }
+}
+
+/// HTTP/2 with clients. A request's head has the bounds of every other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2 {
+    /// It is spoken in clear text with clients that begin with its preface.
+    pub clear_text: bool,
+    /// The most requests that a connection has under way (a count).
+    pub max_streams: u32,
+    /// How much of a request's body may come before the dyno takes it, in bytes.
+    pub stream_window: usize,
+    /// The same of all requests of a connection.
+    pub connection_window: usize,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Http2 {
+            clear_text: false,
+            max_streams: 100,
+            stream_window: 128 << 10,
+            connection_window: 1 << 20,
         }
     }
 }
@@ -162,11 +247,16 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             max_connections: 10_000,
+            max_handshakes: 1024,
+            handshake_timeout: Duration::from_secs(10),
             via: "hostler".into(),
             trusted_networks: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             dynos: Dynos::default(),
+            http2: Http2::default(),
+            dynos_ca: None,
+            https: Https::default(),
             max_passes: 5,
             end_to_end_continue: false,
             half_close: false,

@@ -78,6 +78,15 @@ impl Socket {
         Socket { kind, unread: Cell::new(false), unwritten: Cell::new(false) }
     }
 
+    /// The TCP connection, of which nobody has waited for the end.
+    pub fn into_tcp(self) -> Option<TcpStream> {
+        debug_assert!(!self.unread.get() && !self.unwritten.get());
+        match self.kind {
+            Kind::Tcp(stream) => Some(stream),
+            Kind::Unix(_) => None,
+        }
+    }
+
     /// Is it a TCP connection?
     pub fn is_tcp(&self) -> bool {
         matches!(self.kind, Kind::Tcp(_))

@@ -3,10 +3,10 @@
 //! Invariants: plain values, resolved once, when the app is known; a worker makes the router's own
 //! once and shares them, so that an exchange of an app without settings of its own costs nothing.
 
-use super::settings::{Dynos, Limits, Settings, Timeouts};
+use super::settings::{Dynos, Https, Limits, Settings, Timeouts};
 use crate::{
     route::OwnSettings,
-    wire::{request, response},
+    wire::{request, response, rewrite::Hsts},
 };
 
 /// The terms of an exchange.
@@ -18,6 +18,8 @@ pub struct Terms {
     pub half_close: bool,
     /// How dynos are met.
     pub dynos: Dynos,
+    /// What is said of HTTPS.
+    pub https: Https,
     /// Bounds of heads and bodies.
     pub limits: Limits,
     /// Time-outs.
@@ -30,7 +32,8 @@ impl Terms {
         Terms {
             end_to_end_continue: settings.end_to_end_continue,
             half_close: settings.half_close,
-            dynos: settings.dynos,
+            dynos: settings.dynos.clone().settled(),
+            https: settings.https,
             limits: settings.limits,
             timeouts: settings.timeouts,
         }
@@ -38,7 +41,8 @@ impl Terms {
 
     /// These, with an app's own in the place of those that it has.
     pub fn with(&self, own: &OwnSettings) -> Terms {
-        let (dynos, limits, times) = (&self.dynos, &self.limits, &self.timeouts);
+        let (dynos, https) = (&self.dynos, &self.https);
+        let (limits, times) = (&self.limits, &self.timeouts);
         Terms {
             end_to_end_continue: own.end_to_end_continue.unwrap_or(self.end_to_end_continue),
             half_close: own.half_close.unwrap_or(self.half_close),
@@ -47,8 +51,20 @@ impl Terms {
                 max_attempts: own.max_attempts.unwrap_or(dynos.max_attempts),
                 max_in_flight: own.max_in_flight.unwrap_or(dynos.max_in_flight),
                 keep_alive: own.keep_alive_to_dynos.unwrap_or(dynos.keep_alive),
-                max_requests: own.max_requests.unwrap_or(dynos.max_requests),
+                max_requests: own.dynos.max_requests.unwrap_or(dynos.max_requests),
                 retry_budget: own.retry_budget.unwrap_or(dynos.retry_budget),
+                protocol: own.dynos.protocol.unwrap_or(dynos.protocol),
+                tls: own.dynos.tls.unwrap_or(dynos.tls),
+                tls_name: own.dynos.tls_name.as_ref().unwrap_or(&dynos.tls_name).clone(),
+                proxy_protocol: own.dynos.proxy_protocol.unwrap_or(dynos.proxy_protocol),
+            }
+            .settled(),
+            https: Https {
+                redirect: own.https_redirect.unwrap_or(https.redirect),
+                public_port: https.public_port,
+                hsts: own.hsts.unwrap_or(https.hsts),
+                hsts_subdomains: own.hsts_subdomains.unwrap_or(https.hsts_subdomains),
+                hsts_preload: own.hsts_preload.unwrap_or(https.hsts_preload),
             },
             limits: Limits {
                 method: own.method.unwrap_or(limits.method),
@@ -74,6 +90,16 @@ impl Terms {
                 pool_idle: own.pool_idle.unwrap_or(times.pool_idle),
             },
         }
+    }
+
+    /// What a browser is told of HTTPS in an answer that comes over it.
+    pub fn hsts(&self) -> Option<Hsts> {
+        let https = &self.https;
+        (!https.hsts.is_zero()).then_some(Hsts {
+            max_age_s: https.hsts.as_secs(),
+            subdomains: https.hsts_subdomains,
+            preload: https.hsts_preload,
+        })
     }
 
     /// The bounds of a request's head.

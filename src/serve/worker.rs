@@ -17,8 +17,8 @@ use tokio::{net::TcpListener, runtime::LocalRuntime, sync::Notify};
 use super::{
     buffers::Buffers,
     clock::Clock,
-    dyno::Pool,
-    edge::accept,
+    dyno::{Pool, channels::Channels},
+    edge::{accept, handshake::Handshakes},
     settings::Settings,
     splice::Pipes,
     terms::Terms,
@@ -28,6 +28,7 @@ use crate::{
     live::{Reader, Snapshot, Status},
     shutdown::Shutdown,
     telemetry::{AccessLog, WorkerMetrics},
+    tls,
     wire::head::Fields,
 };
 
@@ -43,6 +44,10 @@ pub struct Parts {
     pub settings: Arc<Settings>,
     /// This worker's own listeners, bound with SO_REUSEPORT.
     pub listeners: Vec<std::net::TcpListener>,
+    /// The same for TLS, and how it is spoken there.
+    pub secure: Option<(Vec<std::net::TcpListener>, tls::Listener)>,
+    /// How sessions with dynos begin.
+    pub dialer: tls::Dialer,
     /// The snapshot that all workers follow.
     pub snapshots: Reader<Snapshot>,
     /// Its access log.
@@ -53,6 +58,8 @@ pub struct Parts {
     pub began: Instant,
     /// The most connections of this worker.
     pub max_connections: usize,
+    /// The most handshakes of TLS of this worker at a time.
+    pub max_handshakes: usize,
     /// The end of the process.
     pub shutdown: Shutdown,
     /// How long accepting goes on once the drain has begun.
@@ -70,7 +77,9 @@ pub struct Worker {
     pub(super) snapshots: Reader<Snapshot>,
     pub(super) buffers: Rc<Buffers>,
     pub(super) pipes: Pipes,
+    pub(super) dialer: tls::Dialer,
     pub(super) dynos: Pool,
+    pub(super) channels: Channels,
     pub(super) wheel: Rc<Wheel>,
     pub(super) clock: Clock,
     pub(super) random: RefCell<fastrand::Rng>,
@@ -80,6 +89,7 @@ pub struct Worker {
     pub(super) metrics: RefCell<WorkerMetrics>,
     pub(super) open: Cell<usize>,
     pub(super) max_connections: usize,
+    pub(super) handshakes: Handshakes,
     /// A connection closed: there may be room for one more, or none is left to wait for.
     pub(super) closed: Notify,
     /// Connections that wait for a request close, others after their answer.
@@ -98,18 +108,20 @@ pub fn run(parts: Parts) -> io::Result<()> {
 }
 
 async fn serve(parts: Parts) -> io::Result<()> {
-    let listeners = parts
-        .listeners
-        .into_iter()
-        .map(TcpListener::from_std)
-        .collect::<io::Result<Vec<TcpListener>>>()?;
+    let (secure, tls) = parts.secure.map(|(secure, tls)| (secure, Rc::new(tls))).unzip();
+    let plain = parts.listeners.into_iter().map(|listener| (listener, None));
+    let secure = secure.into_iter().flatten().map(|listener| (listener, tls.clone()));
+    let into_tokio = |(listener, tls)| Ok((TcpListener::from_std(listener)?, tls));
+    let listeners = plain.chain(secure).map(into_tokio).collect::<io::Result<Vec<_>>>()?;
     let worker = Rc::new(Worker {
         terms: Rc::new(Terms::of(&parts.settings)),
         settings: parts.settings,
         snapshots: parts.snapshots,
         buffers: Rc::default(),
         pipes: Pipes::default(),
+        dialer: parts.dialer,
         dynos: Pool::default(),
+        channels: Channels::default(),
         wheel: Rc::default(),
         clock: Clock::new(parts.began),
         random: RefCell::new(fastrand::Rng::new()),
@@ -118,13 +130,14 @@ async fn serve(parts: Parts) -> io::Result<()> {
         metrics: RefCell::new(parts.metrics),
         open: Cell::new(0),
         max_connections: parts.max_connections,
+        handshakes: Handshakes::new(parts.max_handshakes),
         closed: Notify::new(),
         draining: Cell::new(false),
         cut: Cell::new(false),
     });
     let acceptors: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::task::spawn_local(accept::run(worker.clone(), listener)))
+        .map(|(listener, tls)| tokio::task::spawn_local(accept::run(worker.clone(), listener, tls)))
         .collect();
     let ticker = tokio::task::spawn_local(tick(worker.clone()));
     parts.status.workers_serving.fetch_add(1, Ordering::Relaxed);
@@ -190,6 +203,7 @@ async fn tick(worker: Rc<Worker>) {
         }
         if count.is_multiple_of(TICKS_A_SWEEP) {
             worker.dynos.sweep(worker.clock.now_ms());
+            worker.channels.sweep(worker.clock.now_ms());
         }
     }
 }

@@ -96,6 +96,8 @@ metrics! {
     dyno_connects: IntCounter = "hostler_dyno_connects_total" [];
     /// Connects to dynos that failed.
     dyno_connect_failures: IntCounter = "hostler_dyno_connect_failures_total" [];
+    /// Connects to dynos that failed because the dyno did not prove its name by TLS.
+    dyno_unproven: IntCounter = "hostler_dyno_certificate_failures_total" [];
     /// Attempts that took a kept connection to their dyno.
     dyno_reuses: IntCounter = "hostler_dyno_reuses_total" [];
     /// Attempts after the first of their exchange.
@@ -110,6 +112,12 @@ metrics! {
     table_routes: IntGauge = "hostler_table_routes" [];
     /// Dynos in the table.
     table_dynos: IntGauge = "hostler_table_dynos" [];
+    /// Certificates in the table.
+    table_certs: IntGauge = "hostler_table_certs" [];
+    /// Certificates whose key cannot be opened, so that they are not served.
+    certs_closed: IntGauge = "hostler_certs_closed" [];
+    /// When the first of the certificates ends, in seconds since the Unix epoch; 0 without any.
+    certs_first_end_seconds: IntGauge = "hostler_certs_first_end_seconds" [];
     /// Dynos that left the table because nobody renewed them.
     dynos_expired: IntCounter = "hostler_dynos_expired_total" [];
     /// Dynos that nobody renewed and that stay: a guard keeps them, or the store takes nothing.
@@ -124,6 +132,10 @@ metrics! {
     feed_snapshots: IntCounter = "hostler_feed_snapshots_total" [];
     /// Readers of the feed that could not go on from where they were, and were sent a snapshot.
     feed_moved: IntCounter = "hostler_feed_moved_total" [];
+    /// Handshakes of TLS with clients that came about, in full or resumed.
+    handshakes: IntCounterVec = "hostler_tls_handshakes_total" ["kind"];
+    /// Handshakes of TLS with clients that did not come about, by reason.
+    handshakes_failed: IntCounterVec = "hostler_tls_handshakes_failed_total" ["reason"];
     /// Connections to the control listener on which TLS did not come about.
     control_handshakes_failed: IntCounter = "hostler_control_handshakes_failed_total" [];
     /// Workers that accept connections.

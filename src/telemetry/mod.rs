@@ -2,10 +2,11 @@
 //!
 //! Reading order: `record` (one exchange as it is told), `line` and `escape` (its text), `log` (the
 //! way of the lines to the output), `metrics` (every metric) and `worker` (the counters that a
-//! worker keeps to itself), `diagnostics`.
+//! worker keeps to itself), `handshake`, `diagnostics`.
 
 pub mod diagnostics;
 mod escape;
+pub mod handshake;
 pub mod line;
 pub mod log;
 pub mod metrics;
@@ -13,6 +14,7 @@ pub mod record;
 pub mod worker;
 
 pub use diagnostics::{Level, init_diagnostics};
+pub use handshake::{Handshake, HandshakeFailure};
 pub use line::LogFormat;
 pub use log::{AccessLog, LogGuard, LogSink};
 pub use metrics::{CountedReader, FeedMetrics, Metrics};

@@ -13,6 +13,7 @@ use prometheus::{
 };
 
 use super::{
+    handshake::{Handshake, HandshakeFailure},
     metrics::{Apps, Metrics, NO_APP, OTHER_APPS},
     record::Record,
 };
@@ -59,6 +60,8 @@ pub struct WorkerMetrics {
     dirty: Vec<usize>,
     faults: [u64; Fault::ALL.len()],
     any_fault: bool,
+    handshakes: [LocalIntCounter; Handshake::ALL.len()],
+    handshakes_failed: [LocalIntCounter; HandshakeFailure::ALL.len()],
     open_change: i64,
     exchanges: IntCounterVec,
     fault_series: IntCounterVec,
@@ -69,6 +72,7 @@ pub struct WorkerMetrics {
     connections_accepted: LocalIntCounter,
     dyno_connects: LocalIntCounter,
     dyno_connect_failures: LocalIntCounter,
+    dyno_unproven: LocalIntCounter,
     dyno_reuses: LocalIntCounter,
     retries: LocalIntCounter,
 }
@@ -82,6 +86,10 @@ impl WorkerMetrics {
             dirty: Vec::new(),
             faults: [0; Fault::ALL.len()],
             any_fault: false,
+            handshakes: Handshake::ALL
+                .map(|(_, label)| metrics.handshakes.with_label_values(&[label]).local()),
+            handshakes_failed: HandshakeFailure::ALL
+                .map(|(_, label)| metrics.handshakes_failed.with_label_values(&[label]).local()),
             open_change: 0,
             exchanges: metrics.exchanges.clone(),
             fault_series: metrics.faults.clone(),
@@ -92,6 +100,7 @@ impl WorkerMetrics {
             connections_accepted: metrics.connections_accepted.local(),
             dyno_connects: metrics.dyno_connects.local(),
             dyno_connect_failures: metrics.dyno_connect_failures.local(),
+            dyno_unproven: metrics.dyno_unproven.local(),
             dyno_reuses: metrics.dyno_reuses.local(),
             retries: metrics.retries.local(),
         }
@@ -147,9 +156,24 @@ impl WorkerMetrics {
         self.open_change -= 1;
     }
 
+    /// Counts a handshake that came about.
+    pub fn handshake(&mut self, kind: Handshake) {
+        self.handshakes[kind as usize].inc();
+    }
+
+    /// Counts one that did not.
+    pub fn handshake_failed(&mut self, failure: HandshakeFailure) {
+        self.handshakes_failed[failure as usize].inc();
+    }
+
     /// Counts a connect to a dyno, and whether it succeeded.
     pub fn dyno_connect(&mut self, ok: bool) {
         if ok { self.dyno_connects.inc() } else { self.dyno_connect_failures.inc() }
+    }
+
+    /// Counts a failed connect whose dyno did not prove its name.
+    pub fn dyno_unproven(&mut self) {
+        self.dyno_unproven.inc();
     }
 
     /// Counts an attempt that took a kept connection to its dyno.
@@ -180,12 +204,16 @@ impl WorkerMetrics {
         }
         self.connections_open.add(std::mem::take(&mut self.open_change));
         self.service_seconds.flush();
+        for counter in self.handshakes.iter().chain(&self.handshakes_failed) {
+            counter.flush();
+        }
         for counter in [
             &self.bytes_in,
             &self.bytes_out,
             &self.connections_accepted,
             &self.dyno_connects,
             &self.dyno_connect_failures,
+            &self.dyno_unproven,
             &self.dyno_reuses,
             &self.retries,
         ] {

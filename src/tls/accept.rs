@@ -2,13 +2,14 @@
 //!
 //! Invariants: a connection is accepted with what the files held when they were last right, whole:
 //! chain, key and authorities are replaced together; [`Renewal`] is not `Clone`, so that one task
-//! alone replaces them; no session is resumed, so that every connection proves itself anew.
+//! alone replaces them; [`Acceptor`] resumes no session, so that every connection of the push API
+//! proves itself anew.
 
 use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use rustls::{
-    ServerConfig,
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    ConfigBuilder, ServerConfig, SupportedProtocolVersion,
+    server::{NoServerSessionStorage, WantsServerCert, WebPkiClientVerifier},
     sign::SingleCertAndKey,
 };
 use tokio::{
@@ -55,7 +56,7 @@ pub struct ServerStream<S> {
     pub client: Option<String>,
 }
 
-/// Accepts connections with TLS.
+/// Accepts connections with TLS, all with one certificate.
 #[derive(Clone)]
 pub struct Acceptor(watch::Receiver<Arc<ServerConfig>>);
 
@@ -65,10 +66,19 @@ impl Acceptor {
     /// # Errors
     /// If one of them cannot be read, or they do not fit each other.
     pub fn open(files: AcceptFiles) -> Result<(Acceptor, Renewal), FileError> {
-        let stamps = stamps(&files);
-        let read = Read::of(&files)?;
-        let (sender, receiver) = watch::channel(read.config);
-        let renewal = Renewal { files, stamps, identity: read.identity, sender };
+        let make = {
+            let files = files.clone();
+            move |identity: &Identity| {
+                let key = SingleCertAndKey::from(identity.certified.clone());
+                let mut config =
+                    builder(&files, rustls::DEFAULT_VERSIONS)?.with_cert_resolver(Arc::new(key));
+                config.alpn_protocols = vec![HTTP_1.to_vec()];
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+                Ok(Arc::new(config))
+            }
+        };
+        let (receiver, renewal) = Renewal::open("control", files, make)?;
         Ok((Acceptor(receiver), renewal))
     }
 
@@ -85,24 +95,40 @@ impl Acceptor {
         let config = self.0.borrow().clone();
         let stream = TlsAcceptor::from(config).accept(stream).into_fallible().await?;
         let given = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        // Whoever has no subject is told by another name, so that a certificate is never hidden.
-        let client = given.map(|certificate| match Facts::read(certificate) {
-            Some(Facts { subject, .. }) if !subject.is_empty() => subject,
-            _ => "a certificate without a subject".to_owned(),
-        });
+        let client = given.map(|certificate| Facts::subject_of(certificate));
         Ok(ServerStream { stream, client })
     }
 }
 
+/// Makes what a listener needs of what its files hold, and gives it to the listener.
+type Publish = dyn Fn(&Identity) -> Result<(), FileError> + Send;
+
 /// Replaces what a listener proves itself with, once its files changed.
 pub struct Renewal {
+    listener: &'static str,
     files: AcceptFiles,
     stamps: Vec<Stamp>,
     identity: Identity,
-    sender: watch::Sender<Arc<ServerConfig>>,
+    publish: Box<Publish>,
 }
 
 impl Renewal {
+    /// Reads the files, and makes of them what [`Renewal::look`] replaces.
+    pub(super) fn open<T: Send + Sync + 'static>(
+        listener: &'static str,
+        files: AcceptFiles,
+        make: impl Fn(&Identity) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<(watch::Receiver<T>, Renewal), FileError> {
+        let stamps = stamps(&files);
+        let identity = files::identity(&files.chain, &files.key)?;
+        let (sender, receiver) = watch::channel(make(&identity)?);
+        let publish = Box::new(move |identity: &Identity| {
+            sender.send_replace(make(identity)?);
+            Ok(())
+        });
+        Ok((receiver, Renewal { listener, files, stamps, identity, publish }))
+    }
+
     /// Looks at the files, and reads them if they changed since the last look; answers whether.
     /// What is wrong with them is told once, and what was right before stays.
     ///
@@ -115,10 +141,15 @@ impl Renewal {
             return Ok(false);
         }
         self.stamps = stamps;
-        let read = Read::of(&self.files)?;
-        self.identity = read.identity;
-        self.sender.send_replace(read.config);
+        let identity = files::identity(&self.files.chain, &self.files.key)?;
+        (self.publish)(&identity)?;
+        self.identity = identity;
         Ok(true)
+    }
+
+    /// Whose files they are: `control`, `https`.
+    pub fn listener(&self) -> &'static str {
+        self.listener
     }
 
     /// Why clients would not trust the certificate at that time.
@@ -146,36 +177,21 @@ fn stamps(files: &AcceptFiles) -> Vec<Stamp> {
         .collect()
 }
 
-/// What the files hold.
-struct Read {
-    identity: Identity,
-    config: Arc<ServerConfig>,
-}
-
-impl Read {
-    fn of(files: &AcceptFiles) -> Result<Read, FileError> {
-        let setup = |error: &dyn std::fmt::Display| FileError::Setup(error.to_string());
-        let identity = files::identity(&files.chain, &files.key)?;
-        let builder = ServerConfig::builder_with_provider(identity::provider());
-        let builder =
-            builder.with_safe_default_protocol_versions().map_err(|error| setup(&error))?;
-        let builder = match &files.clients {
-            None => builder.with_no_client_auth(),
-            Some(ClientFiles { authorities: path, required }) => {
-                let roots = identity::authorities(&files::read(path)?);
-                let roots = Arc::new(roots.map_err(FileError::content(path))?);
-                let provider = identity::provider();
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
-                let verifier = verifier.build().map_err(|error| setup(&error))?;
-                builder.with_client_cert_verifier(verifier)
-            }
-        };
-        let key = SingleCertAndKey::from(identity.certified.clone());
-        let mut config = builder.with_cert_resolver(Arc::new(key));
-        config.alpn_protocols = vec![HTTP_1.to_vec()];
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(Read { identity, config: Arc::new(config) })
-    }
+/// A configuration up to its certificate: versions, and whom it asks for theirs.
+pub(super) fn builder(
+    files: &AcceptFiles,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, FileError> {
+    let setup = |error: &dyn std::fmt::Display| FileError::Setup(error.to_string());
+    let builder = ServerConfig::builder_with_provider(identity::provider());
+    let builder = builder.with_protocol_versions(versions).map_err(|error| setup(&error))?;
+    let Some(ClientFiles { authorities: path, required }) = &files.clients else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let roots = identity::authorities(&files::read(path)?);
+    let roots = Arc::new(roots.map_err(FileError::content(path))?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, identity::provider());
+    let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
+    let verifier = verifier.build().map_err(|error| setup(&error))?;
+    Ok(builder.with_client_cert_verifier(verifier))
 }

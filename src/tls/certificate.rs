@@ -10,6 +10,9 @@ use x509_cert::{
     der::Decode,
 };
 
+use super::pushed;
+use crate::route::CoveredHost;
+
 /// The longest subject that is told, in bytes.
 const MAX_SUBJECT: usize = 512;
 
@@ -18,6 +21,8 @@ const MAX_SUBJECT: usize = 512;
 pub(super) struct Facts {
     /// Its subject as RFC 4514 writes it, `CN=ci,O=Example`; empty if it has none.
     pub(super) subject: String,
+    /// What it covers.
+    pub(super) hosts: Vec<CoveredHost>,
     pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
@@ -32,9 +37,18 @@ impl Facts {
         subject.truncate(subject.floor_char_boundary(MAX_SUBJECT));
         Some(Facts {
             subject,
+            hosts: pushed::hosts(facts).unwrap_or_default(),
             not_before: at(facts.validity().not_before.to_unix_duration())?,
             not_after: at(facts.validity().not_after.to_unix_duration())?,
         })
+    }
+
+    /// Whose a certificate is: never empty, so that none is hidden.
+    pub(super) fn subject_of(der: &[u8]) -> String {
+        match Facts::read(der) {
+            Some(Facts { subject, .. }) if !subject.is_empty() => subject,
+            _ => "a certificate without a subject".to_owned(),
+        }
     }
 
     /// Why nobody would trust it at that time.

@@ -58,7 +58,7 @@ impl Failure {
         None
     }
 
-    fn of(error: &Tls) -> Failure {
+    pub(super) fn of(error: &Tls) -> Failure {
         match error {
             Tls::InvalidCertificate(certificate) => Failure::of_certificate(certificate),
             Tls::NoCertificatesPresented => Failure::WantsCertificate,

@@ -2,7 +2,8 @@
 //!
 //! [`head`] finds a head's end as its bytes come and parses it once into offsets; [`request`] and
 //! [`response`] hold the strict rules and give their verdict; [`framing`] knows how a body ends;
-//! [`rewrite`] writes the head that goes on, straight into the outgoing buffer.
+//! [`rewrite`] writes the head that goes on, straight into the outgoing buffer; [`proxy`] reads
+//! what a balancer says before the first head.
 //!
 //! Invariant: whatever the bytes are, no function here panics or takes more than linear time.
 
@@ -10,9 +11,11 @@ pub mod chunked;
 pub mod connection;
 pub mod expect;
 pub mod framing;
+pub mod h2;
 pub mod head;
 pub mod keep_alive;
 pub mod name;
+pub mod proxy;
 pub mod request;
 pub mod response;
 pub mod rewrite;

@@ -50,10 +50,14 @@ pub enum Name {
     RequestStart,
     /// `Hostler-Error`.
     HostlerError,
+    /// `X-Client-Cert-Subject`.
+    ClientCertSubject,
+    /// `Strict-Transport-Security` (RFC 6797, 6.1).
+    StrictTransportSecurity,
 }
 
 /// The longest of the names known here, in bytes.
-const LONGEST: usize = 19;
+const LONGEST: usize = 25;
 
 impl Name {
     /// What a header's name means; case does not matter.
@@ -84,6 +88,8 @@ impl Name {
                 ("transfer-encoding", Name::TransferEncoding),
             ],
             19 => &[("proxy-authorization", Name::ProxyAuthorization)],
+            21 => &[("x-client-cert-subject", Name::ClientCertSubject)],
+            25 => &[("strict-transport-security", Name::StrictTransportSecurity)],
             _ => &[],
         };
         candidates
@@ -119,6 +125,7 @@ impl Name {
                 | Name::RequestId
                 | Name::RequestStart
                 | Name::HostlerError
+                | Name::ClientCertSubject
         )
     }
 

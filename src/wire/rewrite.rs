@@ -37,6 +37,8 @@ pub struct Forward<'a> {
     pub start_ms: u64,
     /// The router's name in `Via`.
     pub via: &'a str,
+    /// The subject of the certificate by which the client proved itself.
+    pub client_subject: Option<&'a str>,
 }
 
 /// Where in the outgoing buffer the log finds what it needs.
@@ -90,10 +92,7 @@ pub fn request(
         }
     }
     if request.upgrade {
-        for field in fields.of_kind(Name::Upgrade) {
-            line(out, b"Upgrade", field.value.of(head));
-        }
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        upgrade(head, fields, out);
     } else if forward.close {
         out.extend_from_slice(b"Connection: close\r\n");
     }
@@ -110,6 +109,9 @@ pub fn request(
     }
     if missing(Name::ForwardedPort) {
         number_line(out, b"X-Forwarded-Port", forward.port.into());
+    }
+    if let Some(subject) = forward.client_subject {
+        line(out, b"X-Client-Cert-Subject", subject.as_bytes());
     }
     marks.request_id = request_id(head, fields, forward.fresh_id, out);
     if missing(Name::RequestStart) {
@@ -169,6 +171,33 @@ pub struct Answer<'a> {
     pub to_head: bool,
     /// The dyno is a router: its `Hostler-Error` goes on.
     pub keeps_fault: bool,
+    /// What is said for an answer that says nothing of it itself, if it goes over TLS.
+    pub hsts: Option<Hsts>,
+}
+
+/// For how long a browser is to ask for this host over TLS alone (RFC 6797).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hsts {
+    /// In seconds.
+    pub max_age_s: u64,
+    /// For all names below it too.
+    pub subdomains: bool,
+    /// Browsers may know it beforehand.
+    pub preload: bool,
+}
+
+impl Hsts {
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Strict-Transport-Security: max-age=");
+        number(out, self.max_age_s);
+        if self.subdomains {
+            out.extend_from_slice(b"; includeSubDomains");
+        }
+        if self.preload {
+            out.extend_from_slice(b"; preload");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The invitation to send a body.
@@ -204,15 +233,17 @@ pub fn response(
     }
     // A 426 says what to go over to (RFC 9110, section 15.5.22).
     if matches!(response.status, 101 | 426) && fields.of_kind(Name::Upgrade).next().is_some() {
-        for field in fields.of_kind(Name::Upgrade) {
-            line(out, b"Upgrade", field.value.of(head));
-        }
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        upgrade(head, fields, out);
     }
     via(head, fields, response.minor, answer.via, out);
     if response.status >= 200 {
         if !response.has_date {
             line(out, b"Date", answer.date);
+        }
+        if let Some(hsts) = answer.hsts
+            && fields.of_kind(Name::StrictTransportSecurity).next().is_none()
+        {
+            hsts.write(out);
         }
         match answer.persistence {
             Persistence::Implied => {}
@@ -317,6 +348,13 @@ fn via(head: &[u8], fields: &Fields, minor: u8, name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+fn upgrade(head: &[u8], fields: &Fields, out: &mut Vec<u8>) {
+    for field in fields.of_kind(Name::Upgrade) {
+        line(out, b"Upgrade", field.value.of(head));
+    }
+    out.extend_from_slice(b"Connection: Upgrade\r\n");
+}
+
 fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Span {
     let start = out.len();
     out.extend_from_slice(bytes);
@@ -392,6 +430,7 @@ mod tests {
         chunked: true,
         to_head: false,
         keeps_fault: false,
+        hsts: None,
     };
 
     #[test]
@@ -411,6 +450,7 @@ mod tests {
             fresh_id: 1,
             start_ms: 2,
             via: "v",
+            client_subject: None,
         };
         let mut out = Vec::new();
         request(head, &fields, &asked, &forward, &mut out);

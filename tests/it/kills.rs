@@ -55,6 +55,7 @@ const FIRST_RELEASE: &str = "
     ALTER TABLE transactions DROP COLUMN digest; ALTER TABLE transactions DROP COLUMN address;
     ALTER TABLE transactions DROP COLUMN forced; ALTER TABLE transactions DROP COLUMN apps;
     ALTER TABLE transactions DROP COLUMN routes; ALTER TABLE transactions DROP COLUMN dynos;
+    ALTER TABLE transactions DROP COLUMN certs;
     ALTER TABLE objects DROP COLUMN app; ALTER TABLE past DROP COLUMN app;
     DROP TABLE tokens; DROP TABLE answers; DROP TABLE deeds; PRAGMA user_version = 1;";
 

@@ -196,7 +196,9 @@ fn a_transaction_is_one_revision() {
     assert_eq!(router.get("a.test", "/").status(), 200);
     let digest = &reply.json["digest"];
     let revision = router.call("GET", "/v1/revision", None).json;
-    let stands = json!({"revision": 1, "digest": digest, "apps": 1, "routes": 1, "dynos": 1});
+    let stands = json!({
+        "revision": 1, "digest": digest, "apps": 1, "routes": 1, "dynos": 1, "certs": 0
+    });
     assert_eq!(revision, stands);
 }
 

@@ -54,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "control::Settings",
             "control::hub::Settings",
             "control::api::Settings",
+            "control::store::StoreKey",
             "telemetry::Level",
             "telemetry::LogFormat",
             "telemetry::diagnostics",
@@ -73,10 +74,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["wire/head.rs"]),
     ("hyper", HYPER),
     ("hyper_util", HYPER),
-    ("h2", &["serve/edge/h2.rs", "serve/dyno/h2.rs"]),
+    ("h2", &["serve/edge/h2", "serve/dyno/channels"]),
     ("axum", &["control/api/"]),
     ("rustls", &["tls/"]),
     ("tokio_rustls", &["tls/"]),
+    ("aws_lc_rs", &["tls/", "control/store/seal.rs"]),
     ("prometheus", &["telemetry/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("rusqlite", &["control/store/"]),
@@ -88,14 +90,7 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// HTTP/2, the push API on both sides, probes, and the dynos of the demo.
-const HYPER: &[&str] = &[
-    "serve/edge/h2.rs",
-    "serve/dyno/h2.rs",
-    "api/",
-    "control/health/",
-    "control/api/",
-    "cli/demo/dyno.rs",
-];
+const HYPER: &[&str] = &["api/", "control/health/", "control/api/", "cli/demo/dyno.rs"];
 
 /// The parts without sockets, clock, log and locks, and what they therefore never name.
 const PURE: [&str; 5] = ["route", "wire", "balance", "units", "near"];

@@ -26,7 +26,7 @@ const NOT_USED: [(&str, &str); 9] = [
 ];
 
 /// Names that others chose.
-const OTHERS_NAMES: [&str; 26] = [
+const OTHERS_NAMES: [&str; 27] = [
     // Heroku's log line, and the metric that follows it.
     "service_ms",
     "service_seconds",
@@ -40,6 +40,7 @@ const OTHERS_NAMES: [&str; 26] = [
     "into_make_service",
     "TowerToHyperService",
     "Target",
+    "PeerClosed",
     "peer_addr",
     "peer_cred",
     "peer_certificates",

@@ -2,7 +2,7 @@
 //!
 //! Invariants: `/healthz` is 200 for as long as the process turns; `/readyz` gives every reason why
 //! it is not 200, all at once, and warns of what keeps no traffic away: a store that takes no
-//! pushes.
+//! pushes, certificates whose keys cannot be opened.
 
 use std::sync::Arc;
 
@@ -33,7 +33,12 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let trouble = state.status.store_trouble();
     let warning = |trouble| format!("the store takes no pushes: {trouble}");
-    let warnings = trouble.map(warning).into_iter().collect();
+    let snapshot = state.reader.load_full();
+    let closed = snapshot.table().certificates().filter(|of| !of.is_usable()).count();
+    let closed = (closed > 0).then(|| {
+        format!("{closed} certificates are not served: their keys need HOSTLER_STORE_KEY")
+    });
+    let warnings = trouble.map(warning).into_iter().chain(closed).collect();
     json(status, "application/json", &Readiness { ready, reasons, warnings })
 }
 

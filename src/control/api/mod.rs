@@ -12,6 +12,7 @@
 mod admin;
 mod at;
 mod body;
+mod certs;
 mod conditions;
 mod explain;
 mod feed;
@@ -46,7 +47,7 @@ mod tests;
 
 pub use explain::Explain;
 pub use router::{ApiState, router};
-pub use secure::{Secure, announce, renew};
+pub use secure::{Secure, renew};
 pub use server::serve;
 pub use settings::Settings;
 pub use tokens::Tokens;

@@ -10,6 +10,7 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::{
+    certs,
     explain::explain,
     feed, health, lists, openapi, read,
     router::Shared,
@@ -61,6 +62,9 @@ const OBJECT: &[(Method, Need)] = &[
     (Method::PATCH, Need::PushApp),
     (Method::DELETE, Need::PushApp),
 ];
+/// A certificate may cover the hosts of every app: no scope of one app is for it.
+const CERT: &[(Method, Need)] =
+    &[(Method::GET, Need::Read), (Method::PUT, Need::Push), (Method::DELETE, Need::Push)];
 
 /// Every path.
 #[rustfmt::skip]
@@ -72,6 +76,8 @@ pub(super) static PATHS: &[Row] = &[
     row("/v1/apps/{app}/dynos", OF_APP, || get(lists::dynos)),
     row("/v1/apps/{app}/dynos/{name}", OBJECT, || object(get(read::dyno))),
     row("/v1/apps/{app}/stats", OF_APP, || get(stats::stats)),
+    row("/v1/certs", OF_TABLE, || get(certs::list)),
+    row("/v1/certs/{name}", CERT, || get(certs::show).put(write).delete(write)),
     row("/v1/transactions", &[(Method::POST, Need::Ops)], || post(transaction)),
     row("/v1/revision", &[(Method::GET, Need::Token)], || get(read::revision)),
     row("/v1/table", &[(Method::GET, Need::Read), (Method::PUT, Need::Push)],

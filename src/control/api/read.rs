@@ -109,9 +109,9 @@ pub(super) async fn revision(State(shared): State<Arc<Shared>>, params: Params) 
     no_params(params)?;
     let snapshot = shared.state.reader.load_full();
     let revision = snapshot.table().revision().0;
-    let Counts { apps, routes, dynos } = snapshot.table().counts();
+    let Counts { apps, routes, dynos, certificates: certs } = snapshot.table().counts();
     let digest = snapshot.table().digest().to_string();
-    Ok(answer(revision, &RevisionView { revision, digest, apps, routes, dynos }))
+    Ok(answer(revision, &RevisionView { revision, digest, apps, routes, dynos, certs }))
 }
 
 /// The table that a read looks into.
@@ -147,7 +147,12 @@ pub(super) async fn stands(
 }
 
 /// One object, with the revision at which it last changed.
-fn tagged(shared: &Shared, table: &Table, object: &ObjectKey, view: &impl Serialize) -> Response {
+pub(super) fn tagged(
+    shared: &Shared,
+    table: &Table,
+    object: &ObjectKey,
+    view: &impl Serialize,
+) -> Response {
     let revision = table.revision().0;
     let mut response = answer(revision, view);
     let tag = conditions::tag(shared, object, revision);

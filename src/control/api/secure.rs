@@ -122,8 +122,10 @@ async fn linger(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes renewed certificates until the process stops.
+/// Says what a listener proves itself with, and takes renewed certificates until the process stops.
 pub async fn renew(mut renewal: Renewal, shutdown: Shutdown) {
+    announce(&renewal);
+    let listener = renewal.listener();
     loop {
         tokio::select! {
             () = shutdown.stopped() => return,
@@ -142,13 +144,15 @@ pub async fn renew(mut renewal: Renewal, shutdown: Shutdown) {
         match renewed {
             Ok(false) => {}
             Ok(true) => announce(&renewal),
-            Err(error) => tracing::warn!(%error, "the control listener's old certificate stays"),
+            Err(error) => {
+                tracing::warn!(%error, "the {listener} listener's old certificate stays");
+            }
         }
     }
 }
 
-/// Says what the control listeners prove themselves with.
-pub fn announce(renewal: &Renewal) {
+/// Says what a listener proves itself with.
+fn announce(renewal: &Renewal) {
     let chain = renewal.chain().display();
     match renewal.objection(SystemTime::now()) {
         Some(objection) => {
@@ -156,7 +160,7 @@ pub fn announce(renewal: &Renewal) {
         }
         None => {
             let until = renewal.not_after().map(httpdate::fmt_http_date).unwrap_or_default();
-            tracing::info!("control speaks TLS with {chain}, valid until {until}");
+            tracing::info!("{} speaks TLS with {chain}, valid until {until}", renewal.listener());
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn table(State(shared): State<Arc<Shared>>, params: Params) -> 
         Ok((view, point))
     });
     let (view, point) = opened.await?;
-    let Counts { apps, routes, dynos } = point.counts;
+    let Counts { apps, routes, dynos, certificates: certs } = point.counts;
     let header = TableHeader {
         v: FORM,
         kind: "table".into(),
@@ -62,6 +62,7 @@ pub(super) async fn table(State(shared): State<Arc<Shared>>, params: Params) -> 
         apps,
         routes,
         dynos,
+        certs,
     };
     let (response, pieces) = lines(header.revision, &header)?;
     tokio::spawn(async move {

@@ -137,6 +137,7 @@ impl Changes {
     fn remove(&mut self, key: &ObjectKey) {
         let named = match key {
             ObjectKey::App(app) => json!({"kind": "app", "name": app.as_str()}),
+            ObjectKey::Certificate(name) => json!({"kind": "cert", "name": name.as_str()}),
             ObjectKey::Dyno(app, dyno) => {
                 json!({"kind": "dyno", "app": app.as_str(), "name": dyno.as_str()})
             }

@@ -14,11 +14,12 @@ pub const PIECE: usize = 64 << 10;
 /// Renders a table; `emit` answers whether it is to go on. Answers whether it came to the end.
 pub fn snapshot(table: &Table, mut emit: impl FnMut(Vec<u8>) -> bool) -> bool {
     let (revision, digest) = (table.revision(), table.digest());
-    let Counts { apps, routes, dynos } = table.counts();
+    let Counts { apps, routes, dynos, certificates: certs } = table.counts();
     let v = crate::route::canonical::FORM;
     let head = format!(
         "event: snapshot\ndata: {{\"v\":{v},\"kind\":\"snapshot\",\"revision\":{revision},\
-         \"digest\":\"{digest}\",\"apps\":{apps},\"routes\":{routes},\"dynos\":{dynos}}}\n\n"
+         \"digest\":\"{digest}\",\"apps\":{apps},\"routes\":{routes},\"dynos\":{dynos},\
+         \"certs\":{certs}}}\n\n"
     );
     if !emit(head.into_bytes()) {
         return false;

@@ -103,10 +103,11 @@ pub fn read_dyno(
 pub fn read_header(fields: &Value) -> Result<Header, Vec<Mistake>> {
     let mut fields = Fields::of("a header", Some(fields))?;
     let digest = fields.text("digest");
-    let [apps, routes, dynos] = ["apps", "routes", "dynos"].map(|name| fields.count(name));
+    let [apps, routes, dynos, certs] =
+        ["apps", "routes", "dynos", "certs"].map(|name| fields.count(name));
     let _ = ["revision", "at_ms"].map(|name| fields.count(name));
     fields.finish()?;
-    Ok(Header { digest, apps, routes, dynos })
+    Ok(Header { digest, apps, routes, dynos, certs })
 }
 
 fn read_addr(value: Option<&Value>, settings: &Settings) -> Result<DynoAddr, String> {
@@ -180,7 +181,7 @@ fn not(should: &str, value: &Value) -> String {
 }
 
 /// The fields of a body, each to be taken once.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     of: &'static str,
     body: Option<&'a Map<String, Value>>,
     known: Vec<&'static str>,
@@ -189,7 +190,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of what is in `body`: none if there is no body, or a null.
-    fn of(of: &'static str, body: Option<&'a Value>) -> Result<Fields<'a>, Vec<Mistake>> {
+    pub fn of(of: &'static str, body: Option<&'a Value>) -> Result<Fields<'a>, Vec<Mistake>> {
         let body = match body {
             None | Some(Value::Null) => None,
             Some(Value::Object(map)) => Some(map),
@@ -209,6 +210,16 @@ impl<'a> Fields<'a> {
             Some(value) => value.as_bool().ok_or_else(|| not("true or false", value)),
         };
         self.noted(name, read).unwrap_or_default()
+    }
+
+    /// A text without which there is nothing.
+    pub fn required(&mut self, name: &'static str, missing: &str) -> Option<String> {
+        let is_there = self.body.is_some_and(|body| body.contains_key(name));
+        let text = self.text(name);
+        if !is_there {
+            self.mistakes.push(Mistake::malformed(name, missing));
+        }
+        text
     }
 
     fn text(&mut self, name: &'static str) -> Option<String> {
@@ -249,7 +260,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Every mistake, the fields that nobody took among them.
-    fn finish(mut self) -> Result<(), Vec<Mistake>> {
+    pub fn finish(mut self) -> Result<(), Vec<Mistake>> {
         for name in self.body.into_iter().flat_map(|map| map.keys()) {
             if !self.known.contains(&name.as_str()) {
                 let remedy = did_you_mean(name, self.known.iter().copied());

@@ -83,7 +83,8 @@ impl Draft {
             Some(revision) => Ok(Some(*revision)),
             None => store.last_change_of(object),
         };
-        let rules = Rules { settings, shrink, last_change: &last_change };
+        let now_s = self.now_ms / 1000;
+        let rules = Rules { settings, shrink, last_change: &last_change, now_s };
         let Judged { accepted, author, reason, counts } =
             judged(asked, &terms, &self.table, &rules, store)?;
         let Accepted { mut table, edits, forced, renewed, step } = accepted;

@@ -44,6 +44,8 @@ pub(super) struct Rules<'a> {
     pub settings: &'a Settings,
     pub shrink: &'a Shrink,
     pub last_change: &'a LastChange<'a>,
+    /// When it is judged, in seconds since the Unix epoch.
+    pub now_s: u64,
 }
 
 /// Changes that were applied to a working table, until they are judged as a whole.
@@ -64,8 +66,8 @@ pub(super) struct Edited {
     pub mistakes: Vec<(Option<usize>, Mistake)>,
 }
 
-/// Judges a push that may do everything on a table of which nothing was lost; none if it changes
-/// nothing.
+/// Judges a push that may do everything on a table of which nothing was lost, before any
+/// certificate ended; none if it changes nothing.
 pub fn judge(
     push: &Push,
     table: &Table,
@@ -73,7 +75,7 @@ pub fn judge(
     last_change: &LastChange<'_>,
 ) -> Result<Option<Accepted>, PushError> {
     let shrink = &Shrink::new(settings.shrink, table.counts());
-    let rules = Rules { settings, shrink, last_change };
+    let rules = Rules { settings, shrink, last_change, now_s: 0 };
     let accepted = judge_under(&Terms::default(), push, table, &rules)?;
     Ok((!accepted.edits.is_empty()).then_some(accepted))
 }
@@ -85,7 +87,7 @@ pub(super) fn judge_under(
     table: &Table,
     rules: &Rules<'_>,
 ) -> Result<Accepted, PushError> {
-    let Rules { settings, last_change, .. } = rules;
+    let Rules { settings, last_change, now_s, .. } = rules;
     let mut mistakes = check_words(&push.author, push.reason.as_deref());
     mistakes.extend(check_bounds(push, table.revision()));
     let mut mistakes: Vec<_> = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
@@ -97,7 +99,7 @@ pub(super) fn judge_under(
             mistakes.push((Some(at), mistake));
             continue;
         }
-        let resolved = match ops::resolve(op, &working, settings) {
+        let resolved = match ops::resolve(op, &working, settings, *now_s) {
             Ok(resolved) => resolved,
             Err(found) => {
                 mistakes.extend(found.into_iter().map(|mistake| (Some(at), mistake)));

@@ -6,10 +6,15 @@
 //! is named; how a line is spelt (blanks, escapes, the order of its fields, a default that is
 //! written out) does not matter.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{body, push::Mistake, settings::Settings};
-use crate::route::{AppName, Change, DynoName, HostPattern, PathPrefix, RouteKey, canonical::FORM};
+use crate::route::{
+    AppName, CertName, Certificate, Change, CoveredHost, Digest, DynoName, HostPattern, KeyKind,
+    PathPrefix, PrivateKey, RouteKey, canonical::FORM,
+};
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Header {
     pub routes: Option<u64>,
     /// How many dynos.
     pub dynos: Option<u64>,
+    /// How many certificates.
+    pub certs: Option<u64>,
 }
 
 /// Reads a line.
@@ -45,6 +52,7 @@ pub fn read(line: &[u8], settings: &Settings) -> Result<Line, Vec<Mistake>> {
     match kind.as_str() {
         "table" => fields.header(),
         "app" => fields.app(),
+        "cert" => fields.certificate(),
         "dyno" => fields.dyno(settings),
         "route" => fields.route(),
         _ => Err(fields.unknown(&kind)),
@@ -99,6 +107,54 @@ impl Fields {
         Ok(Line::Object(Change::PutApp(named(name), settings)))
     }
 
+    /// What is public of a certificate: it is counted and digested, and changes none that stands.
+    fn certificate(mut self) -> Result<Line, Vec<Mistake>> {
+        let name = self.name("name", CertName::parse);
+        let hosts = self.list("hosts", "a host", CoveredHost::parse);
+        let [not_before_s, not_after_s] =
+            ["not_before_s", "not_after_s"].map(|field| self.number(field));
+        let unknown = "ecdsa-p256, ed25519, rsa-2048 or alike";
+        let key_kind = self.name("key_kind", |text| KeyKind::parse(text).ok_or(unknown));
+        let fingerprints = self.list("fingerprints", "64 hexadecimal digits", Digest::parse);
+        for name in self.fields.keys() {
+            let reason = "a certificate has no such field";
+            self.mistakes.push(Mistake::malformed(name, reason));
+        }
+        if !self.mistakes.is_empty() {
+            return Err(self.mistakes);
+        }
+        Ok(Line::Object(Change::PutCertificate(Arc::new(Certificate {
+            name: named(name),
+            hosts: hosts.into(),
+            not_before_s,
+            not_after_s,
+            key_kind: named(key_kind),
+            fingerprints: fingerprints.into(),
+            chain: Arc::default(),
+            key: PrivateKey::default(),
+        }))))
+    }
+
+    /// Texts of one kind, at least one.
+    fn list<T>(&mut self, field: &str, what: &str, parse: fn(&str) -> Option<T>) -> Vec<T> {
+        let values = self.fields.remove(field);
+        let values = values.as_ref().and_then(Value::as_array);
+        let read = |value: &Value| value.as_str().and_then(parse);
+        let read: Option<Vec<T>> = values.and_then(|values| values.iter().map(read).collect());
+        read.filter(|read| !read.is_empty()).unwrap_or_else(|| {
+            let reason = format!("it should be a list of at least one text, each {what}");
+            self.mistakes.push(Mistake::malformed(field, reason));
+            Vec::new()
+        })
+    }
+
+    fn number(&mut self, field: &str) -> u64 {
+        self.fields.remove(field).as_ref().and_then(Value::as_u64).unwrap_or_else(|| {
+            self.mistakes.push(Mistake::malformed(field, "it should be a whole number"));
+            0
+        })
+    }
+
     fn dyno(mut self, settings: &Settings) -> Result<Line, Vec<Mistake>> {
         let app = self.name("app", AppName::parse);
         let name = self.name("name", DynoName::parse);
@@ -124,7 +180,8 @@ impl Fields {
 
     fn unknown(mut self, kind: &str) -> Vec<Mistake> {
         if self.mistakes.iter().all(|mistake| mistake.field != "kind") {
-            let reason = format!("{kind:.40?} is none of: app, dyno, route, and table on top");
+            let reason =
+                format!("{kind:.40?} is none of: app, cert, dyno, route, and table on top");
             self.mistakes.push(Mistake::malformed("kind", reason));
         }
         self.mistakes
@@ -173,6 +230,11 @@ mod tests {
             ),
             r#"{"v":1,"kind":"route","app":"blog","host":"*.a.test","path":"/api"}"#,
             r#"{"v":1,"kind":"route","app":"blog","host":"a.test","protected":true}"#,
+            concat!(
+                r#"{"v":1,"kind":"cert","name":"www","hosts":["a.test","*.a.test"],"#,
+                r#""not_before_s":1,"not_after_s":2,"key_kind":"rsa-2048","fingerprints":["#,
+                r#""ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]}"#
+            ),
         ] {
             let Ok(Line::Object(change)) = read(line.as_bytes(), &Settings::default()) else {
                 panic!("{line}");
@@ -206,7 +268,19 @@ mod tests {
             ("{", &["line"]),
             ("[]", &["line"]),
             ("{}", &["v", "kind"]),
-            (r#"{"v":2,"kind":"cert"}"#, &["v", "kind"]),
+            (r#"{"v":2,"kind":"token"}"#, &["v", "kind"]),
+            (
+                r#"{"v":1,"kind":"cert","name":"A","hosts":[],"not_before_s":-1,"key":1}"#,
+                &[
+                    "name",
+                    "hosts",
+                    "not_before_s",
+                    "not_after_s",
+                    "key_kind",
+                    "fingerprints",
+                    "key",
+                ],
+            ),
             (r#"{"v":1,"kind":7}"#, &["kind"]),
             (r#"{"v":1,"kind":"app","name":"Blog","blank":1}"#, &["name", "blank"]),
             (r#"{"v":1,"kind":"app","name":"a","settings":{"x":1}}"#, &["settings.x"]),

@@ -8,7 +8,9 @@
 
 mod address;
 mod body;
+mod certificate;
 mod draft;
+mod ending;
 mod expiry;
 mod guard;
 mod judge;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body::{self, app_body, dyno_body, route_body},
+    certificate,
     path::{self, Named},
     push::Mistake,
     settings::Settings,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     api::Op,
     control::store::ObjectKey,
-    route::{Change, Conflict, Table},
+    route::{AppName, Change, Conflict, Table},
 };
 
 /// An op as it is meant.
@@ -34,8 +35,13 @@ enum Method {
     Delete,
 }
 
-/// Says what an op does to a table.
-pub fn resolve(op: &Op, table: &Table, settings: &Settings) -> Result<Resolved, Vec<Mistake>> {
+/// Says what an op does to a table, at a time in seconds since the Unix epoch.
+pub fn resolve(
+    op: &Op,
+    table: &Table,
+    settings: &Settings,
+    now_s: u64,
+) -> Result<Resolved, Vec<Mistake>> {
     let method = match op.method.as_str() {
         "PUT" => Ok(Method::Put),
         "PATCH" => Ok(Method::Patch),
@@ -51,10 +57,10 @@ pub fn resolve(op: &Op, table: &Table, settings: &Settings) -> Result<Resolved, 
     };
     let body = op.body.as_ref();
     let change = match method {
-        Method::Put => put(&named, body, settings)?,
+        Method::Put => put(&named, body, settings, now_s)?,
         Method::Patch => {
             let patched = patched(&named, body, table)?;
-            put(&named, Some(&patched), settings)?
+            put(&named, Some(&patched), settings, now_s)?
         }
         Method::Delete => delete(&named, body)?,
     };
@@ -65,8 +71,10 @@ pub fn resolve(op: &Op, table: &Table, settings: &Settings) -> Result<Resolved, 
 /// transaction is judged for itself.
 pub fn intended_app(op: &Op) -> Option<Change> {
     let named = path::parse(&op.path).ok().filter(|_| op.method == "PUT")?;
-    let app = matches!(named.object, ObjectKey::App(_));
-    app.then(|| Change::PutApp(named.app, Default::default()))
+    match named.object {
+        ObjectKey::App(app) => Some(Change::PutApp(app, Default::default())),
+        _ => None,
+    }
 }
 
 /// The mistake that a table's refusal comes to.
@@ -74,6 +82,7 @@ pub fn refused(conflict: &Conflict) -> Mistake {
     match conflict {
         Conflict::NoSuchApp(_) => Mistake::missing("app", conflict),
         Conflict::NoSuchRoute { .. } => Mistake::missing("host", conflict),
+        Conflict::NoSuchCertificate(_) => Mistake::missing("cert", conflict),
         Conflict::NoSuchDyno { .. } => Mistake::missing("dyno", conflict),
         Conflict::RouteTaken { .. } => Mistake::conflict("host", conflict),
         Conflict::HostFull(_) => Mistake::conflict("path", conflict),
@@ -81,12 +90,23 @@ pub fn refused(conflict: &Conflict) -> Mistake {
     }
 }
 
-fn put(named: &Named, body: Option<&Value>, settings: &Settings) -> Result<Change, Vec<Mistake>> {
-    let app = named.app.clone();
+fn put(
+    named: &Named,
+    body: Option<&Value>,
+    settings: &Settings,
+    now_s: u64,
+) -> Result<Change, Vec<Mistake>> {
     Ok(match &named.object {
-        ObjectKey::App(_) => Change::PutApp(app, body::read_app(body)?),
-        ObjectKey::Route(key) => Change::PutRoute(key.clone(), app, body::read_route(body)?),
-        ObjectKey::Dyno(_, name) => Change::PutDyno(app, body::read_dyno(name, body, settings)?),
+        ObjectKey::App(app) => Change::PutApp(app.clone(), body::read_app(body)?),
+        ObjectKey::Certificate(name) => {
+            Change::PutCertificate(certificate::read(name, body, settings, now_s)?)
+        }
+        ObjectKey::Route(key) => {
+            Change::PutRoute(key.clone(), of_app(named), body::read_route(body)?)
+        }
+        ObjectKey::Dyno(app, name) => {
+            Change::PutDyno(app.clone(), body::read_dyno(name, body, settings)?)
+        }
     })
 }
 
@@ -94,29 +114,42 @@ fn delete(named: &Named, body: Option<&Value>) -> Result<Change, Vec<Mistake>> {
     if body.is_some_and(|body| !body.is_null()) {
         return Err(vec![Mistake::malformed("body", "DELETE has no body")]);
     }
-    let app = named.app.clone();
     Ok(match &named.object {
-        ObjectKey::App(_) => Change::DeleteApp(app),
-        ObjectKey::Route(key) => Change::DeleteRoute(key.clone(), app),
-        ObjectKey::Dyno(_, name) => Change::DeleteDyno(app, name.as_str().into()),
+        ObjectKey::App(app) => Change::DeleteApp(app.clone()),
+        ObjectKey::Certificate(name) => Change::DeleteCertificate(name.clone()),
+        ObjectKey::Route(key) => Change::DeleteRoute(key.clone(), of_app(named)),
+        ObjectKey::Dyno(app, name) => Change::DeleteDyno(app.clone(), name.as_str().into()),
     })
+}
+
+/// The app of what is an app's.
+fn of_app(named: &Named) -> AppName {
+    named.app.clone().expect("a route is named with its app")
 }
 
 /// The object as it stands, in its JSON form, with a merge patch applied (RFC 7396).
 fn patched(named: &Named, patch: Option<&Value>, table: &Table) -> Result<Value, Vec<Mistake>> {
     let missing = |conflict: Conflict| vec![refused(&conflict)];
-    let app = named.app.clone();
-    let found = table.app(app.as_str()).ok_or_else(|| missing(Conflict::NoSuchApp(app.clone())))?;
+    let find = |app: &AppName| {
+        let found = table.app(app.as_str());
+        found.ok_or_else(|| missing(Conflict::NoSuchApp(app.clone())))
+    };
     let stands = match &named.object {
-        ObjectKey::App(_) => serde_json::to_value(app_body(&found.settings)),
+        ObjectKey::App(app) => serde_json::to_value(app_body(&find(app)?.settings)),
+        ObjectKey::Certificate(_) => {
+            let reason = "a certificate is set whole, the chain with its key: PUT";
+            return Err(vec![Mistake::malformed("method", reason)]);
+        }
         ObjectKey::Route(key) => {
+            let app = of_app(named);
+            find(&app)?;
             let owner = table.route(key).filter(|owner| owner.name == app);
             owner.ok_or_else(|| missing(Conflict::NoSuchRoute { app, key: key.clone() }))?;
             serde_json::to_value(route_body(table.route_settings(key).unwrap_or_default()))
         }
-        ObjectKey::Dyno(_, name) => {
-            let dyno = name.to_string();
-            let found = found.dyno(name.as_str());
+        ObjectKey::Dyno(app, name) => {
+            let found = find(app)?.dyno(name.as_str());
+            let (app, dyno) = (app.clone(), name.to_string());
             let found = found.ok_or_else(|| missing(Conflict::NoSuchDyno { app, dyno }))?;
             serde_json::to_value(dyno_body(found))
         }

@@ -1,8 +1,8 @@
 //! The path of an op: which object it names.
 //!
-//! `/apps/{app}`, `/apps/{app}/routes/{host}` with an optional `?path=/prefix`, and
-//! `/apps/{app}/dynos/{name}`. Segments and the parameter are percent-decoded once, after the path
-//! was split, so that an escaped slash is part of a name and never a border.
+//! `/apps/{app}`, `/apps/{app}/routes/{host}` with an optional `?path=/prefix`,
+//! `/apps/{app}/dynos/{name}`, and `/certs/{name}`. Segments and the parameter are percent-decoded
+//! once, after the path was split, so that an escaped slash is part of a name and never a border.
 //! Invariant: a path of another shape is not found; one with names that nothing can have is
 //! malformed, and every bad name of it is told.
 
@@ -11,18 +11,18 @@ use percent_encoding::percent_decode_str;
 use super::push::Mistake;
 use crate::{
     control::store::ObjectKey,
-    route::{AppName, DynoName, HostPattern, PathPrefix, RouteKey},
+    route::{AppName, CertName, DynoName, HostPattern, PathPrefix, RouteKey},
 };
 
 const SHAPES: &str = "nothing is there: an op's path is /apps/APP, /apps/APP/routes/HOST with an \
-                      optional ?path=/PREFIX, or /apps/APP/dynos/NAME";
+                      optional ?path=/PREFIX, /apps/APP/dynos/NAME, or /certs/NAME";
 
 /// What an op's path names: an object, and the app that it is to belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// The app.
-    pub app: AppName,
-    /// The object: the app itself, a dyno or a route of it.
+    /// The app; none for a certificate, which is no app's.
+    pub app: Option<AppName>,
+    /// The object: the app itself, a dyno or a route of it, or a certificate.
     pub object: ObjectKey,
 }
 
@@ -35,6 +35,7 @@ pub fn parse(text: &str) -> Result<Named, Vec<Mistake>> {
     let segments: Vec<&str> = path.split('/').collect();
     let (app, rest) = match segments.as_slice() {
         ["", "apps", app, rest @ ..] if !app.is_empty() => (*app, rest),
+        ["", "certs", name] if !name.is_empty() => return certificate(name, query),
         _ => return Err(not_found()),
     };
     let mut mistakes = Vec::new();
@@ -57,7 +58,17 @@ pub fn parse(text: &str) -> Result<Named, Vec<Mistake>> {
         _ => return Err(not_found()),
     };
     match app.zip(object) {
-        Some((app, object)) if mistakes.is_empty() => Ok(Named { app, object }),
+        Some((app, object)) if mistakes.is_empty() => Ok(Named { app: Some(app), object }),
+        _ => Err(mistakes),
+    }
+}
+
+fn certificate(name: &str, query: Option<&str>) -> Result<Named, Vec<Mistake>> {
+    let mut mistakes = Vec::from_iter(no_parameters(query));
+    match noted(cert_name(name), &mut mistakes) {
+        Some(name) if mistakes.is_empty() => {
+            Ok(Named { app: None, object: ObjectKey::Certificate(name) })
+        }
         _ => Err(mistakes),
     }
 }
@@ -82,6 +93,10 @@ fn decoded(field: &str, text: &str) -> Result<String, Mistake> {
 
 fn app_name(text: &str) -> Result<AppName, Mistake> {
     AppName::parse(&decoded("app", text)?).map_err(|error| Mistake::malformed("app", error))
+}
+
+fn cert_name(text: &str) -> Result<CertName, Mistake> {
+    CertName::parse(&decoded("cert", text)?).map_err(|error| Mistake::malformed("cert", error))
 }
 
 fn dyno_name(text: &str) -> Result<DynoName, Mistake> {
@@ -131,7 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn the_three_shapes_name_their_objects() {
+    fn the_four_shapes_name_their_objects() {
+        let name = CertName::parse("www.a.test").unwrap();
+        assert_eq!(parse("/certs/www.a.test").unwrap().object, ObjectKey::Certificate(name));
         let app = AppName::parse("blog").unwrap();
         assert_eq!(parse("/apps/blog").unwrap().object, ObjectKey::App(app.clone()));
         let dyno = DynoName::parse("web.1").unwrap();
@@ -167,6 +184,9 @@ mod tests {
             "/apps/blog/certs/x",
             "/v1/apps/blog",
             "/tokens",
+            "/certs",
+            "/certs/",
+            "/certs/a/b",
         ] {
             assert_eq!(mistakes(text), [(Grade::Missing, "path".into())], "{text:?}");
         }
@@ -182,6 +202,7 @@ mod tests {
         assert_eq!(mistakes("/apps/blog/routes/*.a..test"), bad(&["host"]));
         assert_eq!(mistakes("/apps/blog/dynos/a%2Fb"), bad(&["dyno"]));
         assert_eq!(mistakes("/apps/%ff"), bad(&["app"]));
+        assert_eq!(mistakes("/certs/A?x=1"), bad(&["path", "cert"]));
     }
 
     #[test]

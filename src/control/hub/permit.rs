@@ -4,6 +4,8 @@
 //! * A path under a host, or a name under a wildcard, that another app owns is for who may write
 //!   every app: else one app could take another's visitors. An app that the caller may write too is
 //!   not another.
+//! * A certificate covers whatever hosts it names, whoever owns them: it is for who may write every
+//!   app.
 //! * The numbers of apps, and of routes and dynos of each, have bounds; what only changes or goes
 //!   is never held up by one.
 //!
@@ -23,9 +25,13 @@ pub fn objection_to_op(op: &Op, scopes: &Scopes) -> Option<Mistake> {
     }
     // An op without an app that can be read is malformed, and refused as such.
     let named = path::parse(&op.path).ok()?;
-    let app = named.app.as_str();
+    let Some(app) = &named.app else {
+        // It may cover the hosts of every app.
+        let reason = "this token may not write certificates: that needs scope push";
+        return Some(Mistake::forbidden("scope", reason));
+    };
     let reason = || format!("this token may not write app {app}: it needs push:{app}, or push");
-    (!scopes.may_push(app)).then(|| Mistake::forbidden("scope", reason()))
+    (!scopes.may_push(app.as_str())).then(|| Mistake::forbidden("scope", reason()))
 }
 
 /// Says why a caller may not force what a guard refuses.
@@ -80,6 +86,10 @@ pub fn beyond_bounds(
         Change::PutApp(..) if after.apps > before.apps => {
             ("app", "push.max_apps", "the table".into(), after.apps, settings.max_apps)
         }
+        Change::PutCertificate(_) if after.certificates > before.certificates => {
+            let (count, most) = (after.certificates, settings.max_certs);
+            ("cert", "push.max_certs", "the table".into(), count, most)
+        }
         Change::PutRoute(_, app, _) if after.routes > before.routes => {
             let count = table.count_routes(app.as_str());
             ("host", "push.app_routes", format!("app {app}"), count, settings.app_routes)
@@ -93,6 +103,7 @@ pub fn beyond_bounds(
     let kind = match field {
         "host" => "routes",
         "dyno" => "dynos",
+        "cert" => "certificates",
         _ => "apps",
     };
     let reason = || format!("{what} has {most} {kind}, the most that {setting} allows");

@@ -32,6 +32,7 @@ pub fn unconfirmed(
                 let app = before.app(name.as_str()).filter(|app| app.settings.protected);
                 app.and_then(|app| harm_to_app(app, after))
             }
+            ObjectKey::Certificate(_) => None,
             ObjectKey::Dyno(app, _) => {
                 let app = before.app(app.as_str()).filter(|app| app.settings.protected);
                 app.and_then(|app| harm_by_dyno(app, after))

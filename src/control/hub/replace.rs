@@ -1,5 +1,6 @@
 //! The table replaced by another: what differs, found beside the hub, judged by it.
 //!
+//! Certificates are left alone, whatever the table that came says of them.
 //! Invariants: what both tables hold alike is not touched, so that its slots, cells and connections
 //! live on; what was pushed while the difference was sought is replaced too, since the outcome is
 //! the table that came; what the hub's thread does before it commits costs what was pushed
@@ -42,7 +43,9 @@ pub struct Difference {
 
 impl Difference {
     /// Seeks it: one way through both tables.
-    pub fn between(live: &Table, wanted: Table) -> Difference {
+    pub fn between(live: &Table, mut wanted: Table) -> Difference {
+        // Their keys are not in what was uploaded.
+        wanted.take_certificates_of(live);
         let mut touched = Vec::new();
         let nothing_stands = live.counts() == Counts::default();
         let mut after = live.clone();
@@ -82,7 +85,8 @@ pub(super) fn judge(
     mistakes.extend(permit::objection_to_table(terms.grant.scopes()));
     mistakes.extend(if_revision.and_then(|limit| stale(limit, table.revision())));
     let mistakes = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
-    let Difference { before, after, edits, renewed } = difference;
+    let Difference { before, mut after, edits, renewed } = difference;
+    after.take_certificates_of(table);
     let edits = edits.from(table, touched_between(archive, before.revision(), table.revision())?);
     let edited = Edited { table: after, edits, renewed, mistakes };
     judge::conclude_edits(terms, table, edited, rules)
@@ -106,7 +110,7 @@ fn stale(limit: u64, newest: Revision) -> Option<Mistake> {
     }
 }
 
-/// The objects that two revisions have different.
+/// The objects that two revisions have different, but for certificates.
 fn touched_between(
     archive: &Archive,
     from: Revision,
@@ -121,7 +125,8 @@ fn touched_between(
     while let Some(cursor) = next {
         let page = differences.page(&cursor)?;
         let one = |put: &Option<Change>| put.as_ref().and_then(ObjectKey::of);
-        touched.extend(page.items.iter().filter_map(|d| one(&d.before).or_else(|| one(&d.after))));
+        let keys = page.items.iter().filter_map(|d| one(&d.before).or_else(|| one(&d.after)));
+        touched.extend(keys.filter(|key| !matches!(key, ObjectKey::Certificate(_))));
         next = page.next;
     }
     Ok(touched)

@@ -141,6 +141,10 @@ fn is_there(change: &Change, table: &Table) -> bool {
         Change::PutDyno(name, dyno) => {
             app(name.as_str()).is_some_and(|app| app.dyno(dyno.name.as_str()).is_some())
         }
+        Change::PutCertificate(certificate) => {
+            table.certificate(certificate.name.as_str()).is_some()
+        }
+        Change::DeleteCertificate(name) => table.certificate(name.as_str()).is_some(),
         Change::DeleteDyno(name, dyno) => {
             app(name.as_str()).is_some_and(|app| app.dyno(dyno).is_some())
         }

@@ -113,6 +113,8 @@ fn changes(
                 let stands = revert.app.is_none() && table.app(name.as_str()).is_some();
                 apps_go.extend(stands.then(|| Change::DeleteApp(name.clone())));
             }
+            // What is left alone.
+            (ObjectKey::Certificate(_), _) => {}
             (ObjectKey::App(_), Some(was)) => apps.push(was.clone()),
             (ObjectKey::Route(key), was) => {
                 let was =

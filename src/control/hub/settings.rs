@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::guard::Rule;
+use crate::control::store::StoreKey;
 
 /// The hub's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,11 @@ pub struct Settings {
     pub app_routes: usize,
     /// The most dynos of one app (`push.app_dynos`).
     pub app_dynos: usize,
+    /// The most certificates (`push.max_certs`).
+    pub max_certs: usize,
+    /// What private keys are encrypted with in the store; none: they are kept in the clear
+    /// (`store.key`).
+    pub store_key: Option<StoreKey>,
     /// How long a dyno with a time to live is left in the table after a start at least
     /// (`push.expiry_grace`).
     pub expiry_grace: Duration,
@@ -53,6 +59,8 @@ impl Default for Settings {
             max_apps: 1_000_000,
             app_routes: 1_000_000,
             app_dynos: 10_000,
+            max_certs: 10_000,
+            store_key: None,
             expiry_grace: Duration::from_secs(300),
             shrink: Rule { share: 50, window: Duration::from_secs(600), floor: 50 },
             idempotency_window: Duration::from_secs(24 * 3600),

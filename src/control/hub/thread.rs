@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     draft::Draft,
+    ending::Ending,
     expiry::{Due, DynoKey, Expiry},
     guard::Shrink,
     push::{Push, PushError},
@@ -171,7 +172,10 @@ pub fn start(
         let (dynos, grace) = (expiry.len(), settings.expiry_grace);
         tracing::info!("{dynos} dynos have a ttl_s: each has {grace:?} at least to be renewed");
     }
-    let around = Around { settings, store, table, publish, feed, status, shrink, expiry, upkeep };
+    let mut ending = Ending::default();
+    ending.look(&table, Instant::now(), now_ms());
+    let around =
+        Around { settings, store, table, publish, feed, status, shrink, expiry, upkeep, ending };
     let inbox = Inbox { waiting, stopped, stopping: false };
     let run = move || around.run(inbox, runtime);
     let thread = std::thread::Builder::new().name("hub".into()).spawn(run)?;
@@ -242,6 +246,7 @@ struct Around {
     shrink: Shrink,
     expiry: Expiry,
     upkeep: Upkeep,
+    ending: Ending,
 }
 
 impl Around {
@@ -266,6 +271,7 @@ impl Around {
             }
             self.expire(now);
             self.upkeep.look(&mut self.store, &self.table, now, now_ms());
+            self.ending.look(&self.table, now, now_ms());
         }
     }
 

@@ -136,14 +136,21 @@ impl Upload {
             Change::PutRoute(key, ..) => {
                 ("host", format!("route {key}, of app {},", self.table.route(key)?.name))
             }
-            Change::DeleteApp(_) | Change::DeleteRoute(..) | Change::DeleteDyno(..) => return None,
+            Change::PutCertificate(of) => {
+                self.table.certificate(of.name.as_str())?;
+                ("name", format!("certificate {}", of.name))
+            }
+            Change::DeleteCertificate(_)
+            | Change::DeleteApp(_)
+            | Change::DeleteRoute(..)
+            | Change::DeleteDyno(..) => return None,
         };
         Some(Mistake::malformed(field, format!("{what} stands on a line before")))
     }
 
     /// What speaks against the whole.
     fn objections(&self) -> Vec<Mistake> {
-        let Some(Header { digest, apps, routes, dynos }) = &self.header else {
+        let Some(Header { digest, apps, routes, dynos, certs }) = &self.header else {
             let nothing = "an empty table is its header alone: {\"v\":1,\"kind\":\"table\"}";
             let empty = self.table.counts().apps == 0;
             return Vec::from_iter(empty.then(|| Mistake::malformed("body", nothing)));
@@ -162,6 +169,7 @@ impl Upload {
         check("apps", number(apps), counts.apps.to_string());
         check("routes", number(routes), counts.routes.to_string());
         check("dynos", number(dynos), counts.dynos.to_string());
+        check("certs", number(certs), counts.certificates.to_string());
         check("digest", digest.clone(), self.table.digest().to_string());
         found
     }

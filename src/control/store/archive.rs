@@ -437,7 +437,8 @@ impl View {
     }
 
     pub(super) fn decoded(&self, kind: Kind, key: &str, body: &str) -> Result<Change, StoreError> {
-        object::decode(None, kind, key, body).map_err(|reason| self.damaged(reason))
+        let read = object::decode(None, kind, key, body);
+        read.map(object::public).map_err(|reason| self.damaged(reason))
     }
 
     fn damaged(&self, reason: String) -> StoreError {
@@ -454,14 +455,20 @@ pub(super) fn point_in(
         let (digest, counts) = Default::default();
         return Ok(Some(Point { revision, at_ms: 0, digest, counts }));
     }
-    let sql = "SELECT at_ms, digest, apps, routes, dynos FROM transactions WHERE revision = ?1";
+    let sql =
+        "SELECT at_ms, digest, apps, routes, dynos, certs FROM transactions WHERE revision = ?1";
     let point = connection.query_row(sql, [number(revision)], |row| {
         let count = |i| row.get::<_, i64>(i).map(|count| count.cast_unsigned() as usize);
         Ok(Point {
             revision,
             at_ms: row.get::<_, i64>(0)?.cast_unsigned(),
             digest: digest_of(row, 1)?,
-            counts: Counts { apps: count(2)?, routes: count(3)?, dynos: count(4)? },
+            counts: Counts {
+                apps: count(2)?,
+                routes: count(3)?,
+                dynos: count(4)?,
+                certificates: count(5)?,
+            },
         })
     });
     point.optional()

@@ -18,8 +18,8 @@ const PART: usize = 4;
 /// Is one of them a large part of its table?
 pub fn is_bulk(batch: &[Committed]) -> bool {
     batch.iter().any(|committed| {
-        let Counts { apps, routes, dynos } = committed.counts;
-        committed.edits.len() >= LEAST.max((apps + routes + dynos) / PART)
+        let Counts { apps, routes, dynos, certificates } = committed.counts;
+        committed.edits.len() >= LEAST.max((apps + routes + dynos + certificates) / PART)
     })
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Edit<'a> {
 /// An object as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// The app that it is, or belongs to.
-    pub app: AppName,
+    /// The app that it is, or belongs to, if it does.
+    pub app: Option<AppName>,
     /// Its fields.
     pub body: String,
 }

@@ -44,6 +44,7 @@ pub fn from(version: i32, connection: &mut Connection, path: &Path) -> Result<()
         2 => schema::CALLERS_OF_3,
         3 => schema::MARK_OF_4,
         4 => schema::DEEDS_OF_5,
+        5 => schema::CERTS_OF_6,
         _ => unreachable!("what is newer than this release was refused"),
     };
     bring(connection, path, sql, version + 1)
@@ -120,7 +121,7 @@ fn note(transaction: &Transaction<'_>, added: BTreeMap<i64, Sum>) -> rusqlite::R
     )?;
     let end = (i64::MAX, Sum::default());
     for (revision, sum) in added.into_iter().chain([end]) {
-        let [apps, dynos, routes] = stands.objects;
+        let [apps, _, dynos, routes] = stands.objects;
         put.execute(params![from, revision, stands.digest.to_bytes(), apps, dynos, routes])?;
         stands.digest.add(sum.digest);
         for (count, more) in stands.objects.iter_mut().zip(sum.objects) {

@@ -1,7 +1,7 @@
 //! Objects as the store keeps them: a kind, a readable key, and a body of JSON.
 //!
-//! An app's key is `blog`, a dyno's `blog/web.1`, a route's `www.a.test/api`: no app or host holds
-//! a slash, so each key reads back in one way.
+//! An app's key is `blog`, a dyno's `blog/web.1`, a route's `www.a.test/api`, a certificate's its
+//! name: no app or host holds a slash, so each key reads back in one way.
 //! Of an app only what is set is written, but for its maintenance mode, which earlier releases
 //! look for.
 //! Invariants: kinds sort so that an app stands before its dynos and routes; one object has one
@@ -12,14 +12,15 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use super::certificate;
 use crate::{
     control::{
         own::{self, Refused},
         pages,
     },
     route::{
-        AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, HostPattern, Object,
-        PathPrefix, RouteKey, RouteSettings, Table,
+        AppName, AppSettings, CertName, Certificate, Change, Dyno, DynoAddr, DynoName, DynoState,
+        HostPattern, Object, PathPrefix, PrivateKey, RouteKey, RouteSettings, Table,
     },
 };
 
@@ -28,6 +29,8 @@ use crate::{
 pub enum Kind {
     /// An app and its settings.
     App,
+    /// A certificate.
+    Certificate,
     /// A dyno.
     Dyno,
     /// A route.
@@ -36,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which objects are put into a table.
-    pub const ALL: [Kind; 3] = [Kind::App, Kind::Dyno, Kind::Route];
+    pub const ALL: [Kind; 4] = [Kind::App, Kind::Certificate, Kind::Dyno, Kind::Route];
 
     /// The kind of that word.
     pub fn parse(text: &str) -> Option<Kind> {
@@ -47,6 +50,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::App => "app",
+            Kind::Certificate => "cert",
             Kind::Dyno => "dyno",
             Kind::Route => "route",
         }
@@ -58,6 +62,8 @@ impl Kind {
 pub enum ObjectKey {
     /// An app.
     App(AppName),
+    /// A certificate.
+    Certificate(CertName),
     /// A dyno of an app.
     Dyno(AppName, DynoName),
     /// A route, whoever owns it.
@@ -72,6 +78,8 @@ impl ObjectKey {
             Change::PutRoute(key, ..) | Change::DeleteRoute(key, _) => {
                 ObjectKey::Route(key.clone())
             }
+            Change::PutCertificate(certificate) => ObjectKey::Certificate(certificate.name.clone()),
+            Change::DeleteCertificate(name) => ObjectKey::Certificate(name.clone()),
             Change::PutDyno(app, dyno) => ObjectKey::Dyno(app.clone(), dyno.name.clone()),
             Change::DeleteDyno(app, name) => {
                 ObjectKey::Dyno(app.clone(), DynoName::parse(name).ok()?)
@@ -83,6 +91,7 @@ impl ObjectKey {
     pub fn object<'a>(&'a self, table: &'a Table) -> Option<Object<'a>> {
         Some(match self {
             ObjectKey::App(name) => Object::App(name, &table.app(name.as_str())?.settings),
+            ObjectKey::Certificate(name) => Object::Certificate(table.certificate(name.as_str())?),
             ObjectKey::Dyno(app, name) => {
                 Object::Dyno(app, table.app(app.as_str())?.dyno(name.as_str())?)
             }
@@ -96,6 +105,7 @@ impl ObjectKey {
     pub(super) fn kind(&self) -> Kind {
         match self {
             ObjectKey::App(_) => Kind::App,
+            ObjectKey::Certificate(_) => Kind::Certificate,
             ObjectKey::Dyno(..) => Kind::Dyno,
             ObjectKey::Route(_) => Kind::Route,
         }
@@ -105,6 +115,7 @@ impl ObjectKey {
     pub(super) fn text(&self) -> String {
         match self {
             ObjectKey::App(app) => app.to_string(),
+            ObjectKey::Certificate(name) => name.to_string(),
             ObjectKey::Dyno(app, dyno) => format!("{app}/{dyno}"),
             ObjectKey::Route(key) => format!("{}{}", key.host, key.path),
         }
@@ -115,19 +126,26 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ObjectKey::App(app) => write!(f, "app {app}"),
+            ObjectKey::Certificate(name) => write!(f, "certificate {name}"),
             ObjectKey::Dyno(app, dyno) => write!(f, "dyno {dyno} of app {app}"),
             ObjectKey::Route(key) => write!(f, "route {key}"),
         }
     }
 }
 
-/// Hands out every object of a table as it is kept: kind, key, app, body; first all apps, then all
-/// dynos, then all routes.
+/// Hands out every object of a table as it is kept: kind, key, app (empty for what is no app's),
+/// body; kind by kind.
 pub fn each_in<E>(
     table: &Table,
-    mut take: impl FnMut(Kind, &str, &AppName, &str) -> Result<(), E>,
+    mut take: impl FnMut(Kind, &str, &str, &str) -> Result<(), E>,
 ) -> Result<(), E> {
     for kind in Kind::ALL {
+        if kind == Kind::Certificate {
+            for certificate in table.certificates() {
+                take(kind, certificate.name.as_str(), "", &certificate::encode(certificate))?;
+            }
+            continue;
+        }
         for (_, app) in table.apps().iter() {
             let keys = match kind {
                 Kind::App => vec![ObjectKey::App(app.name.clone())],
@@ -138,7 +156,7 @@ pub fn each_in<E>(
             };
             for key in keys {
                 let value = Value::of(table, &key).expect("what a table lists is there");
-                take(kind, &key.text(), &app.name, &value.encode())?;
+                take(kind, &key.text(), app.name.as_str(), &value.encode())?;
             }
         }
     }
@@ -156,6 +174,7 @@ pub fn belongings(table: &Table, app: &AppName) -> Vec<ObjectKey> {
 #[derive(PartialEq)]
 pub(super) enum Value<'a> {
     App(&'a AppSettings),
+    Certificate(&'a Certificate),
     Dyno(&'a Dyno),
     Route(&'a AppName, RouteSettings),
 }
@@ -164,6 +183,9 @@ impl Value<'_> {
     pub(super) fn of<'a>(table: &'a Table, key: &ObjectKey) -> Option<Value<'a>> {
         match key {
             ObjectKey::App(name) => Some(Value::App(&table.app(name.as_str())?.settings)),
+            ObjectKey::Certificate(name) => {
+                Some(Value::Certificate(table.certificate(name.as_str())?))
+            }
             ObjectKey::Dyno(app, name) => {
                 Some(Value::Dyno(table.app(app.as_str())?.dyno(name.as_str())?))
             }
@@ -173,11 +195,12 @@ impl Value<'_> {
         }
     }
 
-    /// The app of the object of that key.
-    pub(super) fn app(&self, key: &ObjectKey) -> AppName {
+    /// The app of the object of that key; none of what is no app's.
+    pub(super) fn app(&self, key: &ObjectKey) -> Option<AppName> {
         match (self, key) {
-            (Value::Route(app, _), _) => (*app).clone(),
-            (_, ObjectKey::App(app) | ObjectKey::Dyno(app, _)) => app.clone(),
+            (Value::Route(app, _), _) => Some((*app).clone()),
+            (_, ObjectKey::App(app) | ObjectKey::Dyno(app, _)) => Some(app.clone()),
+            (_, ObjectKey::Certificate(_)) => None,
             (_, ObjectKey::Route(_)) => unreachable!("what stands under a route's key is a route"),
         }
     }
@@ -196,6 +219,7 @@ impl Value<'_> {
                     pages: settings.pages.as_deref().map(|own| pages::body(Some(own))),
                 })
             }
+            Value::Certificate(certificate) => return certificate::encode(certificate),
             Value::Dyno(dyno) => serde_json::to_string(&DynoRow {
                 addr: dyno.addr.to_string().into(),
                 release: (&*dyno.release).into(),
@@ -290,6 +314,10 @@ fn decode_bare(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Resu
             };
             Ok(Change::PutApp(name, settings))
         }
+        Kind::Certificate => {
+            let name = CertName::parse(key).map_err(|e| e.to_string())?;
+            Ok(Change::PutCertificate(Arc::new(certificate::decode(name, body)?)))
+        }
         Kind::Dyno => {
             let row: DynoRow<'_> = serde_json::from_str(body).map_err(json)?;
             let (app, name) = key.split_once('/').ok_or("its key is not app/dyno")?;
@@ -309,6 +337,17 @@ fn decode_bare(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Resu
             let settings = RouteSettings { protected: row.protected };
             Ok(Change::PutRoute(key, owner(table, &row.app)?, settings))
         }
+    }
+}
+
+/// The change without what nobody but the holder of the table is to see: a private key.
+pub fn public(change: Change) -> Change {
+    match change {
+        Change::PutCertificate(certificate) if certificate.key.is_kept() => {
+            let key = PrivateKey::default();
+            Change::PutCertificate(Arc::new(Certificate { key, ..(*certificate).clone() }))
+        }
+        change => change,
     }
 }
 

@@ -15,7 +15,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
 use super::{error::StoreError, files, migrate};
 
 /// The version of the schema that this release writes.
-pub const VERSION: i32 = 5;
+pub const VERSION: i32 = 6;
 /// "HOST" in ASCII: the mark of our databases.
 pub const APPLICATION_ID: i32 = 0x484f_5354;
 /// The write-ahead log is cut back to this many bytes once it has been emptied.
@@ -111,6 +111,11 @@ CREATE TABLE deeds (
     token   TEXT NOT NULL,
     scopes  TEXT NOT NULL
 ) STRICT;
+";
+
+/// What version 6 brought: certificates, as objects, and how many there were.
+pub(super) const CERTS_OF_6: &str = "
+ALTER TABLE transactions ADD COLUMN certs INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Opens the database to read and write; makes it if there is none.
@@ -234,6 +239,7 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute_batch(CALLERS_OF_3)?;
     transaction.execute_batch(MARK_OF_4)?;
     transaction.execute_batch(DEEDS_OF_5)?;
+    transaction.execute_batch(CERTS_OF_6)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()

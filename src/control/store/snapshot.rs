@@ -120,6 +120,13 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Waits for the writer and writes the newest revision in the place of whatever stands.
+    pub fn write_again(&mut self) -> Result<(), StoreError> {
+        self.reap();
+        self.standing = write(&self.dir, &self.archive)?;
+        Ok(())
+    }
+
     /// Waits for the writer, if there is one, and notes what it wrote.
     fn reap(&mut self) {
         match self.writer.take().map(JoinHandle::join) {
@@ -400,6 +407,7 @@ fn byte_of(kind: Kind) -> u8 {
         Kind::App => 1,
         Kind::Dyno => 2,
         Kind::Route => 3,
+        Kind::Certificate => 4,
     }
 }
 

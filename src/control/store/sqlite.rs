@@ -17,6 +17,7 @@ use super::{
     edits::{Edit, Edits, Standing},
     error::StoreError,
     files::DATABASE,
+    keys,
     lock::DirLock,
     object::{self, Kind, ObjectKey},
     prune::{self, PRUNE},
@@ -24,7 +25,7 @@ use super::{
     snapshot::{self, Reading, Snapshots, Unusable},
     tail::Tail,
 };
-use crate::route::{Counts, Digest, Revision, Table};
+use crate::route::{AppName, Counts, Digest, Revision, Table};
 
 /// One accepted transaction, to be kept.
 #[derive(Debug, Clone)]
@@ -422,7 +423,9 @@ fn write_batch(
     // Dropped on an error, the transaction rolls itself back.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let kept = answers::write(&transaction, new_answers, kept)?;
-    bulk::indexed_behind(&transaction, batch, || write_edits(&transaction, batch))?;
+    keys::overwritten(&transaction, batch, || {
+        bulk::indexed_behind(&transaction, batch, || write_edits(&transaction, batch))
+    })?;
     if cutoff_ms > 0 {
         let edits: usize = batch.iter().map(|committed| committed.edits.len()).sum();
         prune::step(&transaction, cutoff_ms, 2 * edits + PRUNE)?;
@@ -437,12 +440,14 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
     let mut note = transaction.prepare_cached(
         "INSERT INTO transactions
              (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, address,
-              forced)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+              forced, certs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     let mut retire = transaction.prepare_cached(
         "INSERT INTO past (kind, key, from_rev, to_rev, body, app)
-         SELECT kind, key, from_rev, ?3, body, app FROM objects WHERE kind = ?1 AND key = ?2",
+         SELECT kind, key, from_rev, ?3,
+             CASE kind WHEN 'cert' THEN json_remove(body, '$.key', '$.sealed') ELSE body END, app
+         FROM objects WHERE kind = ?1 AND key = ?2",
     )?;
     let mut put = transaction.prepare_cached(
         "INSERT OR REPLACE INTO objects (kind, key, from_rev, body, app)
@@ -452,7 +457,7 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
         transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
     for committed in batch {
         let revision = number(committed.revision);
-        let Counts { apps, routes, dynos } = committed.counts;
+        let Counts { apps, routes, dynos, certificates } = committed.counts;
         note.execute(params![
             revision,
             i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
@@ -464,7 +469,8 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
             routes as i64,
             dynos as i64,
             committed.address,
-            committed.forced
+            committed.forced,
+            certificates as i64
         ])?;
         for Edit { key, stood, stands } in committed.edits.iter() {
             let (kind, key) = (key.kind().as_str(), key.text());
@@ -473,7 +479,8 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
             }
             match stands {
                 Some(Standing { app, body }) => {
-                    put.execute(params![kind, key, revision, body, app.as_str()])?
+                    let app = app.as_ref().map_or("", AppName::as_str);
+                    put.execute(params![kind, key, revision, body, app])?
                 }
                 None => remove.execute(params![kind, key])?,
             };

@@ -49,6 +49,7 @@ impl Tail {
             }
             object::insert(&mut table, kind, key, body)
         })?;
+        self.put(Kind::Certificate, &mut table)?;
         self.put(Kind::Dyno, &mut table)?;
         self.put(Kind::Route, &mut table)?;
         Ok(table)

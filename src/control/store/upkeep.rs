@@ -211,15 +211,15 @@ fn begin_with(connection: &mut Connection, table: &Table, at_ms: i64) -> rusqlit
         )?;
         object::each_in(table, |kind, key, app, body| {
             changes += 1;
-            put.execute(params![kind.as_str(), key, revision, body, app.as_str()]).map(drop)
+            put.execute(params![kind.as_str(), key, revision, body, app]).map(drop)
         })?;
     }
-    let Counts { apps, routes, dynos } = table.counts();
+    let Counts { apps, routes, dynos, certificates } = table.counts();
     let reason = format!("recovered: the table of revision {}", table.revision());
     transaction.execute(
         "INSERT INTO transactions
-             (revision, at_ms, author, reason, changes, digest, apps, routes, dynos)
-         VALUES (?1, ?2, 'hostler', ?3, ?4, ?5, ?6, ?7, ?8)",
+             (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, certs)
+         VALUES (?1, ?2, 'hostler', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             revision,
             now_ms,
@@ -228,7 +228,8 @@ fn begin_with(connection: &mut Connection, table: &Table, at_ms: i64) -> rusqlit
             table.digest().to_bytes(),
             apps as i64,
             routes as i64,
-            dynos as i64
+            dynos as i64,
+            certificates as i64
         ],
     )?;
     transaction.commit()

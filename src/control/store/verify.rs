@@ -184,7 +184,7 @@ impl Look<'_> {
             ORDER BY from_rev";
         const WENT: &str = "SELECT to_rev, kind, key, body, app FROM past INDEXED BY past_to
                             ORDER BY to_rev";
-        const POINTS: &str = "SELECT revision, digest, apps, routes, dynos FROM transactions
+        const POINTS: &str = "SELECT revision, digest, apps, certs, dynos, routes FROM transactions
                               ORDER BY revision";
         let (mut came, mut went) = (self.connection.prepare(CAME)?, self.connection.prepare(WENT)?);
         let mut came = Versions::of(came.query([])?)?;
@@ -208,14 +208,18 @@ impl Look<'_> {
                 sum.counts[kind as usize] -= 1;
             })?;
             let known = digest_in(1)(point)?;
-            let counts: [i64; 3] = [point.get(2)?, point.get(4)?, point.get(3)?];
+            let mut counts = [0; Kind::ALL.len()];
+            for (at, count) in counts.iter_mut().enumerate() {
+                *count = point.get(2 + at)?;
+            }
             if known != sum.digest || counts != sum.counts {
                 wrong += 1;
                 if wrong == 1 {
                     let found = sum.digest;
                     self.found(format!(
-                        "revision {revision} should have digest {known} and [apps, dynos, routes] \
-                         {counts:?}: what is kept of it has {found} and {:?}",
+                        "revision {revision} should have digest {known} and \
+                         [apps, certs, dynos, routes] {counts:?}: what is kept of it has {found} \
+                         and {:?}",
                         sum.counts
                     ));
                 }
@@ -313,10 +317,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Added> {
     };
     Ok(object::decode(None, kind, key, body).and_then(|change| {
         let owner = match &change {
-            Change::PutApp(app, _) | Change::PutDyno(app, _) | Change::PutRoute(_, app, _) => app,
+            Change::PutApp(app, _) | Change::PutDyno(app, _) | Change::PutRoute(_, app, _) => {
+                app.as_str()
+            }
+            Change::PutCertificate(_) => "",
             _ => unreachable!("a kept object is put"),
         };
-        if owner.as_str() != app {
+        if owner != app {
             return Err(format!("{word} {key:?} is app {owner}'s, and found under {app}"));
         }
         Ok((Object::put_by(&change).expect("a kept object is put").digest(), kind))

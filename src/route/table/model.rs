@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use crate::route::{
-    App, AppName, Change, Conflict, Counts, Digest, Host, HostPattern, Object, RouteKey,
-    RouteSettings, Table, path,
+    App, AppName, Certificate, Change, Conflict, Counts, Digest, Host, HostPattern, Object,
+    RouteKey, RouteSettings, Table, path,
 };
 
 /// Apps in the order they came, and every route with its owner.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
+    pub certificates: Vec<Arc<Certificate>>,
     pub apps: Vec<App>,
     pub routes: Vec<(RouteKey, AppName, RouteSettings)>,
 }
@@ -70,6 +71,20 @@ impl Model {
                     return Err(Conflict::NoSuchDyno { app: name.clone(), dyno: dyno.clone() });
                 }
             }
+            Change::PutCertificate(certificate) => {
+                if self.certificates.contains(certificate) {
+                    return Ok(false);
+                }
+                self.certificates.retain(|stands| stands.name != certificate.name);
+                self.certificates.push(certificate.clone());
+            }
+            Change::DeleteCertificate(name) => {
+                let before = self.certificates.len();
+                self.certificates.retain(|stands| stands.name != *name);
+                if self.certificates.len() == before {
+                    return Err(Conflict::NoSuchCertificate(name.clone()));
+                }
+            }
         }
         Ok(true)
     }
@@ -93,10 +108,15 @@ impl Model {
     /// Panics unless the table holds exactly what this holds and answers alike.
     pub fn check(&self, table: &Table, requests: &[(Host, Vec<u8>)]) {
         let dynos = self.apps.iter().map(|app| app.dynos.len()).sum();
-        let counts = Counts { apps: self.apps.len(), routes: self.routes.len(), dynos };
+        let (routes, certificates) = (self.routes.len(), self.certificates.len());
+        let counts = Counts { apps: self.apps.len(), routes, dynos, certificates };
         assert_eq!(table.counts(), counts);
         assert_eq!(table.digest(), self.digest());
         assert_eq!(table.apps().iter().count(), self.apps.len());
+        assert_eq!(table.certificates().count(), self.certificates.len());
+        for certificate in &self.certificates {
+            assert_eq!(table.certificate(certificate.name.as_str()), Some(certificate));
+        }
         for app in &self.apps {
             assert_eq!(table.app(app.name.as_str()).map(|a| &**a), Some(app));
             let own = self.routes.iter().filter(|(_, owner, _)| *owner == app.name);
@@ -141,7 +161,9 @@ impl Model {
         let routes = self.routes.iter().map(|(key, app, own)| Object::Route(app, key, *own));
         let dynos = self.apps.iter().flat_map(|app| app.dynos.iter().map(|d| (&app.name, d)));
         let dynos = dynos.map(|(app, dyno)| Object::Dyno(app, dyno));
-        apps.chain(routes).chain(dynos).for_each(|object| sum.add(object.digest()));
+        let certificates = self.certificates.iter().map(|of| Object::Certificate(of));
+        let all = apps.chain(routes).chain(dynos).chain(certificates);
+        all.for_each(|object| sum.add(object.digest()));
         sum
     }
 

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::{model::Model, *};
-use crate::route::{DynoAddr, DynoName, DynoState, routes::MAX_PATHS};
+use crate::route::{
+    CertName, Certificate, DynoAddr, DynoName, DynoState, PrivateKey, certificate::tests::made,
+    routes::MAX_PATHS,
+};
 
 fn app(name: &str) -> AppName {
     AppName::parse(name).unwrap()
@@ -98,7 +101,7 @@ fn a_freed_slot_is_used_again_and_its_routes_are_gone() {
     assert_eq!(table.slot("three"), Some(slot));
     assert_eq!(found(&table, "a.test", "/"), None);
     assert_eq!(found(&table, "x.b.test", "/x"), None);
-    assert_eq!(table.counts(), Counts { apps: 2, routes: 1, dynos: 0 });
+    assert_eq!(table.counts(), Counts { apps: 2, routes: 1, ..Counts::default() });
 }
 
 #[test]
@@ -121,6 +124,33 @@ fn a_host_takes_so_many_prefixes_and_finds_the_longest() {
     assert_eq!(found(&table, "a.test", &format!("/p{}1", "/x".repeat(400))), None);
     assert_eq!(table.apply(&Change::DeleteApp(app("many"))), Ok(true));
     assert_eq!(table.counts(), Counts::default());
+}
+
+#[test]
+fn certificates_are_the_same_until_one_of_them_changes() {
+    let mut before = table(&[("a.test", "/", "one")]);
+    let put = |certificate: Certificate| Change::PutCertificate(Arc::new(certificate));
+    let mut table = before.clone();
+    assert!(table.certificates_same_as(&before) && table.certificates_same_as(&Table::new(9)));
+    assert_eq!(table.apply(&put(made("www", &["a.test"], b"1"))), Ok(true));
+    assert!(!table.certificates_same_as(&before));
+    before = table.clone();
+    assert_eq!(table.apply(&put(made("www", &["a.test"], b"1"))), Ok(false));
+    assert_eq!(table.apply(&Change::DeleteApp(app("one"))), Ok(true));
+    assert!(table.certificates_same_as(&before));
+    // A key that comes or goes is a change, and none of the digest.
+    let bare = Certificate { key: PrivateKey::default(), ..made("www", &["a.test"], b"1") };
+    let digest = table.digest();
+    assert_eq!(table.apply(&put(bare)), Ok(true));
+    assert!(!table.certificates_same_as(&before) && table.digest() == digest);
+    assert!(!table.certificate("www").unwrap().is_usable());
+    assert!(before.certificate("www").unwrap().is_usable());
+    assert!(!table.emptied().certificates_same_as(&before));
+    let mut other = Table::new(7);
+    other.apply(&put(made("gone", &["b.test"], b"2"))).unwrap();
+    other.take_certificates_of(&before);
+    assert!(other.certificates_same_as(&before) && other.counts().certificates == 1);
+    assert_eq!(other.digest(), Object::Certificate(before.certificate("www").unwrap()).digest());
 }
 
 #[test]
@@ -170,6 +200,12 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(name, n, port)| Change::PutDyno(name, dyno(&format!("web.{n}"), port))),
         2 => (name(), 1u16..4)
             .prop_map(|(name, n)| Change::DeleteDyno(name, format!("web.{n}"))),
+        2 => (0u8..3, any::<u8>()).prop_map(|(n, leaf)| {
+            Change::PutCertificate(Arc::new(made(&format!("c{n}"), &["a.test"], &[leaf % 2])))
+        }),
+        1 => (0u8..3).prop_map(|n| {
+            Change::DeleteCertificate(CertName::parse(&format!("c{n}")).unwrap())
+        }),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! The idle connections to dynos, kept by one worker for its next exchanges.
 //!
 //! Invariants: a connection belongs to one cell, hence to one app, name, address and release, and
-//! is never used for another; one on which anything has come, the end included, is not used again;
+//! to the name that its dyno has proven, and is never used for another; one on which anything has
+//! come, the end included, is not used again;
 //! the youngest is used first, so that the others can age; what is kept is bounded per dyno and in
 //! all.
 
@@ -28,11 +29,14 @@ pub struct Connection {
     pub stream: Stream,
     /// How many exchanges it carried before: if any, the dyno may be closing it at this moment.
     pub exchanges: u32,
+    /// The name that its dyno has proven, if it is inside TLS.
+    pub name: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
 struct Idle {
     io: Io,
+    name: Option<Arc<str>>,
     exchanges: u32,
     until_ms: u64,
 }
@@ -52,15 +56,22 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A kept connection of this dyno, if one is as it was left and its time is not over.
-    pub fn take(&self, cell: &Arc<live::Cell>, now_ms: u64) -> Option<Connection> {
+    /// A kept connection to this dyno by this name, if one is as it was left and its time is not
+    /// over. One by another name is let go of: the app's settings have changed.
+    pub fn take(
+        &self,
+        cell: &Arc<live::Cell>,
+        name: Option<&str>,
+        now_ms: u64,
+    ) -> Option<Connection> {
         let mut buckets = self.buckets.borrow_mut();
         let bucket = buckets.get_mut(&(Arc::as_ptr(cell) as usize))?;
         while let Some(idle) = bucket.idle.pop_back() {
             self.kept.set(self.kept.get() - 1);
-            if idle.until_ms > now_ms && idle.io.is_quiet() {
-                let exchanges = idle.exchanges + 1;
-                return Some(Connection { stream: Stream::new(idle.io), exchanges });
+            if idle.until_ms > now_ms && idle.name.as_deref() == name && idle.io.is_quiet() {
+                let Idle { io, name, exchanges, .. } = idle;
+                let stream = Stream::new(io);
+                return Some(Connection { stream, exchanges: exchanges + 1, name });
             }
         }
         None
@@ -76,8 +87,8 @@ impl Pool {
             .entry(Arc::as_ptr(cell) as usize)
             .or_insert_with(|| Bucket { cell: cell.clone(), idle: VecDeque::new() });
         if bucket.idle.len() < MAX_PER_DYNO {
-            let Connection { stream, exchanges } = connection;
-            bucket.idle.push_back(Idle { io: stream.io, exchanges, until_ms });
+            let Connection { stream, exchanges, name } = connection;
+            bucket.idle.push_back(Idle { io: stream.io, name, exchanges, until_ms });
             self.kept.set(self.kept.get() + 1);
         }
     }

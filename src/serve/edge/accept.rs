@@ -4,25 +4,39 @@
 //! queue; running out of descriptors pauses accepting and says so, it never ends it; when accepting
 //! is told to end, the connections that the kernel took already are served.
 
-use std::{io, net::SocketAddr, rc::Rc, task::Waker, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    task::Waker,
+    time::Duration,
+};
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     client::{Client, Visit},
-    h1,
+    h1, handshake,
     link::{Link, Protocol},
 };
-use crate::serve::{stream::Stream, worker::Worker};
+use crate::{
+    serve::{stream::Stream, worker::Worker},
+    tls,
+};
 
 /// How long accepting pauses when the process or the machine has no descriptors or memory left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until the task is aborted; then takes what waits in the accept queue.
-pub async fn run(worker: Rc<Worker>, listener: TcpListener) {
-    let acceptor =
-        Acceptor { port: listener.local_addr().map_or(0, |a| a.port()), worker, listener };
+/// Accepts until the task is aborted; then takes what waits in the accept queue. Every connection
+/// speaks TLS where it is said how.
+pub async fn run(worker: Rc<Worker>, listener: TcpListener, tls: Option<Rc<tls::Listener>>) {
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let local = listener.local_addr().unwrap_or(nowhere);
+    let acceptor = Acceptor { local, worker, listener, tls };
     loop {
+        if acceptor.tls.is_some() {
+            acceptor.worker.handshakes.have_room().await;
+        }
         if acceptor.worker.open.get() >= acceptor.worker.max_connections {
             acceptor.worker.closed.notified().await;
             continue;
@@ -45,25 +59,43 @@ pub async fn run(worker: Rc<Worker>, listener: TcpListener) {
 struct Acceptor {
     worker: Rc<Worker>,
     listener: TcpListener,
-    port: u16,
+    /// Where it listens.
+    local: SocketAddr,
+    tls: Option<Rc<tls::Listener>>,
 }
 
 impl Acceptor {
     fn admit(&self, stream: TcpStream, remote: SocketAddr) {
         let open = Open::new(self.worker.clone());
+        // One that listens everywhere is asked where the client came to.
+        let local = match self.local.ip() {
+            ip if ip.is_unspecified() => stream.local_addr().map_or(ip, |local| local.ip()),
+            ip => ip,
+        };
+        let link = Link {
+            remote: remote.ip().to_canonical(),
+            remote_port: remote.port(),
+            local: local.to_canonical(),
+            port: self.local.port(),
+            protocol: Protocol::Http1,
+            security: None,
+        };
+        if let Some(tls) = &self.tls {
+            tokio::task::spawn_local(handshake::serve(open, tls.clone(), stream, link));
+            return;
+        }
         let client = Client {
             stream: Stream::new(stream.into()),
             // It wakes nobody until the connection's task takes it.
             timer: self.worker.wheel.timer(Waker::noop()),
-            link: Link {
-                remote: remote.ip().to_canonical(),
-                port: self.port,
-                protocol: Protocol::Http1,
-                security: None,
-            },
+            link,
             visit: Visit::default(),
         };
-        tokio::task::spawn_local(h1::serve(open, client));
+        if self.worker.settings.http2.clear_text {
+            tokio::task::spawn_local(super::h2::tell(open, client));
+        } else {
+            tokio::task::spawn_local(h1::serve(open, client));
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! the input between two exchanges belongs to the next request.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
+    rc::Rc,
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
@@ -34,13 +36,37 @@ pub struct Client {
 }
 
 /// A connection's place among those of the app that its last request was for.
-#[derive(Debug, Default)]
-pub struct Visit(Option<Arc<AppCell>>);
+#[derive(Debug)]
+pub enum Visit {
+    /// Of a connection whose requests come one after the other.
+    Own(Place),
+    /// Of one that has several at once, and counts once.
+    Shared(Rc<RefCell<Place>>),
+}
+
+impl Default for Visit {
+    fn default() -> Visit {
+        Visit::Own(Place::default())
+    }
+}
 
 impl Visit {
     /// Comes to an app, which may have `most` connections (0: any number); answers whether there
     /// was room.
     pub fn come(&mut self, app: &Arc<AppCell>, most: u32) -> bool {
+        match self {
+            Visit::Own(place) => place.come(app, most),
+            Visit::Shared(place) => place.borrow_mut().come(app, most),
+        }
+    }
+}
+
+/// A place among an app's connections, if there is an app.
+#[derive(Debug, Default)]
+pub struct Place(Option<Arc<AppCell>>);
+
+impl Place {
+    fn come(&mut self, app: &Arc<AppCell>, most: u32) -> bool {
         if self.0.as_ref().is_some_and(|before| Arc::ptr_eq(before, app)) {
             return true;
         }
@@ -57,7 +83,7 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Place {
     fn drop(&mut self) {
         self.leave();
     }

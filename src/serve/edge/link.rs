@@ -3,13 +3,22 @@
 //! Invariant: found once, before the first request, and the same for all requests of a connection;
 //! every stream of an HTTP/2 connection has a copy.
 
-use std::{net::IpAddr, rc::Rc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
+
+use crate::tls::Presented;
 
 /// A client's connection, as its requests are told of it.
 #[derive(Debug, Clone)]
 pub struct Link {
     /// The client's address.
     pub remote: IpAddr,
+    /// The port that it connected from.
+    pub remote_port: u16,
+    /// The address that it connected to.
+    pub local: IpAddr,
     /// The port that it connected to.
     pub port: u16,
     /// The version of HTTP that it speaks.
@@ -32,9 +41,26 @@ pub enum Protocol {
 pub struct Security {
     /// Its version, as the log line has it: `tls1.3`.
     pub version: &'static str,
+    /// By what this side proved itself, and the client.
+    pub presented: Presented,
 }
 
 impl Link {
+    /// Where it connected from.
+    pub fn from(&self) -> SocketAddr {
+        SocketAddr::new(self.remote, self.remote_port)
+    }
+
+    /// Where it connected to.
+    pub fn to(&self) -> SocketAddr {
+        SocketAddr::new(self.local, self.port)
+    }
+
+    /// Whose the certificate is by which the client proved itself.
+    pub fn client_subject(&self) -> Option<&str> {
+        self.security.as_ref()?.presented.client.as_deref()
+    }
+
     /// The scheme of its requests.
     pub fn scheme(&self) -> &'static str {
         if self.security.is_some() { "https" } else { "http" }

@@ -3,6 +3,8 @@
 pub mod accept;
 pub mod client;
 pub mod h1;
+pub mod h2;
+pub mod handshake;
 pub mod link;
 
 pub use client::Client;

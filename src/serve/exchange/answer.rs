@@ -307,6 +307,7 @@ impl Answer {
                     via: &worker.settings.via,
                     chunked: facts.is_http11,
                     to_head: facts.is_head,
+                    hsts: facts.is_secure.then(|| exchange.terms.hsts()).flatten(),
                     keeps_fault: exchange.app.as_ref().is_some_and(|a| a.app.settings.is_router),
                 };
                 rewrite::response(head, &fields, &response, &answer, out);

@@ -7,25 +7,21 @@
 //! anew; no dyno is tried twice by one exchange while there is another; attempts and their time are
 //! bounded.
 
-use std::{
-    future::{Future, poll_fn},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use super::{Exchange, answer::Over, relay, relay::Ended, upgrade};
+use super::{
+    Exchange,
+    answer::Over,
+    connect::{attended, connect},
+    relay,
+    relay::Ended,
+    upgrade,
+};
 use crate::{
     balance::{self, Unfit},
     error::Fault,
     live::{self, LiveApp, choice::without_dyno},
-    serve::{
-        dyno::{Connection, dial::dial},
-        edge::{Client, accept::lacks_resources},
-        lease::Lease,
-        stream::Stream,
-        worker::Worker,
-    },
+    serve::{edge::Client, lease::Lease, worker::Worker},
 };
 
 /// The first and the longest pause before another look for a dyno where none is fit yet.
@@ -34,19 +30,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the attempts before have left.
 #[derive(Default)]
-struct Past {
+pub(super) struct Past {
     /// The cells of the dynos that were tried, by address.
-    tried: Vec<usize>,
+    pub tried: Vec<usize>,
     /// Connects that failed, and connections that broke before a byte was written.
-    failed: u32,
+    pub failed: u32,
     /// Why the last of them failed.
-    last: Option<Fault>,
+    pub last: Option<Fault>,
     /// The request was sent twice.
     repeated: bool,
     /// The exchange was held, or a connection failed: its connect took time.
-    waited: bool,
+    pub waited: bool,
     /// A connection was lost: a kept one could lose the same race again.
-    raced: bool,
+    pub raced: bool,
     /// The dyno that only lost a race, and so is as fit as before.
     lost: Option<usize>,
 }
@@ -194,78 +190,4 @@ async fn hold(
             Err(now) => unfit = now,
         }
     }
-}
-
-/// A kept or a new connection to the leased dyno; `None` if it could not be made.
-async fn connect(
-    worker: &Worker,
-    client: &mut Client,
-    exchange: &Exchange,
-    cell: &Arc<live::Cell>,
-    past: &mut Past,
-) -> Result<Option<Connection>, Fault> {
-    let terms = exchange.terms.clone();
-    let may_reuse = !past.raced && terms.dynos.keep_alive;
-    if let Some(kept) =
-        may_reuse.then(|| worker.dynos.take(cell, worker.clock.coarse_ms())).flatten()
-    {
-        worker.metrics.borrow_mut().dyno_reused();
-        return Ok(Some(kept));
-    }
-    let until_ms = exchange.began_ms + terms.timeouts.connect_total.as_millis() as u64;
-    let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
-    let addr =
-        &exchange.lease.as_ref().expect("a dyno is leased before it is dialled").dyno().dyno.addr;
-    client.timer.set(terms.timeouts.connect.min(left));
-    let dialled = Box::pin(attended(worker, client, exchange, dial(addr))).await?;
-    worker.metrics.borrow_mut().dyno_connect(matches!(dialled, Some(Ok(_))));
-    let fault = match dialled {
-        Some(Ok(io)) => {
-            cell.absolve();
-            return Ok(Some(Connection { stream: Stream::new(io), exchanges: 0 }));
-        }
-        // The want is the router's own and says nothing of the dyno.
-        Some(Err(error)) if lacks_resources(&error) => Fault::Platform,
-        Some(Err(_)) => Fault::ConnectRefused,
-        None => Fault::ConnectTimeout,
-    };
-    let now_ms = worker.clock.now_ms();
-    if fault != Fault::Platform {
-        cell.strike(now_ms + terms.dynos.quarantine.as_millis() as u64);
-    }
-    past.tried.push(Arc::as_ptr(cell) as usize);
-    past.failed += 1;
-    past.waited = true;
-    past.last = Some(fault);
-    if past.failed >= terms.dynos.max_attempts || now_ms >= until_ms {
-        return Err(fault);
-    }
-    Ok(None)
-}
-
-/// Waits for `what` until the client's deadline (`None`), unless the client leaves or the router
-/// cuts.
-async fn attended<F: Future>(
-    worker: &Worker,
-    client: &Client,
-    exchange: &Exchange,
-    what: F,
-) -> Result<Option<F::Output>, Fault> {
-    let mut what = std::pin::pin!(what);
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = what.as_mut().poll(cx) {
-            return Poll::Ready(Ok(Some(output)));
-        }
-        if client.timer.is_over() {
-            return Poll::Ready(Ok(None));
-        }
-        if worker.cut.get() {
-            return Poll::Ready(Err(Fault::ForcedClose));
-        }
-        if client.stream.poll_left(cx, exchange.terms.half_close).is_ready() {
-            return Poll::Ready(Err(Fault::ClientInterrupted));
-        }
-        Poll::Pending
-    })
-    .await
 }

@@ -11,7 +11,11 @@ use crate::{
     error::Fault,
     live::LiveApp,
     route::Host,
-    serve::{edge::Client, reply::Format, worker::Worker},
+    serve::{
+        edge::{Client, Security},
+        reply::Format,
+        worker::Worker,
+    },
     wire::{
         framing::Coding,
         head::{self, Fields, RequestLine},
@@ -32,7 +36,7 @@ pub fn decide(
     let mut fields = worker.fields.borrow_mut();
     let line = head::parse_request(head, &mut fields).map_err(|e| fault_of(e.into(), false))?;
     exchange.facts = Some(facts_of(head, &line));
-    let judged = judge(worker, head, &line, &fields, exchange);
+    let judged = judge(worker, client, head, &line, &fields, exchange);
     let Ok(request) = judged else {
         // The log should say who asked for what, though it goes nowhere.
         exchange.format = Some(Format::accepted(head, &fields));
@@ -43,6 +47,7 @@ pub fn decide(
         expects_continue: request.expects_continue && !request.body.is_done(),
         upgrade: request.upgrade,
         keeps_alive: request.keeps_alive(),
+        is_secure: is_secure(worker, client, head, &fields),
         ..facts
     });
     exchange.marks = write_head(worker, client, head, &fields, &request, exchange);
@@ -60,6 +65,7 @@ pub fn decide(
         _ if !room => Err(Fault::ConnectionLimit),
         Some(fault) => Err(fault),
         None if request.max_forwards == Some(0) => Err(Fault::LastHop),
+        None if exchange.terms.https.redirect && !exchange.is_secure() => Err(Fault::HttpsRedirect),
         None => Ok(()),
     }
 }
@@ -78,6 +84,7 @@ fn facts_of(head: &[u8], line: &RequestLine) -> Facts {
 /// Judges a parsed head by the rules and by the bounds of the app that it is for.
 fn judge(
     worker: &Worker,
+    client: &Client,
     head: &[u8],
     line: &RequestLine,
     fields: &Fields,
@@ -95,10 +102,28 @@ fn judge(
     let within = exchange.terms.of_requests().admit(line, fields);
     within.map_err(|refusal| fault_of(refusal, is_apps))?;
     let request = request.and_then(|request| {
-        agrees(head, &request, &host?)?;
-        Ok(request)
+        let host = host?;
+        agrees(head, &request, &host)?;
+        Ok((request, host.0))
     });
-    request.map_err(|refusal| fault_of(refusal, is_apps))
+    let (request, host) = request.map_err(|refusal| fault_of(refusal, is_apps))?;
+    match &client.link.security {
+        Some(security) if !admits(worker, security, &host) => Err(Fault::Misdirected),
+        _ => Ok(request),
+    }
+}
+
+/// May a host be asked for on a connection whose certificate may not cover it?
+fn admits(worker: &Worker, security: &Security, host: &Host) -> bool {
+    let has_own = || worker.snapshots.load().certificates().cover(host.as_str());
+    security.presented.admits(host.as_str(), has_own)
+}
+
+/// Did the request come over TLS, here or at somebody in front who is trusted to say so?
+fn is_secure(worker: &Worker, client: &Client, head: &[u8], fields: &Fields) -> bool {
+    let said = || fields.of_kind(Name::ForwardedProto).next().map(|field| field.value.of(head));
+    client.link.security.is_some()
+        || (worker.settings.trusts(client.link.remote) && said() == Some(b"https"))
 }
 
 /// The fault that a refusal comes to; a bad head of which the app is known has a code of its own.
@@ -147,6 +172,7 @@ fn write_head(
         fresh_id: worker.random.borrow_mut().u128(..),
         start_ms: worker.clock.unix_ms(exchange.began_ms),
         via: &settings.via,
+        client_subject: client.link.client_subject(),
     };
     rewrite::request(head, fields, request, &forward, &mut exchange.out)
 }

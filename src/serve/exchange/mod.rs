@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod attempt;
+mod connect;
 pub mod decide;
 pub mod patience;
 pub mod receive;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    serve::{buffers::Buf, dyno::Connection, edge::Client, worker::Worker},
+    serve::{buffers::Buf, carrier::Cause, dyno::Connection, edge::Client, worker::Worker},
     wire::rewrite::CONTINUE,
 };
 
@@ -37,7 +37,7 @@ pub struct Ended {
 pub struct Failure {
     /// What the client is told, unless another attempt does better.
     pub fault: Fault,
-    /// No byte of the request was written to the socket.
+    /// No byte of the request was written to the socket, or the dyno did nothing of it.
     pub unsent: bool,
     /// The connection ended before a byte of an answer came.
     pub unanswered: bool,
@@ -76,15 +76,32 @@ pub async fn run(
             Ok(Ended { over, kept_for: relay.answer.kept_for(most).filter(|_| in_step) })
         }
         Err(fault) => {
+            let (fault, unprocessed) = told(dyno, fault);
             let unwritten = relay.answer.unwritten(dyno) as u64;
             exchange.bytes = exchange.bytes.saturating_sub(unwritten);
             Err(Failure {
                 fault,
-                unsent: relay.upload.sent == 0,
+                unsent: relay.upload.sent == 0 || (unprocessed && exchange.can_be_sent_again()),
                 unanswered: !relay.answer.begun
                     && matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted),
             })
         }
+    }
+}
+
+/// What the dyno's connection knows of the fault, if it is more than a socket: which it is, and
+/// whether the dyno did nothing of the request. It is told of it, too.
+fn told(dyno: &Connection, fault: Fault) -> (Fault, bool) {
+    let io = &dyno.stream.io;
+    if io.plain().is_some() {
+        return (fault, false);
+    }
+    io.break_off(Some(fault));
+    let is_its_own = matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted);
+    match io.cause().filter(|_| is_its_own) {
+        Some(Cause::Fault(known)) => (known, false),
+        Some(Cause::Unprocessed) => (fault, true),
+        None => (fault, false),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Facts {
     pub upgrade: bool,
     /// The client wants its connection to go on.
     pub keeps_alive: bool,
+    /// It came over TLS, here or at somebody in front who is trusted to say so.
+    pub is_secure: bool,
 }
 
 impl Default for Facts {
@@ -52,6 +54,7 @@ impl Default for Facts {
             expects_continue: false,
             upgrade: false,
             keeps_alive: false,
+            is_secure: false,
         }
     }
 }
@@ -136,6 +139,11 @@ impl Exchange {
             bytes: 0,
             bytes_in: 0,
         }
+    }
+
+    /// Did the request come over TLS?
+    pub fn is_secure(&self) -> bool {
+        self.facts.is_some_and(|facts| facts.is_secure)
     }
 
     /// Could another attempt send all of the request again?

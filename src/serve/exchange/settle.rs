@@ -91,6 +91,7 @@ async fn answer(
     exchange.status = fault.status();
     let read = exchange.body.is_done() && client.stream.accepted() == 0;
     let persists = facts.keeps_alive && read && fault.keeps_client() && !worker.draining.get();
+    let location = (fault == Fault::HttpsRedirect).then(|| location(exchange));
     let mut out = worker.buffers.common();
     let len = worker.clock.with_date(|date| {
         let reply = Reply {
@@ -100,6 +101,7 @@ async fn answer(
             to_head: facts.is_head,
             date,
             via: &worker.settings.via,
+            location: location.as_deref(),
         };
         reply::fault(fault, &reply, &mut out)
     });
@@ -108,6 +110,24 @@ async fn answer(
         return Next::Close;
     }
     if persists { Next::Request } else { Next::Linger }
+}
+
+/// Where a request is to be made over HTTPS.
+fn location(exchange: &Exchange) -> Vec<u8> {
+    let (out, marks) = (&exchange.out, &exchange.marks);
+    let host = marks.host.of(out);
+    // A port behind the host is that of plain HTTP; an IPv6 address has colons of its own.
+    let port = host.iter().rposition(|b| *b == b':').filter(|at| !host[*at..].contains(&b']'));
+    let mut location = [b"https://", &host[..port.unwrap_or(host.len())]].concat();
+    let port = exchange.terms.https.public_port;
+    if port != 443 {
+        location.extend_from_slice(format!(":{port}").as_bytes());
+    }
+    match marks.target.of(out) {
+        b"*" => location.push(b'/'),
+        target => location.extend_from_slice(target),
+    }
+    location
 }
 
 /// What the client would like to read: found only now, since most exchanges need no answer of ours.

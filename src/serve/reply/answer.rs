@@ -1,7 +1,8 @@
 //! The answer to a fault as a message: status line, headers, and the page behind them.
 //!
 //! Invariants: the length that the head states is the page's, also where HEAD leaves the page out;
-//! nothing that came from the network is repeated in an answer.
+//! nothing that came from the network is repeated in an answer, but for host and path of a request
+//! that was accepted, in a redirect.
 
 use super::{Format, page};
 use crate::{
@@ -29,6 +30,8 @@ pub struct Reply<'a> {
     pub date: &'a [u8],
     /// The router's name in `Via`.
     pub via: &'a str,
+    /// Where else to ask.
+    pub location: Option<&'a [u8]>,
 }
 
 /// Writes the answer to a fault behind what `out` holds; answers how long its body is.
@@ -49,6 +52,9 @@ pub fn fault(fault: Fault, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     if matches!(fault, Fault::MethodNotAllowed | Fault::LastHop) {
         // RFC 9110, sections 15.5.6 and 9.3.7.
         line(out, "Allow", ALLOW.as_bytes());
+    }
+    if let Some(location) = reply.location {
+        line(out, "Location", location);
     }
     line(out, "Cache-Control", b"no-store");
     line(out, "Date", reply.date);
@@ -77,12 +83,14 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",
@@ -105,11 +113,12 @@ mod tests {
         to_head: false,
         date: b"Thu, 01 Jan 1970 00:00:00 GMT",
         via: "hostler",
+        location: None,
     };
 
     /// The faults that somebody is there to be told of as such.
     fn answered() -> impl Iterator<Item = Fault> {
-        let told = |fault: &Fault| fault.status() != 499 && *fault != Fault::LastHop;
+        let told = |fault: &Fault| fault.status() >= 400 && fault.status() != 499;
         Fault::ALL.iter().copied().filter(told)
     }
 

@@ -92,6 +92,7 @@ fn hint(fault: Fault) -> &'static str {
         }
         Fault::BadExpect => "Only the expectation 100-continue is known here.",
         Fault::BadChunk => "The chunked body of the request is malformed.",
+        Fault::Misdirected => "This connection is not for that host. Ask for it on one of its own.",
         Fault::HeadTimeout => "The head of the request did not arrive in time.",
         Fault::ClientTooSlow => "The body of the request came more slowly than it may.",
         Fault::RequestLineTooLong => "The request line is longer than the limit.",
@@ -111,10 +112,12 @@ fn hint(fault: Fault) -> &'static str {
         | Fault::IdleConnection
         | Fault::ConnectTimeout
         | Fault::ConnectRefused
+        | Fault::DynoCertificate
         | Fault::AllQuarantined => "The app cannot be reached at the moment. Try again in a while.",
         Fault::Platform => "The router failed in a way of its own. Try again in a while.",
         // Nobody is there to read these.
         Fault::ClientInterrupted | Fault::ClientIdle => "The client has left.",
+        Fault::HttpsRedirect => "The app is served over HTTPS alone. Ask there.",
         Fault::LastHop => "The request goes no further.",
     }
 }

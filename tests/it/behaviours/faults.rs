@@ -28,6 +28,8 @@ fn every_fault_is_shown() {
         faults_dyno::SHOWN,
         faults_head::SHOWN,
         faults_router::SHOWN,
+        crate::https::SHOWN,
+        crate::dyno_tls::SHOWN,
     ]
     .concat();
     let missing: Vec<_> = Fault::ALL.iter().filter(|fault| !shown.contains(fault)).collect();

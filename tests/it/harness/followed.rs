@@ -140,6 +140,7 @@ fn key_of(line: &str) -> String {
 fn key_of_name(name: ObjectName) -> String {
     match name {
         ObjectName::App { name } => format!("app {name}"),
+        ObjectName::Cert { name } => format!("cert {name}"),
         ObjectName::Dyno { app, name } => format!("dyno {app}/{name}"),
         ObjectName::Route { host, path } => {
             format!("route {host}{}", path.unwrap_or_else(|| "/".into()))

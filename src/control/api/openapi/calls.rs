@@ -8,9 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     api::{
-        AckBody, AckView, AppBody, AppStats, AppView, AuditEntry, DynoBody, DynoView, HistoryEntry,
-        List, MadeToken, Readiness, Receipt, RevertBody, RevisionView, Revoked, RouteBody,
-        RouteView, RouterView, TokenBody, TokenView, TransactionBody,
+        AckBody, AckView, AppBody, AppStats, AppView, AuditEntry, CertBody, CertView, DynoBody,
+        DynoView, HistoryEntry, List, MadeToken, Readiness, Receipt, RevertBody, RevisionView,
+        Revoked, RouteBody, RouteView, RouterView, TokenBody, TokenView, TransactionBody,
         explain::{ExplainBody, ExplainView},
         schema,
     },
@@ -77,6 +77,7 @@ pub(super) struct Call {
 pub(super) fn calls() -> Vec<Call> {
     let mut calls = of_apps();
     calls.extend(of_routes_and_dynos());
+    calls.extend(of_certs());
     calls.extend(of_the_table());
     calls.extend(of_routers());
     calls.extend(of_tokens());
@@ -130,6 +131,18 @@ fn of_routes_and_dynos() -> Vec<Call> {
         get("/v1/apps/{app}/stats", "What an app is doing in this router")
             .refuses(&[404])
             .gives::<AppStats>(),
+    ]
+}
+
+fn of_certs() -> Vec<Call> {
+    const CERT: &str = "/v1/certs/{name}";
+    vec![
+        get("/v1/certs", "Lists certificates, without their chains")
+            .page("after")
+            .gives::<List<CertView>>(),
+        get(CERT, "A certificate, without its key").object().at().gives::<CertView>(),
+        put(CERT, "Sets a certificate and its key; makes it").takes::<CertBody>(false),
+        delete(CERT, "Removes a certificate"),
     ]
 }
 

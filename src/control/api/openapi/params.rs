@@ -23,6 +23,9 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                 name["not"] = json!({ "const": "local" });
                 (name, "A router's name.")
             }
+            "name" if path.starts_with("/v1/certs/") => {
+                (text(schema::CERT_NAME), "A certificate's name.")
+            }
             _ => (text(schema::DYNO_NAME), "A name."),
         };
         let mut param = param("path", name, doc, schema);

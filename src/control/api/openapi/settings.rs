@@ -47,6 +47,10 @@ fn of(read: &Read) -> Value {
             let text = duration(ms(*range.start()), ms(*range.end()));
             json!({ "type": "string", "pattern": text })
         }
+        Read::Word(words, _) => json!({ "enum": words }),
+        Read::Text(kind, _) => {
+            json!({ "type": "string", "pattern": kind.pattern, "maxLength": kind.most })
+        }
     }
 }
 

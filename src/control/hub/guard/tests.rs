@@ -15,7 +15,7 @@ fn key(n: usize) -> RouteKey {
 }
 
 fn counts(routes: usize, dynos: usize) -> Counts {
-    Counts { apps: 1, routes, dynos }
+    Counts { apps: 1, routes, dynos, certificates: 0 }
 }
 
 fn rule(share: u32, floor: usize) -> Rule {

@@ -86,7 +86,7 @@ async fn a_dyno_whose_address_is_no_longer_allowed_does_not_come_back() {
         Settings { networks: vec![("10.9.0.0".parse().unwrap(), 16)], ..Settings::default() };
     let shrink = Shrink::new(settings.shrink, rig.table().counts());
     let last_change: &LastChange<'_> = &|_| Ok(None);
-    let rules = Rules { settings: &settings, shrink: &shrink, last_change };
+    let rules = Rules { settings: &settings, shrink: &shrink, last_change, now_s: 0 };
     let (all, archive) = (Terms::default(), rig.hub.archive());
     let refused = revert::judge(&all, &asked, &rig.table(), &rules, archive).unwrap_err();
     assert_eq!((refused.status(), refused.errors()[0].field.as_str()), (422, "addr"));

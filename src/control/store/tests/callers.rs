@@ -156,7 +156,8 @@ fn a_database_that_knew_no_callers_is_brought_up_to_date() {
             "UPDATE transactions SET author = 'admin@::1' WHERE revision = 2;
              DROP TABLE tokens; DROP TABLE answers; DROP TABLE deeds;
              ALTER TABLE transactions DROP COLUMN address;
-             ALTER TABLE transactions DROP COLUMN forced; PRAGMA user_version = 2;
+             ALTER TABLE transactions DROP COLUMN forced;
+             ALTER TABLE transactions DROP COLUMN certs; PRAGMA user_version = 2;
              PRAGMA wal_checkpoint(TRUNCATE)",
         )
         .unwrap();

@@ -23,7 +23,7 @@ fn with_app(settings: AppSettings) -> (TempDir, Store, Table) {
 fn a_row_holds_what_is_set_alone() {
     let (dir, ..) = with_app(AppSettings::default());
     assert_eq!(rows(dir.path()), ["{\"maintenance\":false}"]);
-    let own = OwnSettings { max_requests: Some(7), ..Default::default() };
+    let own = OwnSettings { max_attempts: Some(7), ..Default::default() };
     let error = Page { text: Some("a\"b".into()), ..Default::default() };
     let (dir, mut store, table) = with_app(AppSettings {
         is_router: true,
@@ -31,7 +31,7 @@ fn a_row_holds_what_is_set_alone() {
         pages: Some(Pages { error, ..Default::default() }.into()),
         ..Default::default()
     });
-    let row = "{\"maintenance\":false,\"router\":true,\"settings\":{\"dynos.max_requests\":7},\
+    let row = "{\"maintenance\":false,\"router\":true,\"settings\":{\"dynos.max_attempts\":7},\
                \"pages\":{\"error\":{\"text\":\"a\\\"b\"}}}";
     assert_eq!(rows(dir.path()), [row]);
     assert_eq!(contents(&store.load(1).unwrap()), contents(&table));

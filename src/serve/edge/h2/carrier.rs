@@ -1,0 +1,74 @@
+//! One stream of a client's HTTP/2 connection, as a connection of HTTP/1.1 that has one request.
+//!
+//! Invariants: the end of a request is no end of the connection, since its client still reads;
+//! a reset of the stream, and the end of the connection below, are.
+
+use std::{
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use h2::Reason;
+
+use super::{inlet::Inlet, outlet::Outlet};
+use crate::{
+    error::{Fault, Whose},
+    serve::{carrier::Carrier, socket::End, worker::Worker},
+};
+
+/// A stream.
+#[derive(Debug)]
+pub struct StreamCarrier {
+    /// The request.
+    pub inlet: Inlet,
+    /// The answer.
+    pub outlet: Outlet,
+    /// For its scratch.
+    pub worker: Rc<Worker>,
+}
+
+impl Carrier for StreamCarrier {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inlet.poll_readable(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        self.inlet.poll_read(cx, buffer)
+    }
+
+    fn has_come(&mut self) -> bool {
+        self.inlet.has_come()
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.outlet.poll_write(cx, bytes, &mut self.worker.fields.borrow_mut())
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.outlet.finish())
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.outlet.poll_broken(cx).map(|()| {
+            self.inlet.fail();
+            End::Broken
+        })
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.outlet.poll_broken(cx)
+    }
+
+    fn break_off(&mut self, fault: Option<Fault>) {
+        self.outlet.reset(match fault.map(Fault::whose) {
+            Some(Whose::Client) => Reason::CANCEL,
+            _ => Reason::INTERNAL_ERROR,
+        });
+    }
+
+    fn unacknowledged(&mut self) -> usize {
+        // What is taken has a window, and is the connection's to write.
+        0
+    }
+}

@@ -1,0 +1,74 @@
+//! One request of an HTTP/2 connection, from its head to its settlement.
+//!
+//! Invariants: what is malformed as HTTP/2 is answered here and never becomes text; a stream counts
+//! as one until its exchange is settled.
+
+use std::{future::poll_fn, rc::Rc, task::Poll};
+
+use bytes::Bytes;
+use h2::{RecvStream, server::SendResponse};
+use http::{Method, Request};
+
+use super::{carrier::StreamCarrier, connection::Shared, inlet::Inlet, outlet::Outlet};
+use crate::{
+    error::Fault,
+    serve::{
+        edge::client::{Client, Visit},
+        exchange::{self, settle},
+        io::Io,
+        stream::Stream,
+    },
+    wire::h2::request::{self, Refusal},
+};
+
+/// Counts a stream for as long as its exchange takes.
+pub struct Counted(Rc<Shared>);
+
+impl Counted {
+    /// One more stream of the connection.
+    pub fn new(shared: Rc<Shared>) -> Counted {
+        shared.streams.set(shared.streams.get() + 1);
+        Counted(shared)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let left = self.0.streams.get() - 1;
+        self.0.streams.set(left);
+        if left == 0 {
+            self.0.wake();
+        }
+    }
+}
+
+/// Carries one request.
+pub async fn serve(counted: Counted, request: Request<RecvStream>, response: SendResponse<Bytes>) {
+    let shared = &counted.0;
+    let worker = shared.open.worker();
+    let (head, body) = request.into_parts();
+    let to_head = head.method == Method::HEAD;
+    let (head, refused) = match request::judge(&head, body.is_end_stream()) {
+        Ok(length) => (Some((Box::new(head), length)), None),
+        Err(Refusal::Malformed) => (None, Some(Fault::BadRequest)),
+        Err(Refusal::Method) => (None, Some(Fault::MethodNotAllowed)),
+    };
+    let carrier = StreamCarrier {
+        inlet: Inlet::new(body, head),
+        outlet: Outlet::new(response, to_head),
+        worker: worker.clone(),
+    };
+    let mut client = Client {
+        stream: Stream::new(Io::carried(carrier)),
+        timer: poll_fn(|cx| Poll::Ready(worker.wheel.timer(cx.waker()))).await,
+        link: shared.link.clone(),
+        visit: Visit::Shared(shared.place.clone()),
+    };
+    match refused {
+        Some(fault) => settle::refuse(worker, &mut client, fault).await,
+        // The stream has no other request, however the exchange would let it go on.
+        None => exchange::run(worker, &mut client).await,
+    };
+    // An answer that has no other end ends here.
+    let _ = poll_fn(|cx| client.stream.io.poll_shutdown(cx)).await;
+}
