@@ -43,8 +43,7 @@ fn assert_served_and_refusing(router: &Router, parts: &[&str]) {
     for part in parts {
         assert!(detail.contains(part), "{part} is not in {detail}");
     }
-    let ready = router.call("GET", "/readyz", None);
-    assert_eq!(ready.status(), 200);
+    let ready = router.ready();
     assert!(ready.json["warnings"][0].as_str().unwrap().contains(parts[0]), "{ready:?}");
     assert_eq!(router.metric("hostler_store_writable"), 0.0);
     router.said.wait_for("the store takes no pushes");

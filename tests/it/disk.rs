@@ -23,8 +23,8 @@ fn assert_refuses(router: &Router, parts: &[&str]) {
     assert_eq!(refused.status(), 503, "{refused:?}");
     assert_eq!(refused.json["status"], 503);
     let detail = refused.json["detail"].as_str().unwrap();
-    let ready = router.call("GET", "/readyz", None);
-    assert_eq!((ready.status(), &ready.json["ready"]), (200, &json!(true)), "{ready:?}");
+    let ready = router.ready();
+    assert_eq!(ready.json["ready"], json!(true), "{ready:?}");
     let warning = ready.json["warnings"][0].as_str().unwrap_or_else(|| panic!("{ready:?}"));
     for part in parts {
         assert!(detail.contains(part), "{part} is not in {detail}");
@@ -41,7 +41,7 @@ fn assert_refuses(router: &Router, parts: &[&str]) {
 fn assert_takes(router: &Router) {
     let taken = router.call("PUT", "/v1/apps/late", Some(json!({})));
     assert_eq!(taken.status(), 200, "{taken:?}");
-    let ready = router.call("GET", "/readyz", None);
+    let ready = router.ready();
     assert_eq!(ready.json, json!({"ready": true, "reasons": []}));
     assert_eq!(router.metric("hostler_store_writable"), 1.0);
     router.said.wait_for("the store takes pushes again");

@@ -12,7 +12,6 @@ use crate::harness::{
     Named, Router,
     program::curl,
     router::{command, serve},
-    until,
 };
 
 const KEY: (&str, &str) =
@@ -87,8 +86,7 @@ fn without_its_store_key_the_router_serves_on_and_says_what_is_missing() {
         let said = router.said.wait_for("private keys cannot be opened");
         assert!(said.contains("www") && said.contains(why), "{said}");
         assert_eq!(router.get("a.test", "/").status(), 200);
-        until("it is ready", || router.call("GET", "/readyz", None).status() == 200);
-        let ready = router.call("GET", "/readyz", None);
+        let ready = router.ready();
         assert_eq!(closed(&router), 1.0);
         assert!(ready.json["warnings"][0].as_str().unwrap().contains("HOSTLER_STORE_KEY"));
         assert_eq!(

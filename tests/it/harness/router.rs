@@ -107,6 +107,13 @@ impl Router {
         small(self.control)
     }
 
+    /// What it says of itself once it is ready: its workers may still be starting.
+    pub fn ready(&self) -> super::push::Reply {
+        let ask = || self.call("GET", "/readyz", None);
+        until("it is ready", || ask().status() == 200);
+        ask()
+    }
+
     /// A connection to the push API.
     pub fn connect_control(&self) -> Conn {
         TcpStream::connect(self.control).unwrap().into()
