@@ -31,6 +31,7 @@ fn main() {
         protocol: "http1.1",
         tls: false,
         tls_version: None,
+        agent: b"",
     };
     for (name, format) in [("logfmt line", LogFormat::Logfmt), ("json line", LogFormat::Json)] {
         let mut out = Vec::new();

@@ -8,14 +8,15 @@ use super::{
     escape::{bare, number, quoted},
     record::Record,
 };
+use crate::error::Fault;
 
 /// The most bytes of path and query that a line shows.
 pub const MAX_PATH: usize = 4096;
 /// The most bytes of any other field that came from the network.
 pub const MAX_FIELD: usize = 512;
-/// The longest line: the path and seven other fields, each byte of them escaped as six, and what
+/// The longest line: the path and eight other fields, each byte of them escaped as six, and what
 /// stands between them.
-pub const MAX_LINE: usize = 6 * (MAX_PATH + 7 * MAX_FIELD) + 1024;
+pub const MAX_LINE: usize = 6 * (MAX_PATH + 8 * MAX_FIELD) + 1024;
 
 /// What is written for each exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,7 +88,16 @@ fn logfmt(out: &mut Vec<u8>, record: &Record<'_>) {
     text(out, " protocol=", record.protocol);
     text(out, " tls=", if record.tls { "true" } else { "false" });
     text(out, " tls_version=", record.tls_version.unwrap_or_default());
+    if let Some(agent) = agent(record) {
+        text(out, " agent=", "");
+        quoted(out, agent, MAX_FIELD);
+    }
     out.push(b'\n');
+}
+
+/// The user agent, where the line has a place for it.
+fn agent<'a>(record: &Record<'a>) -> Option<&'a [u8]> {
+    (record.fault == Some(Fault::Misdirected)).then_some(record.agent)
 }
 
 /// The end of a list of addresses that is too long: there stands the one that the router saw
@@ -157,10 +167,15 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>) {
     match record.tls_version {
         Some(version) => {
             text(out, ",\"tls_version\":\"", version);
-            text(out, "\"}\n", "");
+            out.push(b'"');
         }
-        None => text(out, ",\"tls_version\":null}\n", ""),
+        None => text(out, ",\"tls_version\":null", ""),
     }
+    if let Some(agent) = agent(record) {
+        text(out, ",\"agent\":", "");
+        quoted(out, agent, MAX_FIELD);
+    }
+    text(out, "}\n", "");
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct Record<'a> {
     pub tls: bool,
     /// `tls1.2`, `tls1.3`; none without TLS.
     pub tls_version: Option<&'static str>,
+    /// The User-Agent of a misdirected request: what asked the wrong router has to be found.
+    pub agent: &'a [u8],
 }
 
 impl Record<'_> {
@@ -70,6 +72,7 @@ pub(super) mod sample {
             protocol: "http1.1",
             tls: false,
             tls_version: None,
+            agent: b"",
         }
     }
 }

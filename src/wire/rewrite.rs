@@ -54,6 +54,8 @@ pub struct Landmarks {
     pub request_id: Span,
     /// The whole X-Forwarded-For.
     pub forwarded_for: Span,
+    /// The user agent of a request that goes nowhere.
+    pub agent: Span,
 }
 
 /// Writes the request's head for the dyno behind what `out` holds.
@@ -136,12 +138,15 @@ pub fn note(
     out: &mut Vec<u8>,
 ) -> Landmarks {
     let host = fields.of_kind(Name::Host).next().map_or(Span::default(), |field| field.value);
+    let is_agent = |name: &[u8]| name.eq_ignore_ascii_case(b"user-agent");
+    let agent = fields.iter().find(|field| is_agent(field.name.of(head)));
     Landmarks {
         method: put(out, line.method.of(head)),
         target: put(out, line.target.of(head)),
         host: put(out, host.of(head)),
         request_id: Span::default(),
         forwarded_for: address(out, remote),
+        agent: agent.map_or(Span::default(), |field| put(out, field.value.of(head))),
     }
 }
 
@@ -187,7 +192,8 @@ pub struct Hsts {
 }
 
 impl Hsts {
-    fn write(self, out: &mut Vec<u8>) {
+    /// Writes the field.
+    pub fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Strict-Transport-Security: max-age=");
         number(out, self.max_age_s);
         if self.subdomains {

@@ -146,7 +146,18 @@ fn a_host_that_the_certificate_does_not_cover_is_421() {
     let ca = authority.ca();
     let status = |host: &str| {
         let header = format!("Host: {host}");
-        let arguments = ["--cacert", &ca, "-H", &header, "-w", "%{http_code}", "-o", "/dev/null"];
+        let arguments = [
+            "--cacert",
+            &ca,
+            "-A",
+            "say \"b\"",
+            "-H",
+            &header,
+            "-w",
+            "%{http_code}",
+            "-o",
+            "/dev/null",
+        ];
         https.curl("a.test", &arguments)
     };
     for (host, expected) in
@@ -156,6 +167,8 @@ fn a_host_that_the_certificate_does_not_cover_is_421() {
     }
     let line = https.router.log.wait_for("host=b.test");
     assert!(line.contains("code=H31 desc=\"Misdirected Request\""), "{line}");
+    assert!(line.contains(" agent=\"say \\\"b\\\"\""), "{line}");
+    assert!(!https.router.log.wait_for("host=b.a.test").contains("agent="), "of others it is not");
     assert_eq!(
         https.router.get("b.test", "/").status(),
         200,
@@ -439,6 +452,12 @@ fn browsers_are_told_to_keep_to_tls() {
     assert_eq!(said.as_deref(), Some("max-age=31536000; includesubdomains; preload"));
     assert_eq!(heads(own, false).as_deref(), Some("max-age=5"), "the dyno's own wins");
     assert_eq!(heads("", true), None, "not without TLS");
+    // A fault of the app is told of by the router, to whom the setting is known as well.
+    https.router.write("PATCH", "/v1/apps/blog", serde_json::json!({"maintenance": true}));
+    let page = https.curl("a.test", &["-k", "-i"]);
+    assert!(page.contains("503") && page.contains("max-age=31536000; includeSubDomains"), "{page}");
+    let plain = https.router.get("a.test", "/");
+    assert_eq!(plain.head.get("Strict-Transport-Security"), None);
 }
 
 #[test]

@@ -102,6 +102,7 @@ async fn answer(
             date,
             via: &worker.settings.via,
             location: location.as_deref(),
+            hsts: facts.is_secure.then(|| exchange.terms.hsts()).flatten(),
         };
         reply::fault(fault, &reply, &mut out)
     });
@@ -163,6 +164,7 @@ fn record(worker: &Worker, client: &Client, exchange: &Exchange, fault: Option<F
         protocol: client.link.protocol.as_str(),
         tls: client.link.security.is_some(),
         tls_version: client.link.security.as_ref().map(|tls| tls.version),
+        agent: marks.agent.of(out),
     };
     worker.log.borrow_mut().write(&record);
     let mut metrics = worker.metrics.borrow_mut();

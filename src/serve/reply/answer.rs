@@ -8,7 +8,7 @@ use super::{Format, page};
 use crate::{
     error::Fault,
     route::Pages,
-    wire::rewrite::{Persistence, number_line, status},
+    wire::rewrite::{Hsts, Persistence, number_line, status},
 };
 
 /// The methods that a router passes on, for `Allow`: any but CONNECT and TRACE, of which these are
@@ -32,6 +32,8 @@ pub struct Reply<'a> {
     pub via: &'a str,
     /// Where else to ask.
     pub location: Option<&'a [u8]>,
+    /// For how long browsers are to keep to TLS, in an answer that goes over it.
+    pub hsts: Option<Hsts>,
 }
 
 /// Writes the answer to a fault behind what `out` holds; answers how long its body is.
@@ -55,6 +57,9 @@ pub fn fault(fault: Fault, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     }
     if let Some(location) = reply.location {
         line(out, "Location", location);
+    }
+    if let Some(hsts) = reply.hsts {
+        hsts.write(out);
     }
     line(out, "Cache-Control", b"no-store");
     line(out, "Date", reply.date);
@@ -114,6 +119,7 @@ mod tests {
         date: b"Thu, 01 Jan 1970 00:00:00 GMT",
         via: "hostler",
         location: None,
+        hsts: None,
     };
 
     /// The faults that somebody is there to be told of as such.
