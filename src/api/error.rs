@@ -168,7 +168,7 @@ fn remedy(failure: &Failure) -> &'static str {
              --client-cert and --client-key"
         }
         Failure::NotTls => ". Call it with http://, if the network in between is yours alone",
-        Failure::Version | Failure::Other(_) => "",
+        Failure::Version | Failure::Protocol | Failure::Other(_) => "",
     }
 }
 

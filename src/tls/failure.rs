@@ -37,6 +37,9 @@ pub enum Failure {
     /// It speaks no version of TLS that we do.
     #[error("it speaks neither TLS 1.2 nor TLS 1.3")]
     Version,
+    /// It speaks inside TLS none of the protocols that we asked for.
+    #[error("it speaks none of the protocols that were offered (ALPN)")]
+    Protocol,
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -99,6 +102,7 @@ impl Failure {
         match alert {
             A::CertificateRequired => Failure::WantsCertificate,
             A::ProtocolVersion => Failure::Version,
+            A::NoApplicationProtocol => Failure::Protocol,
             A::UnknownCA | A::DecryptError => {
                 Failure::Refused("it does not know its authority".into())
             }

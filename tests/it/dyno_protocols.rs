@@ -243,6 +243,24 @@ fn an_answer_that_breaks_the_rules_is_502() {
 }
 
 #[test]
+fn an_answer_of_another_length_than_it_says_is_cut_off() {
+    for body in ["half", "more than nine"] {
+        let (router, dyno) = with_frames();
+        let mut client = router.connect();
+        client.send(GET);
+        let mut conn = Frames::accept(&dyno, &[]);
+        let stream = conn.take_request();
+        conn.answer(stream, 0, &[(":status", "200"), ("content-length", "9")]);
+        client.take_until("\r\n\r\n");
+        conn.send(DATA, END_STREAM, stream, body.as_bytes());
+        // Whatever came of it, no client takes it for whole, and no byte is too many.
+        let (rest, _) = client.take_all();
+        assert!(rest.len() < 9 && body.as_bytes().starts_with(&rest), "{rest:?}");
+        router.log.wait_for("code=H17");
+    }
+}
+
+#[test]
 fn a_dyno_that_speaks_no_http2_is_passed_over() {
     let (router, dyno) = with_frames();
     let mut client = router.connect();

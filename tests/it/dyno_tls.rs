@@ -4,6 +4,8 @@
 //! how often it was. Invariant: certificates are of an authority that only the router under test is
 //! told of.
 
+use std::sync::Arc;
+
 use hostler::error::Fault;
 use serde_json::{Value, json};
 
@@ -152,6 +154,38 @@ fn whatever_is_wrong_with_a_certificate_is_told() {
     conn.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.take_answer().verdict(), (502, "dyno_certificate"));
     assert!(router.said.wait_for("a dyno does not prove").contains("not TLS"));
+}
+
+/// Accepts one connection with TLS, by a server that speaks these protocols inside.
+fn shake_hands(dyno: &Dyno, files: &Files, protocols: &[&str]) {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let chain = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut config = config.with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+    // It fails where no protocol is common to both; its alert is sent all the same.
+    let mut conn = dyno.accept().into_tcp();
+    while session.is_handshaking() && session.complete_io(&mut conn).is_ok() {}
+}
+
+#[test]
+fn a_dyno_that_is_right_but_speaks_no_http2_is_told_as_that() {
+    let authority = Authority::new("dynos");
+    let files = authority.issue("one", &["one.internal"]);
+    for protocols in [&[][..], &["http/1.1"]] {
+        let dyno = Dyno::new();
+        let settings = json!({"dynos.protocol": "http2", "dynos.max_attempts": 1});
+        let router = router(&authority, settings, &[&dyno.addr]);
+        let mut client = router.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        shake_hands(&dyno, &files, protocols);
+        assert_eq!(client.take_answer().verdict(), (502, "H17"), "{protocols:?}");
+        assert_eq!(router.metric("hostler_dyno_certificate_failures_total"), 0.0);
+    }
 }
 
 #[test]

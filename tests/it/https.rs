@@ -3,6 +3,7 @@
 //! Invariants: certificates are made by the test that needs them; what is promised of TLS is shown
 //! by programs that share no code with the router: curl, OpenSSL and Python.
 
+mod agreed;
 mod pushed;
 
 use std::{
@@ -89,33 +90,6 @@ impl Https {
 }
 
 const CLOSE: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
-
-#[test]
-fn curl_speaks_both_versions_and_keeps_its_connection() {
-    let (authority, dyno) = (Authority::new("ours"), Named::start("one"));
-    let https = Https::proven(&authority.issue("a", &["a.test"]), &[]);
-    https.router.app("blog", "a.test", &[&dyno.addr]);
-    let (ca, shown) = (authority.ca(), "%{http_code} %{num_connects},");
-    for (version, name) in [("1.2", "tls1.2"), ("1.3", "tls1.3")] {
-        let url = format!("https://a.test:{}/again", https.addr.port());
-        let arguments = ["--cacert", &ca, "--tls-max", version, "-w", shown, "-o", "/dev/null"];
-        let more = ["-o", "/dev/null", &url];
-        let seen = https.curl("a.test", &[&arguments[..], &more].concat());
-        assert_eq!(seen, "200 1,200 0,");
-        let lines = https.router.log.wait_for_many(&format!("tls=true tls_version={name}"), 2);
-        assert!(lines[0].contains("protocol=http1.1"), "{lines:?}");
-    }
-    https.counts("hostler_tls_handshakes_total{kind=\"full\"}", 2);
-}
-
-#[test]
-fn a_version_that_is_too_old_is_refused() {
-    let https = Https::with(&[("HOSTLER_HTTPS_MIN_VERSION", "1.3")]);
-    let old = https.curling("a.test", &["-k", "--tls-max", "1.2"]).output().unwrap();
-    assert_eq!(old.status.code(), Some(35), "{old:?}");
-    https.counts_failed("version", 1);
-    assert_eq!(https.curl("a.test", &["-k", "-w", "%{http_code}", "-o", "/dev/null"]), "404");
-}
 
 #[test]
 fn the_dyno_is_told_of_tls() {
@@ -458,21 +432,4 @@ fn browsers_are_told_to_keep_to_tls() {
     assert!(page.contains("503") && page.contains("max-age=31536000; includeSubDomains"), "{page}");
     let plain = https.router.get("a.test", "/");
     assert_eq!(plain.head.get("Strict-Transport-Security"), None);
-}
-
-#[test]
-fn http2_is_agreed_on_where_it_is_offered() {
-    let (authority, dyno) = (Authority::new("ours"), Named::start("one"));
-    let files = authority.issue("a", &["a.test"]);
-    let ca = authority.ca();
-    for (offered, shown) in [("true", "2 1,2 0,"), ("false", "1.1 1,1.1 0,")] {
-        let https = Https::proven(&files, &[("HOSTLER_HTTPS_H2", offered)]);
-        https.router.app("blog", "a.test", &[&dyno.addr]);
-        let url = format!("https://a.test:{}/again", https.addr.port());
-        let arguments = ["--http2", "--cacert", &ca, "-w", "%{http_version} %{num_connects},"];
-        let more = ["-o", "/dev/null", "-o", "/dev/null", &url];
-        assert_eq!(https.curl("a.test", &[&arguments[..], &more].concat()), shown);
-        let protocol = if offered == "true" { "http2.0" } else { "http1.1" };
-        https.router.log.wait_for_many(&format!("protocol={protocol} tls=true tls_version="), 2);
-    }
 }

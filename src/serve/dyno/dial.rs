@@ -116,7 +116,10 @@ async fn secure(
         Ok(()) => Ok(secure),
         Err(Refused::Gone) => Err(DialError::Socket(io::ErrorKind::ConnectionReset.into())),
         Err(Refused::NotTls(_)) => Err(DialError::Unproven(Failure::NotTls)),
-        Err(Refused::Failed(broken)) => Err(DialError::Unproven(broken.failure())),
+        Err(Refused::Failed(broken)) => Err(match broken.failure() {
+            Failure::Protocol => DialError::Protocol,
+            failure => DialError::Unproven(failure),
+        }),
     }
 }
 

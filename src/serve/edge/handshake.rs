@@ -226,7 +226,7 @@ impl NoHandshake {
             | Failure::Ended(_)
             | Failure::NotYet(_)
             | Failure::WantsCertificate => HandshakeFailure::ClientCertificate,
-            Failure::Other(_) => HandshakeFailure::Protocol,
+            Failure::Protocol | Failure::Other(_) => HandshakeFailure::Protocol,
         };
         NoHandshake { kind, broken: Some(broken) }
     }
