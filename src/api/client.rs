@@ -72,13 +72,16 @@ pub struct Client {
     /// What every write says in its query, escaped.
     options: Vec<String>,
     wait: Option<String>,
+    /// What every list says in its query, escaped.
+    filters: String,
 }
 
 impl Client {
     /// A client of the push API at that address, with that token.
     pub fn new(access: Access) -> Client {
-        let (reason, key, condition, options, wait) = Default::default();
-        Client { access, call_timeout: CALL_TIMEOUT, reason, key, condition, options, wait }
+        let (reason, key, condition, options, wait, filters) = Default::default();
+        let call_timeout = CALL_TIMEOUT;
+        Client { access, call_timeout, reason, key, condition, options, wait, filters }
     }
 
     /// Bounds a whole call.
@@ -120,6 +123,13 @@ impl Client {
     pub fn with_wait(mut self, time: impl Into<String>) -> Client {
         self.call_timeout += if self.wait.is_none() { LONGEST_WAIT } else { Duration::ZERO };
         self.wait = Some(time.into());
+        self
+    }
+
+    /// Has the lists that follow hold only what a filter lets through, named as the push API names
+    /// it (`prefix`, `state`): several let through what each of them does.
+    pub fn with_filter(mut self, name: &str, value: &str) -> Client {
+        self.filters += &format!("&{name}={}", escape(value));
         self
     }
 
@@ -260,7 +270,7 @@ impl Client {
         limit: usize,
     ) -> Result<List<T>, ClientError> {
         let after = after.map(|after| format!("&after={}", escape(after))).unwrap_or_default();
-        self.get(&format!("{list}?limit={limit}{after}")).await
+        self.get(&format!("{list}?limit={limit}{}{after}", self.filters)).await
     }
 
     pub(super) async fn all<T: DeserializeOwned>(&self, list: &str) -> Result<Vec<T>, ClientError> {

@@ -157,7 +157,7 @@ pub fn ops(g: &mut SchemaGenerator) -> Schema {
         let path =
             json!({ "type": "string", "pattern": format!("^{app}{below}$"), "maxLength": 300 });
         all.push(op("PUT", &path, Some(put), needs_body));
-        all.push(op("PATCH", &path, Some(patch), false));
+        all.push(op("PATCH", &path, Some(patch), true));
         all.push(op("DELETE", &path, None, false));
     }
     json_schema!({ "type": "array", "minItems": 1, "items": { "oneOf": all } })

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use clap::{Args, Subcommand};
 
 use super::{
-    args::Api,
+    args::{Api, filtered},
     failure::Failure,
     output,
     settings::{self, Assignment},
@@ -39,8 +39,8 @@ pub(super) struct Apps {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List all apps, as `hostler apps` alone does
-    #[command(after_help = "Example:\n  hostler apps list")]
-    List,
+    #[command(after_help = "Example:\n  hostler apps list --prefix shop- --maintenance true")]
+    List(Filters),
     /// Make an app
     #[command(after_help = "Example:\n  hostler apps create blog")]
     Create {
@@ -79,11 +79,22 @@ enum Command {
     },
 }
 
+#[derive(Debug, Default, Args)]
+struct Filters {
+    /// Only those whose names begin so
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Only those in maintenance mode, or not in it
+    #[arg(long, value_name = "true|false")]
+    maintenance: Option<bool>,
+}
+
 impl Apps {
     /// Does the command and answers what to print.
     pub(super) async fn run(&self, client: &Client) -> Result<String, Failure> {
         match &self.command {
-            None | Some(Command::List) => self.list(client).await,
+            None => self.list(client, &Filters::default()).await,
+            Some(Command::List(filters)) => self.list(client, filters).await,
             Some(Command::Create { name }) => self.create(client, name).await,
             Some(Command::Info { name }) => self.info(client, name).await,
             Some(Command::Set { name, values }) => self.set(client, name, values).await,
@@ -97,12 +108,15 @@ impl Apps {
         }
     }
 
-    async fn list(&self, client: &Client) -> Result<String, Failure> {
-        let apps = client.apps().await?;
+    async fn list(&self, client: &Client, filters: &Filters) -> Result<String, Failure> {
+        let Filters { prefix, maintenance } = filters;
+        let maintenance = maintenance.map(|is_on| is_on.to_string());
+        let named = [("prefix", prefix.as_deref()), ("maintenance", maintenance.as_deref())];
+        let apps = filtered(client, named).apps().await?;
         if self.api.json {
             return Ok(output::json(&apps));
         }
-        if apps.is_empty() {
+        if apps.is_empty() && named.iter().all(|(_, value)| value.is_none()) {
             return Ok("No apps yet. Make one: hostler apps create NAME\n".into());
         }
         let row = |app: &AppView| {

@@ -169,6 +169,15 @@ impl Api {
     }
 }
 
+/// The client, whose lists have only what those filters let through that are given.
+pub(super) fn filtered<const N: usize>(
+    client: &Client,
+    filters: [(&str, Option<&str>); N],
+) -> Client {
+    let given = filters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.fold(client.clone(), |client, (name, value)| client.with_filter(name, value))
+}
+
 /// The whole command line, with a flag for every setting on `serve` and `check`.
 pub fn command() -> clap::Command {
     let with_flags = |command: clap::Command| command.args(config::flags());

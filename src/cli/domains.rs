@@ -4,7 +4,11 @@
 
 use clap::{Args, Subcommand};
 
-use super::{args::Api, failure::Failure, output};
+use super::{
+    args::{Api, filtered},
+    failure::Failure,
+    output,
+};
 use crate::api::{Client, RouteBody, RouteView};
 
 /// `hostler domains`.
@@ -27,10 +31,13 @@ pub(super) struct Domains {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List an app's hosts
-    #[command(after_help = "Example:\n  hostler domains list blog")]
+    #[command(after_help = "Example:\n  hostler domains list blog --host 'www.*'")]
     List {
         /// The app
         app: String,
+        /// Only this host, or those that begin so: www.*
+        #[arg(long)]
+        host: Option<String>,
     },
     /// Give a host, or a path prefix of it, to an app
     #[command(after_help = "Example:\n  hostler domains add blog www.blog.test --path /api")]
@@ -80,17 +87,22 @@ impl Domains {
                 let done = format!("Removed {} from app {}", route.shown(), route.app);
                 Ok(output::receipt(self.api.json, &receipt, &done, &done))
             }
-            Some(Command::List { app }) => self.list(client, app).await,
-            None => self.list(client, self.app.as_deref().unwrap_or_default()).await,
+            Some(Command::List { app, host }) => self.list(client, app, host.as_deref()).await,
+            None => self.list(client, self.app.as_deref().unwrap_or_default(), None).await,
         }
     }
 
-    async fn list(&self, client: &Client, app: &str) -> Result<String, Failure> {
-        let routes = client.routes(app).await?;
+    async fn list(
+        &self,
+        client: &Client,
+        app: &str,
+        host: Option<&str>,
+    ) -> Result<String, Failure> {
+        let routes = filtered(client, [("host", host)]).routes(app).await?;
         if self.api.json {
             return Ok(output::json(&routes));
         }
-        if routes.is_empty() {
+        if routes.is_empty() && host.is_none() {
             return Ok(format!(
                 "App {app} has no hosts. Add one: hostler domains add {app} HOST\n"
             ));

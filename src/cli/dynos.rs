@@ -6,7 +6,11 @@
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::{Map, Value};
 
-use super::{args::Api, failure::Failure, output};
+use super::{
+    args::{Api, filtered},
+    failure::Failure,
+    output,
+};
 use crate::api::{Client, DynoBody, DynoView};
 
 /// What a platform may say of a dyno.
@@ -32,10 +36,12 @@ pub(super) struct Dynos {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List an app's dynos
-    #[command(after_help = "Example:\n  hostler dynos list blog")]
+    #[command(after_help = "Example:\n  hostler dynos list blog --state up --release v12")]
     List {
         /// The app
         app: String,
+        #[command(flatten)]
+        filters: Filters,
     },
     /// Add a dyno, or replace the one of that name
     #[command(after_help = "Example:\n  hostler dynos add blog web.1 10.0.0.1:5000 --release v12")]
@@ -72,6 +78,16 @@ enum Command {
         /// The dyno's name
         name: String,
     },
+}
+
+#[derive(Debug, Default, Args)]
+struct Filters {
+    /// Only those that run this release
+    #[arg(long)]
+    release: Option<String>,
+    /// Only those of which the platform says this
+    #[arg(long, value_parser = PossibleValuesParser::new(STATES))]
+    state: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -119,17 +135,22 @@ impl Dynos {
                 let done = format!("Removed dyno {name} of app {app}");
                 Ok(output::receipt(self.api.json, &receipt, &done, &done))
             }
-            Some(Command::List { app }) => self.list(client, app).await,
-            None => self.list(client, self.app.as_deref().unwrap_or_default()).await,
+            Some(Command::List { app, filters }) => self.list(client, app, filters).await,
+            None => {
+                let app = self.app.as_deref().unwrap_or_default();
+                self.list(client, app, &Filters::default()).await
+            }
         }
     }
 
-    async fn list(&self, client: &Client, app: &str) -> Result<String, Failure> {
-        let dynos = client.dynos(app).await?;
+    async fn list(&self, client: &Client, app: &str, filters: &Filters) -> Result<String, Failure> {
+        let Filters { release, state } = filters;
+        let named = [("release", release.as_deref()), ("state", state.as_deref())];
+        let dynos = filtered(client, named).dynos(app).await?;
         if self.api.json {
             return Ok(output::json(&dynos));
         }
-        if dynos.is_empty() {
+        if dynos.is_empty() && named.iter().all(|(_, value)| value.is_none()) {
             return Ok(format!(
                 "App {app} has no dynos. Add one: hostler dynos add {app} web.1 IP:PORT\n"
             ));

@@ -1,11 +1,11 @@
 //! `hostler completion` and `hostler man`: what other programs know of the command line.
 //!
 //! Invariants: both are made from the command line itself, and so know every command and flag of
-//! this binary and no other; the manual leaves out what is hidden.
+//! this binary and no other, but for what is hidden.
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::{args, failure::Failure};
@@ -33,9 +33,20 @@ impl Completion {
     /// The script.
     pub(super) fn run(&self) -> String {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut args::command(), "hostler", &mut script);
+        clap_complete::generate(self.shell, &mut shown(), "hostler", &mut script);
         String::from_utf8_lossy(&script).into_owned()
     }
+}
+
+/// The command line without the commands that are hidden, which a script would offer all the same.
+fn shown() -> Command {
+    let whole = args::command();
+    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set());
+    Command::new("hostler")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(commands.cloned())
 }
 
 /// `hostler man`.

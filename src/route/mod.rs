@@ -36,4 +36,4 @@ pub use settings::{
     AppSettings, DynoProtocol, OwnDynos, OwnSettings, Page, Pages, ProxyHeader, RouteSettings,
 };
 pub use slots::{Slot, Slots};
-pub use table::{Counts, RouteKey, Table};
+pub use table::{Builder, Counts, Piece, RouteKey, Table};

@@ -20,6 +20,7 @@ use super::{
     trie::{Entry, Trie},
 };
 
+pub(super) mod gather;
 pub mod tries;
 
 /// The most path prefixes of one host, which an edit of one of them copies.
@@ -192,8 +193,7 @@ impl Routes {
             self.set_owners(hash, host, owners);
             return Added::Yes;
         }
-        let owners = Owners::from_iter(std::iter::once((key.path.clone(), owner)));
-        let owners = owners.expect("one route is given");
+        let owners = Owners::of_one(key.path.clone(), owner);
         self.hosts.insert(HostEntry { hash, host: host.clone(), owners });
         self.count_wildcard(&key.host, 1);
         Added::Yes
@@ -208,7 +208,7 @@ impl Routes {
         let put = (key.path.clone(), Owner::new(slot, settings));
         let owners = match others {
             Some(others) => others.with(&put.0, put.1),
-            None => Owners::from_iter(std::iter::once(put)),
+            None => Some(Owners::of_one(put.0, put.1)),
         };
         self.set_owners(hash, host, owners.expect("a host keeps as many routes as it had"));
     }
@@ -313,6 +313,13 @@ impl Owners {
             Owners::Paths(paths) => (None, &paths[..]),
         };
         whole.into_iter().chain(paths.iter().map(|(path, owner)| (path, *owner)))
+    }
+
+    fn of_one(path: PathPrefix, owner: Owner) -> Owners {
+        if path == PathPrefix::ROOT {
+            return Owners::Whole(owner);
+        }
+        Owners::Paths([(path, owner)].into())
     }
 
     /// These and one more; nothing if they are [`MAX_PATHS`] already.

@@ -10,6 +10,8 @@
 
 use std::{collections::BinaryHeap, fmt, sync::Arc};
 
+pub use build::{Builder, Piece};
+
 use super::{
     app::{App, AppName},
     canonical::Object,
@@ -436,6 +438,7 @@ impl Table {
     }
 }
 
+mod build;
 mod certificates;
 #[cfg(test)]
 mod model;

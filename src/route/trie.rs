@@ -60,6 +60,11 @@ impl<E> Default for Trie<E> {
 }
 
 impl<E: Entry> Trie<E> {
+    /// A trie of entries that are sorted by hash: each leaf is made once.
+    pub fn of_sorted(entries: &[E]) -> Trie<E> {
+        Trie { root: Node::of_sorted(entries, 0) }
+    }
+
     /// The first entry of that hash that `is_it`.
     pub fn find(&self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<&E> {
         let leaf = self.leaf(hash);
@@ -169,8 +174,8 @@ impl<E: Entry> Node<E> {
                 let (before, behind) = leaf.entries.split_at(at);
                 let before = before.iter().cloned().chain(iter::once(entry));
                 let entries: Arc<[E]> = before.chain(behind.iter().cloned()).collect();
-                *self = if entries.len() > LEAF_MAX && shift <= MAX_SHIFT {
-                    Node::split(&entries, shift)
+                *self = if entries.len() > LEAF_MAX {
+                    Node::of_sorted(&entries, shift)
                 } else {
                     Node::leaf(entries)
                 };
@@ -186,14 +191,16 @@ impl<E: Entry> Node<E> {
         Node(Kind::Leaf(Leaf { tags, entries }))
     }
 
-    /// A branch with the entries of a leaf. A child may still be too full: its next insert splits
-    /// it.
-    fn split(mut entries: &[E], shift: u32) -> Node<E> {
+    /// A node of these entries, sorted by hash.
+    fn of_sorted(mut entries: &[E], shift: u32) -> Node<E> {
+        if entries.len() <= LEAF_MAX || shift > MAX_SHIFT {
+            return Node::leaf(entries.into());
+        }
         let children = std::array::from_fn(|at| {
             let end = entries.partition_point(|e| digit(e.hash(), shift) <= at);
             let (own, rest) = entries.split_at(end);
             entries = rest;
-            Node::leaf(own.into())
+            Node::of_sorted(own, shift + BITS)
         });
         Node(Kind::Branch(Arc::new(children)))
     }

@@ -56,6 +56,34 @@ fn the_commands_of_the_guide_route_a_request() {
 }
 
 #[test]
+fn lists_have_what_their_filters_let_through() {
+    let router = Router::start();
+    for app in ["shop-one", "shop-two", "blog"] {
+        done(&router, &["apps", "create", app]);
+    }
+    done(&router, &["maintenance", "on", "shop-two"]);
+    for host in ["www.blog.test", "api.blog.test"] {
+        done(&router, &["domains", "add", "blog", host]);
+    }
+    for (dyno, release) in [("web.1", "v1"), ("web.2", "v2"), ("web.3", "v2")] {
+        done(&router, &["dynos", "add", "blog", dyno, "10.0.0.1:5000", "--release", release]);
+    }
+    done(&router, &["dynos", "set", "blog", "web.3", "--state", "draining"]);
+    let listed = |arguments: &[&str], field: &str| -> Vec<String> {
+        let items = as_json(&router, arguments);
+        let name = |item: &Value| item[field].as_str().unwrap().to_owned();
+        items.as_array().unwrap().iter().map(name).collect()
+    };
+    assert_eq!(listed(&["apps", "list", "--prefix", "shop-"], "name"), ["shop-one", "shop-two"]);
+    let quiet = ["apps", "list", "--prefix", "shop-", "--maintenance", "false"];
+    assert_eq!(listed(&quiet, "name"), ["shop-one"]);
+    assert_eq!(listed(&["domains", "list", "blog", "--host", "ww*"], "host"), ["www.blog.test"]);
+    let up = ["dynos", "list", "blog", "--state", "up", "--release", "v2"];
+    assert_eq!(listed(&up, "name"), ["web.2"]);
+    assert!(!done(&router, &["apps", "list", "--prefix", "none-"]).contains("hostler apps create"));
+}
+
+#[test]
 fn maintenance_is_switched_on_and_off() {
     let (router, dyno) = (Router::start(), Named::start("one"));
     router.app("blog", "a.test", &[&dyno.addr]);

@@ -35,6 +35,7 @@ fn offered(words: &[&str]) -> Vec<String> {
 fn a_shell_completes_commands_and_flags() {
     assert_eq!(offered(&["hostler", "rev"]), ["revert"]);
     assert_eq!(offered(&["hostler", "tokens", "cr"]), ["create"]);
+    assert_eq!(offered(&["hostler", "dem"]), ["demo"], "another is hidden");
     assert_eq!(offered(&["hostler", "serve", "--http-li"]), ["--http-listen"]);
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         assert!(printed(&["completion", shell]).contains("maintenance"), "{shell}");

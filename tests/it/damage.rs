@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{
     Named, Router,
@@ -47,6 +47,15 @@ fn assert_served_and_refusing(router: &Router, parts: &[&str]) {
     assert!(ready.json["warnings"][0].as_str().unwrap().contains(parts[0]), "{ready:?}");
     assert_eq!(router.metric("hostler_store_writable"), 0.0);
     router.said.wait_for("the store takes no pushes");
+    // It is in memory, and to be carried elsewhere, whatever became of the database.
+    let whole = router.call("GET", "/v1/table", None).answer.text();
+    let mut lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let standing = router.call("GET", "/v1/revision", None).json;
+    let header = lines.next().unwrap();
+    let fields = |value: &Value| (value["revision"].clone(), value["digest"].clone());
+    assert_eq!(fields(&header), fields(&standing));
+    let said = ["apps", "routes", "dynos"].map(|name| header[name].as_u64().unwrap());
+    assert_eq!(lines.count() as u64, said.iter().sum::<u64>(), "{whole}");
 }
 
 #[test]

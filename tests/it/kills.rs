@@ -50,7 +50,8 @@ const MIGRATED: usize = 3000;
 const MIGRATIONS: usize = 10;
 /// Makes a database what the first release would have written.
 const FIRST_RELEASE: &str = "
-    DROP INDEX transactions_at; DROP INDEX objects_app; DROP INDEX past_app; DROP INDEX past_key;
+    DROP INDEX transactions_at; DROP INDEX objects_route; DROP INDEX past_route;
+    DROP INDEX past_key;
     CREATE INDEX past_key ON past (kind, key, to_rev);
     ALTER TABLE transactions DROP COLUMN digest; ALTER TABLE transactions DROP COLUMN address;
     ALTER TABLE transactions DROP COLUMN forced; ALTER TABLE transactions DROP COLUMN apps;

@@ -4,7 +4,7 @@
 //! with the table is streamed, its first line at once; a table that was streamed to its end has the
 //! digest that its first line says.
 
-use std::{convert::identity, sync::Arc};
+use std::{convert::identity, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -14,6 +14,7 @@ use axum::{
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     at, body, conditions,
@@ -37,6 +38,11 @@ use crate::{
 
 type Answer = Result<Response, Refusal>;
 
+/// About how many bytes of lines are sent at once of the table that is served.
+const PIECE: usize = 64 << 10;
+/// How long a client may take nothing of it.
+const STALL: Duration = Duration::from_secs(30);
+
 /// `GET /v1/table?at=`.
 pub(super) async fn table(State(shared): State<Arc<Shared>>, params: Params) -> Answer {
     let mut when = None;
@@ -46,12 +52,30 @@ pub(super) async fn table(State(shared): State<Arc<Shared>>, params: Params) -> 
             other => return Err(unknown_param(other, "at")),
         }
     }
-    let opened = look(&shared, move |view| {
+    let archive = shared.state.hub.archive().clone();
+    let opened = blocking(&shared, move || {
+        if when.is_none() {
+            archive.check_trust()?;
+        }
+        let view = archive.open()?;
         let revision = revision_of(&view, when)?;
         let point = view.point(revision)?;
         Ok((view, point))
     });
-    let (view, point) = opened.await?;
+    let (view, point) = match opened.await {
+        Ok(opened) => opened,
+        // What is served is known without the database.
+        Err(LookError::Store(_)) if when.is_none() => return served_table(shared),
+        Err(error) => return Err(error.into()),
+    };
+    let (response, pieces) = begin_table(&point)?;
+    tokio::spawn(async move {
+        cut_on_error(&pieces, send_table(&shared, view, point, &pieces).await).await;
+    });
+    Ok(response)
+}
+
+fn begin_table(point: &Point) -> Result<(Response, Pieces), Refusal> {
     let Counts { apps, routes, dynos, certificates: certs } = point.counts;
     let header = TableHeader {
         v: FORM,
@@ -64,9 +88,38 @@ pub(super) async fn table(State(shared): State<Arc<Shared>>, params: Params) -> 
         dynos,
         certs,
     };
-    let (response, pieces) = lines(header.revision, &header)?;
+    lines(header.revision, &header)
+}
+
+/// The table that is served, without a look at the database.
+fn served_table(shared: Arc<Shared>) -> Answer {
+    let snapshot = shared.state.reader.load_full();
+    let table = snapshot.table().clone();
+    let (revision, digest, counts) = (table.revision(), table.digest(), table.counts());
+    let known = shared.state.hub.feed().standing(revision);
+    let at_ms = known.map_or(0, |standing| standing.at_ms);
+    let (response, pieces) = begin_table(&Point { revision, at_ms, digest, counts })?;
     tokio::spawn(async move {
-        cut_on_error(&pieces, send_table(&shared, view, point, &pieces).await).await;
+        let (runtime, to) = (Handle::current(), pieces.clone());
+        let sent = blocking(&shared, move || {
+            let send = |lines: String| {
+                let sent = timeout(STALL, to.send(Ok(Bytes::from(lines))));
+                runtime.block_on(sent).is_ok_and(|sent| sent.is_ok())
+            };
+            let mut piece = String::new();
+            let all = table.each(|object| {
+                piece.push_str(&object.line());
+                piece.push('\n');
+                piece.len() < PIECE || send(std::mem::take(&mut piece))
+            });
+            Ok(all && send(piece))
+        });
+        let sent = match sent.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("its client took nothing for {STALL:?}")),
+            Err(error) => Err(error.to_string()),
+        };
+        cut_on_error(&pieces, sent).await;
     });
     Ok(response)
 }

@@ -79,17 +79,31 @@ pub fn read_dyno(
     body: Option<&Value>,
     settings: &Settings,
 ) -> Result<Dyno, Vec<Mistake>> {
-    let mut fields = Fields::of("a dyno", body)?;
-    let addr = fields.take("addr");
-    let addr = fields.noted("addr", read_addr(addr, settings));
-    let release = fields.take("release");
-    let release = fields.noted("release", read_release(release));
-    let weight = fields.take("weight");
-    let weight = fields.noted("weight", read_weight(weight));
-    let state = fields.take("state");
-    let state = fields.noted("state", read_state(state));
-    let ttl_s = fields.take("ttl_s");
-    let ttl_s = fields.noted("ttl_s", read_ttl(ttl_s));
+    dyno_of(name, None, Fields::of("a dyno", body)?, settings)
+}
+
+/// Reads a merge patch of a dyno (RFC 7396), as the most frequent of all pushes without a way over
+/// JSON: what is not named stays, a null stands for the default.
+pub fn patch_dyno(stands: &Dyno, patch: &Value, settings: &Settings) -> Result<Dyno, Vec<Mistake>> {
+    dyno_of(&stands.name, Some(stands), Fields::of("a dyno", Some(patch))?, settings)
+}
+
+fn dyno_of(
+    name: &DynoName,
+    stands: Option<&Dyno>,
+    mut fields: Fields<'_>,
+    settings: &Settings,
+) -> Result<Dyno, Vec<Mistake>> {
+    let addr = fields.put("addr", stands.map(|dyno| dyno.addr.clone()), read_addr);
+    let allowed = |addr| match address::objection(&addr, settings) {
+        Some(reason) => Err(reason),
+        None => Ok(addr),
+    };
+    let addr = addr.and_then(|addr| fields.noted("addr", allowed(addr)));
+    let release = fields.put("release", stands.map(|dyno| dyno.release.clone()), read_release);
+    let weight = fields.put("weight", stands.map(|dyno| dyno.weight), read_weight);
+    let state = fields.put("state", stands.map(|dyno| dyno.state), read_state);
+    let ttl_s = fields.put("ttl_s", stands.map(|dyno| dyno.ttl_s), read_ttl);
     fields.finish()?;
     match (addr, release, weight, state, ttl_s) {
         (Some(addr), Some(release), Some(weight), Some(state), Some(ttl_s)) => {
@@ -110,16 +124,12 @@ pub fn read_header(fields: &Value) -> Result<Header, Vec<Mistake>> {
     Ok(Header { digest, apps, routes, dynos, certs })
 }
 
-fn read_addr(value: Option<&Value>, settings: &Settings) -> Result<DynoAddr, String> {
+fn read_addr(value: Option<&Value>) -> Result<DynoAddr, String> {
     let Some(value) = value else {
         return Err("it is missing: IP:port or unix:/path, where the dyno listens".into());
     };
     let text = value.as_str().ok_or_else(|| not("a string, IP:port or unix:/path", value))?;
-    let addr = DynoAddr::parse(text).map_err(|error| error.to_string())?;
-    match address::objection(&addr, settings) {
-        Some(reason) => Err(reason),
-        None => Ok(addr),
-    }
+    DynoAddr::parse(text).map_err(|error| error.to_string())
 }
 
 fn read_release(value: Option<&Value>) -> Result<Arc<str>, String> {
@@ -253,6 +263,22 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// A field as a write leaves it: without something that stands, what it has or its default;
+    /// else what stands, unless it is named, and a null stands for the default.
+    fn put<T>(
+        &mut self,
+        name: &'static str,
+        stands: Option<T>,
+        read: impl FnOnce(Option<&Value>) -> Result<T, String>,
+    ) -> Option<T> {
+        let read = match (self.take(name), stands) {
+            (None, Some(stands)) => Ok(stands),
+            (value, Some(_)) => read(value.filter(|value| !value.is_null())),
+            (value, None) => read(value),
+        };
+        self.noted(name, read)
     }
 
     fn noted<T>(&mut self, name: &str, read: Result<T, String>) -> Option<T> {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    body::{self, app_body, dyno_body, route_body},
+    body::{self, app_body, route_body},
     certificate,
     path::{self, Named},
     push::Mistake,
@@ -58,10 +58,7 @@ pub fn resolve(
     let body = op.body.as_ref();
     let change = match method {
         Method::Put => put(&named, body, settings, now_s)?,
-        Method::Patch => {
-            let patched = patched(&named, body, table)?;
-            put(&named, Some(&patched), settings, now_s)?
-        }
+        Method::Patch => patch(&named, body, table, settings, now_s)?,
         Method::Delete => delete(&named, body)?,
     };
     Ok(Resolved { object: named.object, change })
@@ -127,13 +124,20 @@ fn of_app(named: &Named) -> AppName {
     named.app.clone().expect("a route is named with its app")
 }
 
-/// The object as it stands, in its JSON form, with a merge patch applied (RFC 7396).
-fn patched(named: &Named, patch: Option<&Value>, table: &Table) -> Result<Value, Vec<Mistake>> {
+/// Puts the object as it stands with a merge patch applied (RFC 7396).
+fn patch(
+    named: &Named,
+    patch: Option<&Value>,
+    table: &Table,
+    settings: &Settings,
+    now_s: u64,
+) -> Result<Change, Vec<Mistake>> {
     let missing = |conflict: Conflict| vec![refused(&conflict)];
     let find = |app: &AppName| {
         let found = table.app(app.as_str());
         found.ok_or_else(|| missing(Conflict::NoSuchApp(app.clone())))
     };
+    let fields = || patch.filter(|patch| patch.is_object()).ok_or_else(no_patch);
     let stands = match &named.object {
         ObjectKey::App(app) => serde_json::to_value(app_body(&find(app)?.settings)),
         ObjectKey::Certificate(_) => {
@@ -148,20 +152,22 @@ fn patched(named: &Named, patch: Option<&Value>, table: &Table) -> Result<Value,
             serde_json::to_value(route_body(table.route_settings(key).unwrap_or_default()))
         }
         ObjectKey::Dyno(app, name) => {
-            let found = find(app)?.dyno(name.as_str());
-            let (app, dyno) = (app.clone(), name.to_string());
-            let found = found.ok_or_else(|| missing(Conflict::NoSuchDyno { app, dyno }))?;
-            serde_json::to_value(dyno_body(found))
+            let conflict = || Conflict::NoSuchDyno { app: app.clone(), dyno: name.to_string() };
+            let stands = find(app)?.dyno(name.as_str()).ok_or_else(|| missing(conflict()))?;
+            return Ok(Change::PutDyno(
+                app.clone(),
+                body::patch_dyno(stands, fields()?, settings)?,
+            ));
         }
     };
-    match patch {
-        Some(patch @ Value::Object(_)) => {
-            let mut merged = stands.expect("plain fields have a JSON form");
-            merge(&mut merged, patch);
-            Ok(merged)
-        }
-        _ => Err(vec![Mistake::malformed("body", "PATCH needs an object: a JSON merge patch")]),
-    }
+    let fields = fields()?;
+    let mut merged = stands.expect("plain fields have a JSON form");
+    merge(&mut merged, fields);
+    put(named, Some(&merged), settings, now_s)
+}
+
+fn no_patch() -> Vec<Mistake> {
+    vec![Mistake::malformed("body", "PATCH needs an object: a JSON merge patch")]
 }
 
 /// RFC 7396, section 2. The depth is bounded by the JSON reader's.

@@ -23,7 +23,8 @@ use super::{
     error::StoreError,
     files,
     object::{self, Kind, ObjectKey},
-    prune, schema,
+    prune,
+    schema::{self, Versions},
     sqlite::number,
 };
 use crate::{
@@ -314,15 +315,15 @@ impl View {
     }
 
     fn app_as_far_as_kept(&self, app: &str, at: Revision) -> Result<Table, StoreError> {
-        const SQL: &str = "
-            SELECT kind, key, body FROM objects INDEXED BY objects_app
-                WHERE app = ?1 AND from_rev <= ?2
-            UNION ALL SELECT kind, key, body FROM past INDEXED BY past_app
-                WHERE app = ?1 AND to_rev > ?2 AND from_rev <= ?2
-            ORDER BY kind";
+        let of_app = |table, which| schema::of_app(table, "kind, key, body", "?1", which);
+        let sql = format!(
+            "{} UNION ALL {} ORDER BY kind",
+            of_app(Versions::Standing, "from_rev <= ?2"),
+            of_app(Versions::Past, "to_rev > ?2 AND from_rev <= ?2")
+        );
         let failed = StoreError::sqlite(&self.path);
         let mut table = Table::new(0);
-        let mut query = self.connection.prepare_cached(SQL).map_err(&failed)?;
+        let mut query = self.connection.prepare_cached(&sql).map_err(&failed)?;
         let mut rows = query.query(params![app, number(at)]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
             let kind = self.kind(text(row, 0).map_err(&failed)?)?;
@@ -372,13 +373,6 @@ impl View {
     /// The transactions that a filter lets through, newest first, as far back as they are kept;
     /// it is an error if none that it could mean is.
     pub fn history(&self, filter: &Filter) -> Result<Vec<HistoryEntry>, StoreError> {
-        const OF_ALL: &str = "transactions";
-        // The few revisions of an app lead to their transactions, and not the other way round.
-        const OF_APP: &str = "
-            (SELECT from_rev AS changed FROM objects INDEXED BY objects_app WHERE app = ?5
-             UNION SELECT from_rev FROM past INDEXED BY past_app WHERE app = ?5
-             UNION SELECT to_rev FROM past INDEXED BY past_app WHERE app = ?5)
-            CROSS JOIN transactions ON revision = changed";
         let newest = self.newest()?;
         let first = match filter.since {
             None => 0,
@@ -400,7 +394,7 @@ impl View {
         if is_bounded {
             self.check_kept(Revision(last))?;
         }
-        let from = if filter.app.is_some() { OF_APP } else { OF_ALL };
+        let from = if filter.app.is_some() { &*changes_of_app() } else { "transactions" };
         let sql = format!(
             "SELECT revision, at_ms, author, reason, changes, digest, address, forced FROM {from}
              WHERE revision >= ?1 AND revision <= ?2 AND ?5 IS ?5 AND (?3 IS NULL OR author = ?3)
@@ -444,6 +438,19 @@ impl View {
     fn damaged(&self, reason: String) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), reason }
     }
+}
+
+/// The transactions that changed the app ?5: its few revisions lead to them, and not the other way
+/// round.
+fn changes_of_app() -> String {
+    let of_app = |table, column| schema::of_app(table, column, "?5", "true");
+    format!(
+        "(SELECT DISTINCT changed FROM ({} UNION ALL {} UNION ALL {}))
+         CROSS JOIN transactions ON revision = changed",
+        of_app(Versions::Standing, "from_rev AS changed"),
+        of_app(Versions::Past, "from_rev"),
+        of_app(Versions::Past, "to_rev")
+    )
 }
 
 /// Where the table stood at a revision; none if there is no such revision.

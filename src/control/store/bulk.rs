@@ -1,13 +1,13 @@
 //! Commits that change a large part of the table.
 //!
-//! The entries of the index of apps come in no order, each into a page of its own: those of 1.3
-//! million objects take 10 s one by one and 2 s sorted, so that it is made anew behind such a
-//! commit.
+//! The entries of the index from an app to its routes come in no order, each into a page of its
+//! own: those of 1.3 million objects take 10 s one by one and 2 s sorted, so that it is made anew
+//! behind such a commit.
 //! Invariant: within the transaction of the commit; whoever reads meanwhile has the index.
 
 use rusqlite::Transaction;
 
-use super::{schema::OBJECTS_APP, sqlite::Committed};
+use super::{schema::OBJECTS_ROUTE, sqlite::Committed};
 use crate::route::Counts;
 
 /// The fewest edits that are a large part.
@@ -31,11 +31,11 @@ pub fn indexed_behind(
 ) -> rusqlite::Result<()> {
     let is_bulk = is_bulk(batch);
     if is_bulk {
-        transaction.execute_batch("DROP INDEX objects_app")?;
+        transaction.execute_batch("DROP INDEX objects_route")?;
     }
     write()?;
     if is_bulk {
-        transaction.execute_batch(OBJECTS_APP)?;
+        transaction.execute_batch(OBJECTS_ROUTE)?;
     }
     Ok(())
 }

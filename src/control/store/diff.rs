@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::{
     archive::{Cursor, Page, View},
     error::StoreError,
+    schema::{self, Versions},
     sqlite::number,
 };
 use crate::route::{Change, Revision};
@@ -22,12 +23,8 @@ const ALL: &str = "
     SELECT kind, key FROM objects WHERE from_rev > ?1 AND from_rev <= ?2 AND ?3 IS ?3
     UNION ALL SELECT kind, key FROM past WHERE from_rev > ?1 AND from_rev <= ?2
     UNION ALL SELECT kind, key FROM past WHERE to_rev > ?1 AND to_rev <= ?2";
-const OF_APP: &str = "
-    INSERT OR IGNORE INTO temp.touched
-    SELECT kind, key FROM objects INDEXED BY objects_app
-        WHERE app = ?3 AND from_rev > ?1 AND from_rev <= ?2
-    UNION ALL SELECT kind, key FROM past INDEXED BY past_app
-        WHERE app = ?3 AND to_rev > ?1 AND from_rev <= ?2 AND (to_rev <= ?2 OR from_rev > ?1)";
+
+const ENDED_OR_CAME: &str = "to_rev > ?1 AND from_rev <= ?2 AND (to_rev <= ?2 OR from_rev > ?1)";
 
 /// One object that two revisions have different.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,10 +54,18 @@ impl Differences {
     ) -> Result<Differences, StoreError> {
         let create = "CREATE TEMP TABLE touched (kind TEXT, key TEXT, PRIMARY KEY (kind, key))
                       WITHOUT ROWID";
-        let gather = if app.is_some() { OF_APP } else { ALL };
+        let of_app = |table, which| schema::of_app(table, "kind, key", "?3", which);
+        let gather = match app {
+            None => ALL.to_owned(),
+            Some(_) => format!(
+                "INSERT OR IGNORE INTO temp.touched {} UNION ALL {}",
+                of_app(Versions::Standing, "from_rev > ?1 AND from_rev <= ?2"),
+                of_app(Versions::Past, ENDED_OR_CAME)
+            ),
+        };
         let bounds = params![number(from.min(to)), number(from.max(to)), app];
         let made = view.connection.execute(create, []);
-        made.and_then(|_| view.connection.execute(gather, bounds))
+        made.and_then(|_| view.connection.execute(&gather, bounds))
             .map_err(StoreError::sqlite(view.path()))?;
         view.check_kept(from.min(to))?;
         Ok(Differences { view, from, to })

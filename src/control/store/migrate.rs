@@ -45,6 +45,7 @@ pub fn from(version: i32, connection: &mut Connection, path: &Path) -> Result<()
         3 => schema::MARK_OF_4,
         4 => schema::DEEDS_OF_5,
         5 => schema::CERTS_OF_6,
+        6 => schema::INDEXES_OF_7,
         _ => unreachable!("what is newer than this release was refused"),
     };
     bring(connection, path, sql, version + 1)

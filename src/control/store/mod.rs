@@ -17,6 +17,7 @@ mod edits;
 mod error;
 mod files;
 mod keys;
+mod load;
 mod lock;
 mod migrate;
 mod object;
@@ -36,6 +37,7 @@ mod upkeep;
 mod verify;
 mod versions;
 mod wal;
+mod write;
 
 pub use answers::{Answered, Answers};
 pub use archive::{Archive, At, Cursor, Filter, Page, Point, View};

@@ -18,6 +18,7 @@ use super::{
     archive::Archive,
     error::StoreError,
     files,
+    load::{Objects, load},
     object::{self, Kind},
     schema,
 };
@@ -269,8 +270,9 @@ pub fn write_table(dir: &Path, table: &Table, at_ms: i64) -> Result<(), StoreErr
 pub fn read_table(dir: &Path, seed: u64) -> Result<(Table, i64), Unusable> {
     let reading = Reading::open(dir)?;
     let stamp = reading.stamp();
-    let mut table = Table::new(seed);
-    reading.read(|kind, key, body| object::insert(&mut table, kind, key, body))?;
+    let read =
+        |objects: &mut Objects| reading.read(|kind, key, body| objects.take(kind, key, body));
+    let mut table = load(seed, read, Unusable::Damaged)?;
     table.set_revision(stamp.revision);
     Ok((table, stamp.at_ms))
 }

@@ -8,24 +8,24 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    answers::{self, Answers},
+    answers::Answers,
     archive::{self, Archive},
     bulk,
-    edits::{Edit, Edits, Standing},
+    edits::Edits,
     error::StoreError,
     files::DATABASE,
-    keys,
+    load::{Objects, load},
     lock::DirLock,
-    object::{self, Kind, ObjectKey},
-    prune::{self, PRUNE},
-    schema,
+    object::{Kind, ObjectKey},
+    prune, schema,
     snapshot::{self, Reading, Snapshots, Unusable},
     tail::Tail,
+    write::write_batch,
 };
-use crate::route::{AppName, Counts, Digest, Revision, Table};
+use crate::route::{Counts, Digest, Revision, Table};
 
 /// One accepted transaction, to be kept.
 #[derive(Debug, Clone)]
@@ -372,28 +372,44 @@ impl Store {
 
     fn rows_as_of(&self, revision: Revision, seed: u64) -> Result<Table, StoreError> {
         let path = self.snapshots.database();
-        let failed = StoreError::sqlite(path);
-        let mut table = Table::new(seed);
-        for kind in Kind::ALL {
-            for sql in [
-                "SELECT key, body FROM objects WHERE kind = ?1 AND +from_rev <= ?2 ORDER BY key",
-                "SELECT key, body FROM past INDEXED BY past_to
-                 WHERE to_rev > ?2 AND from_rev <= ?2 AND kind = ?1",
-            ] {
-                let mut query = self.connection()?.prepare_cached(sql).map_err(&failed)?;
-                let mut rows =
-                    query.query(params![kind.as_str(), number(revision)]).map_err(&failed)?;
-                while let Some(row) = rows.next().map_err(&failed)? {
-                    let text = |i| row.get_ref(i)?.as_str().map_err(rusqlite::Error::from);
-                    let (key, body) = (text(0).map_err(&failed)?, text(1).map_err(&failed)?);
-                    object::insert(&mut table, kind, key, body)
-                        .map_err(|reason| StoreError::Damaged { path: path.to_owned(), reason })?;
-                }
+        let damaged = |reason| StoreError::Damaged { path: path.to_owned(), reason };
+        let read = |objects: &mut Objects| {
+            for kind in Kind::ALL {
+                self.each_row(kind, revision, |key, body| {
+                    objects.take(kind, key, body).map_err(damaged)
+                })?;
             }
-        }
+            Ok(())
+        };
+        let mut table = load(seed, read, damaged)?;
         self.check_digest(revision, &table)?;
         table.set_revision(revision);
         Ok(table)
+    }
+
+    /// Hands out key and body of each object of a kind as of a revision.
+    fn each_row(
+        &self,
+        kind: Kind,
+        revision: Revision,
+        mut take: impl FnMut(&str, &str) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let failed = StoreError::sqlite(self.snapshots.database());
+        for sql in [
+            "SELECT key, body FROM objects WHERE kind = ?1 AND +from_rev <= ?2 ORDER BY key",
+            "SELECT key, body FROM past INDEXED BY past_to
+                 WHERE to_rev > ?2 AND from_rev <= ?2 AND kind = ?1",
+        ] {
+            let mut query = self.connection()?.prepare_cached(sql).map_err(&failed)?;
+            let mut rows =
+                query.query(params![kind.as_str(), number(revision)]).map_err(&failed)?;
+            while let Some(row) = rows.next().map_err(&failed)? {
+                let text = |i| row.get_ref(i)?.as_str().map_err(rusqlite::Error::from);
+                let (key, body) = (text(0).map_err(&failed)?, text(1).map_err(&failed)?);
+                take(key, body)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets the database grow no further, as a full disk would.
@@ -410,83 +426,6 @@ impl Store {
         let sql = format!("PRAGMA max_page_count = {pages}");
         self.connection().unwrap().query_row(&sql, [], |_| Ok(())).unwrap();
     }
-}
-
-/// Answers how many answers are kept then, and the oldest revision that is.
-fn write_batch(
-    connection: &mut Connection,
-    batch: &[Committed],
-    new_answers: Answers<'_>,
-    kept: usize,
-    cutoff_ms: u64,
-) -> rusqlite::Result<(usize, Revision)> {
-    // Dropped on an error, the transaction rolls itself back.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let kept = answers::write(&transaction, new_answers, kept)?;
-    keys::overwritten(&transaction, batch, || {
-        bulk::indexed_behind(&transaction, batch, || write_edits(&transaction, batch))
-    })?;
-    if cutoff_ms > 0 {
-        let edits: usize = batch.iter().map(|committed| committed.edits.len()).sum();
-        prune::step(&transaction, cutoff_ms, 2 * edits + PRUNE)?;
-    }
-    let oldest = prune::oldest(&transaction)?;
-    transaction.commit()?;
-    Ok((kept, oldest))
-}
-
-/// Notes transactions, and what they did to each object.
-fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::Result<()> {
-    let mut note = transaction.prepare_cached(
-        "INSERT INTO transactions
-             (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, address,
-              forced, certs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
-    let mut retire = transaction.prepare_cached(
-        "INSERT INTO past (kind, key, from_rev, to_rev, body, app)
-         SELECT kind, key, from_rev, ?3,
-             CASE kind WHEN 'cert' THEN json_remove(body, '$.key', '$.sealed') ELSE body END, app
-         FROM objects WHERE kind = ?1 AND key = ?2",
-    )?;
-    let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO objects (kind, key, from_rev, body, app)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    let mut remove =
-        transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
-    for committed in batch {
-        let revision = number(committed.revision);
-        let Counts { apps, routes, dynos, certificates } = committed.counts;
-        note.execute(params![
-            revision,
-            i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
-            committed.author,
-            committed.reason,
-            committed.edits.len() as i64,
-            committed.digest.to_bytes(),
-            apps as i64,
-            routes as i64,
-            dynos as i64,
-            committed.address,
-            committed.forced,
-            certificates as i64
-        ])?;
-        for Edit { key, stood, stands } in committed.edits.iter() {
-            let (kind, key) = (key.kind().as_str(), key.text());
-            if stood {
-                retire.execute(params![kind, key, revision])?;
-            }
-            match stands {
-                Some(Standing { app, body }) => {
-                    let app = app.as_ref().map_or("", AppName::as_str);
-                    put.execute(params![kind, key, revision, body, app])?
-                }
-                None => remove.execute(params![kind, key])?,
-            };
-        }
-    }
-    Ok(())
 }
 
 /// A revision as SQLite's signed number; one beyond all of those is the last of them.

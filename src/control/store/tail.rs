@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::{
-    object::{self, Kind},
+    load::{Objects, load},
+    object::Kind,
     snapshot::{Reading, Unusable},
     sqlite::number,
 };
@@ -41,24 +42,23 @@ impl Tail {
     /// The snapshot's table with these changes. Objects that changed are taken from here alone, so
     /// that everything is put once and nothing has to be removed again.
     pub fn merge(&self, reading: Reading, seed: u64) -> Result<Table, Unusable> {
-        let mut table = Table::new(seed);
-        self.put(Kind::App, &mut table)?;
-        reading.read(|kind, key, body| {
-            if self.0[kind as usize].contains_key(key) {
-                return Ok(());
-            }
-            object::insert(&mut table, kind, key, body)
-        })?;
-        self.put(Kind::Certificate, &mut table)?;
-        self.put(Kind::Dyno, &mut table)?;
-        self.put(Kind::Route, &mut table)?;
-        Ok(table)
+        let read = |objects: &mut Objects| {
+            self.put(Kind::App, objects)?;
+            reading.read(|kind, key, body| match self.0[kind as usize].contains_key(key) {
+                true => Ok(()),
+                false => objects.take(kind, key, body),
+            })?;
+            self.put(Kind::Certificate, objects)?;
+            self.put(Kind::Dyno, objects)?;
+            self.put(Kind::Route, objects)
+        };
+        load(seed, read, Unusable::Damaged)
     }
 
-    fn put(&self, kind: Kind, table: &mut Table) -> Result<(), Unusable> {
+    fn put(&self, kind: Kind, objects: &mut Objects) -> Result<(), Unusable> {
         for (key, body) in &self.0[kind as usize] {
             if let Some(body) = body {
-                object::insert(table, kind, key, body).map_err(Unusable::Damaged)?;
+                objects.take(kind, key, body).map_err(Unusable::Damaged)?;
             }
         }
         Ok(())

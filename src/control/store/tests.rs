@@ -368,10 +368,10 @@ fn a_database_of_a_later_release_is_refused() {
     let dir = filled.dir;
     drop(filled.store);
     let direct = Connection::open(database(dir.path())).unwrap();
-    direct.pragma_update(None, "user_version", 7).unwrap();
+    direct.pragma_update(None, "user_version", 8).unwrap();
     drop(direct);
     let refused = Store::open(dir.path()).unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 7, known: 6, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 8, known: 7, .. }), "{refused}");
 }
 
 #[test]

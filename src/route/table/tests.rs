@@ -217,6 +217,73 @@ fn requests() -> Vec<(Host, Vec<u8>)> {
     pairs.collect()
 }
 
+/// The same table, of its objects in pieces.
+fn made_at_once(table: &Table, seed: u64) -> Table {
+    let mut builder = Builder::new(seed);
+    let mut piece = Piece::default();
+    table.each(|object| {
+        piece.push(match object {
+            Object::App(name, settings) => Change::PutApp(name.clone(), settings.clone()),
+            Object::Dyno(app, dyno) => Change::PutDyno(app.clone(), dyno.clone()),
+            Object::Route(app, key, own) => Change::PutRoute(key.clone(), app.clone(), own),
+            Object::Certificate(certificate) => Change::PutCertificate(certificate.clone().into()),
+        });
+        if piece.len() == 3 {
+            builder.put(std::mem::take(&mut piece)).unwrap();
+        }
+        true
+    });
+    builder.put(piece).unwrap();
+    builder.finish().unwrap()
+}
+
+#[test]
+fn many_hosts_made_at_once_are_found_one_by_one() {
+    let mut slow = table(&[]);
+    for n in 0..40 {
+        let name = format!("app-{n}");
+        slow.apply(&Change::PutApp(app(&name), AppSettings::default())).unwrap();
+        for host in 0..100 {
+            let key = key(&format!("{}h{host}.{name}.test", ["", "*."][host % 2]), "/");
+            slow.apply(&Change::PutRoute(key, app(&name), RouteSettings::default())).unwrap();
+        }
+    }
+    let mut fast = made_at_once(&slow, 7);
+    assert_eq!((fast.counts(), fast.digest()), (slow.counts(), slow.digest()));
+    assert_eq!(found(&fast, "h2.app-7.test", "/"), Some("app-7"));
+    assert_eq!(found(&fast, "x.h3.app-8.test", "/"), Some("app-8"));
+    assert_eq!(found(&fast, "x.h2.app-8.test", "/"), None);
+    for n in 0..40 {
+        let name = format!("app-{n}");
+        assert_eq!(fast.routes_of(&name), slow.routes_of(&name));
+        assert_eq!(fast.apply(&Change::DeleteApp(app(&name))), Ok(true));
+    }
+    assert_eq!((fast.counts(), fast.digest()), Default::default());
+}
+
+#[test]
+fn what_has_no_place_in_a_table_made_at_once_is_refused() {
+    let put = |route: &str, path: &str, owner: &str| {
+        Change::PutRoute(key(route, path), app(owner), RouteSettings::default())
+    };
+    let made = |changes: Vec<Change>| -> Result<Table, Conflict> {
+        let mut piece = Piece::default();
+        for name in ["one", "two"] {
+            piece.push(Change::PutApp(app(name), AppSettings::default()));
+        }
+        changes.into_iter().for_each(|change| piece.push(change));
+        let mut builder = Builder::new(1);
+        builder.put(piece)?;
+        builder.finish()
+    };
+    let twice = made(vec![put("a.test", "/x", "one"), put("a.test", "/x", "two")]).unwrap_err();
+    assert!(matches!(twice, Conflict::RouteTaken { .. }), "{twice}");
+    let nobody = made(vec![put("a.test", "/", "three")]).unwrap_err();
+    assert_eq!(nobody, Conflict::NoSuchApp(app("three")));
+    let full = (0..=MAX_PATHS).map(|n| put("a.test", &format!("/{n}"), "one")).collect();
+    assert!(matches!(made(full).unwrap_err(), Conflict::HostFull(_)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -234,6 +301,10 @@ proptest! {
                 kept.push((table.clone(), model.clone()));
             }
             prop_assert_eq!(table.apply(&change), model.apply(&change), "{:?}", change);
+            if keep == 1 {
+                // One that was made at once goes on like any other.
+                table = made_at_once(&table, seed);
+            }
         }
         kept.push((table, model));
         for (table, model) in kept {

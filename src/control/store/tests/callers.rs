@@ -154,6 +154,8 @@ fn a_database_that_knew_no_callers_is_brought_up_to_date() {
     direct
         .execute_batch(
             "UPDATE transactions SET author = 'admin@::1' WHERE revision = 2;
+             DROP INDEX objects_route; CREATE INDEX objects_app ON objects (app);
+             DROP INDEX past_route; CREATE INDEX past_app ON past (app, to_rev, from_rev);
              DROP TABLE tokens; DROP TABLE answers; DROP TABLE deeds;
              ALTER TABLE transactions DROP COLUMN address;
              ALTER TABLE transactions DROP COLUMN forced;

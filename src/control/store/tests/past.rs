@@ -266,7 +266,7 @@ fn age(dir: &Path) {
     let direct = Connection::open(database(dir)).unwrap();
     direct
         .execute_batch(
-            "DROP INDEX transactions_at; DROP INDEX objects_app; DROP INDEX past_app;
+            "DROP INDEX transactions_at; DROP INDEX objects_route; DROP INDEX past_route;
              DROP INDEX past_key; CREATE INDEX past_key ON past (kind, key, to_rev);
              ALTER TABLE transactions DROP COLUMN digest;
              ALTER TABLE transactions DROP COLUMN address;

@@ -25,7 +25,7 @@ fn break_an_index(dir: &Path) {
     direct
         .execute_batch(
             "PRAGMA writable_schema = ON;
-             DELETE FROM sqlite_schema WHERE name = 'past_app';
+             DELETE FROM sqlite_schema WHERE name = 'past_route';
              PRAGMA writable_schema = RESET;
              DELETE FROM past WHERE rowid % 2 = 0;",
         )
