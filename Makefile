@@ -54,7 +54,7 @@ bench:
 	$(CARGO) bench --locked --bench lookup --bench publish --bench store --bench table --bench telemetry
 
 versus:
-	@tests/setup.sh build
+	@tests/setup.sh bench
 	$(CARGO) bench --locked --bench versus
 
 soak:

@@ -131,6 +131,8 @@ faults! {
     ClientIdle "H28" 499 Client Warning "Client Connection Idle";
     /// Of the dynos that were tried the last did not prove by TLS that it is the app's.
     DynoCertificate "dyno_certificate" 502 Dyno Error "Dyno not proven";
+    /// The client's stream of HTTP/2 broke the rules of the protocol, or was reset because of them.
+    StreamBroken "H33" 499 Client Warning "HTTP/2 Stream Broken";
     /// Every dyno that is up is in quarantine.
     AllQuarantined "H34" 503 Dyno Error "All up dynos are quarantined";
     /// The app's owner asked for the maintenance page.
@@ -151,14 +153,24 @@ faults! {
     MethodNotAllowed "method_not_allowed" 405 Client Error "Method not allowed";
     /// The method is longer than the limit.
     MethodTooLong "method_too_long" 501 Client Error "Method too long";
-    /// The client sent its body, or took its answer, more slowly than it may.
+    /// The client sent its body more slowly than it may.
     ClientTooSlow "client_too_slow" 408 Client Warning "Client too slow";
+    /// The app does not let clients of this network in.
+    ForbiddenClient "forbidden_client" 403 Client Warning "Client not allowed";
+    /// The client, or all of them, asked more often than the app lets them.
+    RateLimited "rate_limited" 429 Client Warning "Too many requests";
+    /// The client, or all of them, have as many exchanges as the app lets them have.
+    TooManyConcurrent "too_many_concurrent" 429 Client Warning "Too many requests at a time";
+    /// The client took its answer more slowly than it may.
+    SlowReader "slow_reader" 499 Client Warning "Client reads too slowly";
     /// The head of the request did not come in time.
     HeadTimeout "head_timeout" 408 Client Warning "Request head timeout";
     /// The request line is longer than the limit.
     RequestLineTooLong "request_line_too_long" 414 Client Error "Request line too long";
     /// A header, or all of them, are larger than the limit.
     HeadersTooLarge "headers_too_large" 431 Client Error "Request header fields too large";
+    /// The router carries as much as it may.
+    Overloaded "overloaded" 503 Router Error "Router overloaded";
     /// The request came around to this router too often.
     Loop "loop" 508 Router Error "Loop detected";
     /// The version of HTTP is not spoken here.
@@ -180,7 +192,7 @@ impl Fault {
     pub fn sock(self) -> Option<&'static str> {
         match self {
             Fault::ServerInterrupted => Some("backend"),
-            Fault::ClientInterrupted => Some("client"),
+            Fault::ClientInterrupted | Fault::StreamBroken => Some("client"),
             _ => None,
         }
     }
@@ -190,12 +202,16 @@ impl Fault {
     /// to deceive.
     pub fn keeps_client(self) -> bool {
         match self.whose() {
-            Whose::Client => {
-                matches!(
-                    self,
-                    Fault::UnknownHost | Fault::LastHop | Fault::Misdirected | Fault::HttpsRedirect
-                )
-            }
+            Whose::Client => matches!(
+                self,
+                Fault::UnknownHost
+                    | Fault::LastHop
+                    | Fault::Misdirected
+                    | Fault::HttpsRedirect
+                    | Fault::ForbiddenClient
+                    | Fault::RateLimited
+                    | Fault::TooManyConcurrent
+            ),
             // A dyno that is not proven was asked nothing.
             Whose::Dyno => self.status() != 502 || self == Fault::DynoCertificate,
             // The connection itself is what there are too many of.

@@ -1,11 +1,11 @@
-//! Values with a unit, as written into values as meant: durations, sizes, counts, switches.
+//! Values as written into values as meant: durations, sizes, counts, switches, lists, networks.
 //!
 //! The settings file and the push API write them alike; the ranges of what both of them hold stand
 //! here too. Invariants: pure, imports nothing; every
 //! reader answers with a [`Wrong`] that says what is wrong and what a right value looks like; a
 //! bound is part of the reading, so that no value beyond it goes on.
 
-use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, time::Duration};
 
 /// Why a value is refused, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ const fn ms(ms: u64) -> Duration {
 pub const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
 /// For waits that may be none at all.
 pub const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
+/// Windows over which requests are counted.
+pub const RATE_WINDOW: RangeInclusive<Duration> = ms(100)..=ms(3_600_000);
 /// For promises: up to ten years, or none.
 pub const TIME_OR_AGES: RangeInclusive<Duration> = ms(0)..=ms(10 * 365 * 24 * 3_600_000);
 /// Parts of a head. The upper bound keeps offsets into a head within 32 bits and a buffer sane.
@@ -45,6 +47,9 @@ pub const COUNT_OR_NONE: RangeInclusive<u32> = 0..=1_000_000;
 pub const ATTEMPTS: RangeInclusive<u32> = 1..=1000;
 /// Parts of a hundred.
 pub const PERCENT: RangeInclusive<u32> = 0..=100;
+
+/// The most entries of a list.
+pub const MAX_LIST: usize = 256;
 
 const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const SIZE_UNITS: [(&str, u64); 4] =
@@ -159,6 +164,97 @@ pub fn tls_name(text: &str) -> Result<String, Wrong> {
 /// Reads `true` or `false`.
 pub fn boolean(text: &str) -> Result<bool, Wrong> {
     text.parse().or_else(|_| wrong(format!("{text:?} is neither"), "write true or false"))
+}
+
+/// Reads a list: entries between commas; an empty text is an empty list.
+pub fn list<T: PartialEq>(
+    text: &str,
+    entry: impl Fn(&str) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    let mut entries = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let value = entry(part)?;
+        if entries.contains(&value) {
+            return wrong(format!("{part} stands there twice"), "write it once");
+        }
+        entries.push(value);
+        if entries.len() > MAX_LIST {
+            return wrong(
+                format!("more than {MAX_LIST} entries"),
+                format!("write at most {MAX_LIST}"),
+            );
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone.
+pub fn network(text: &str) -> Result<(IpAddr, u8), Wrong> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return wrong(
+            format!("{text:?} is not a network"),
+            "write address/length, as in 10.0.0.0/8",
+        );
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let Some(length) = length.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits)) else {
+        return wrong(
+            format!("{text} has no length from 0 to {bits}"),
+            "write it behind the slash",
+        );
+    };
+    let first = first_of_network(address, length);
+    if first != address {
+        return wrong(
+            format!("{text} has bits behind its length"),
+            format!("write {first}/{length}, or {address}/{bits} for that address alone"),
+        );
+    }
+    Ok((address, length))
+}
+
+fn first_of_network(address: IpAddr, length: u8) -> IpAddr {
+    // A shift by all bits, for length 0, leaves nothing.
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & mask).into())
+        }
+    }
+}
+
+/// Reads networks between commas, sorted, so that one set has one form.
+pub fn networks(text: &str) -> Result<Vec<(IpAddr, u8)>, Wrong> {
+    let mut networks = list(text, network)?;
+    networks.sort_unstable();
+    Ok(networks)
+}
+
+/// What [`header`] takes.
+pub const HEADER: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,64}$";
+/// The longest name of a header that is taken for a client's.
+pub const MAX_HEADER: usize = 64;
+
+/// Reads the name of a header (RFC 9110, section 5.1) in lower case; empty is none.
+pub fn header(text: &str) -> Result<String, Wrong> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if text.len() <= MAX_HEADER && text.bytes().all(token) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    wrong(
+        format!("{text:?} is not the name of a header"),
+        format!("write at most {MAX_HEADER} letters, digits and hyphens, as in X-Api-Key"),
+    )
+}
+
+/// A network as [`network`] reads it.
+pub fn show_network((address, length): (IpAddr, u8)) -> String {
+    format!("{address}/{length}")
 }
 
 #[cfg(test)]

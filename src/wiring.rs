@@ -20,9 +20,10 @@ use crate::{
         follow::Follower,
         hub::{self, Hub, HubThread},
         store::{Store, StoreError, Versions},
+        watch,
     },
     live::{
-        Reader, Snapshot, Status,
+        Clients, Load, Pulse, Reader, Snapshot, Status,
         explain::{self, Rules},
     },
     route::Table,
@@ -131,7 +132,8 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
 
     let bound: Vec<SocketAddr> = addresses(&http[0]).collect();
     let bound_control: Vec<SocketAddr> = addresses(&control).collect();
-    let running = Running { began, shutdown, status, metrics, log, reader, dialer };
+    let figures = Figures::new(&settings);
+    let running = Running { began, shutdown, status, metrics, log, reader, dialer, figures };
     // Whoever reads the addresses may send a signal next: first it is heard.
     let control = running.start_control(&settings, control, hub, known)?;
     let workers = running.start_workers(&settings, http, https)?;
@@ -159,6 +161,24 @@ struct Running {
     log: LogSink,
     reader: Reader<Snapshot>,
     dialer: Dialer,
+    figures: Figures,
+}
+
+/// What all workers count together, and the sign of life of each.
+struct Figures {
+    clients: Arc<Clients>,
+    load: Arc<Load>,
+    pulses: Vec<Arc<Pulse>>,
+}
+
+impl Figures {
+    fn new(Settings { serve, workers, .. }: &Settings) -> Figures {
+        Figures {
+            clients: Arc::new(Clients::new(serve.max_clients, serve.max_connections)),
+            load: Arc::new(Load::new(serve.max_exchanges, *workers)),
+            pulses: (0..*workers).map(|_| Arc::default()).collect(),
+        }
+    }
 }
 
 type Thread = JoinHandle<io::Result<()>>;
@@ -181,7 +201,7 @@ impl Running {
             );
         }
         let (mut secure, tls) = https.unzip();
-        let start = |(number, listeners)| {
+        let start = |(number, listeners): (usize, _)| {
             let secure = secure.as_mut().and_then(Vec::pop).zip(tls.clone());
             let parts = worker::Parts {
                 settings: serve_settings.clone(),
@@ -193,6 +213,9 @@ impl Running {
                 metrics: self.metrics.worker(),
                 began: self.began,
                 max_connections: settings.serve.max_connections.div_ceil(count),
+                clients: self.figures.clients.clone(),
+                load: self.figures.load.clone(),
+                pulse: self.figures.pulses[number].clone(),
                 max_handshakes: settings.serve.max_handshakes.div_ceil(count),
                 shutdown: self.shutdown.clone(),
                 grace: settings.drain_grace,
@@ -221,7 +244,7 @@ impl Running {
             counts: self.metrics.feed(),
             began: self.began,
             metrics: self.exposition(),
-            explain: explainer(&settings.serve, self.began),
+            explain: explainer(&settings.serve, self.figures.clients.clone(), self.began),
             settings: api::Settings {
                 admin_token_env: None,
                 data_dir: settings.data_dir.clone(),
@@ -234,10 +257,10 @@ impl Running {
                 heartbeat: settings.api.heartbeat,
             },
         };
+        let (watched, bounds) = self.watched(&settings.serve);
         let shutdown = self.shutdown.clone();
-        let deadline = settings.drain_deadline;
         let metrics = self.metrics.clone();
-        let max_feeds = settings.api.max_feeds;
+        let (deadline, max_feeds) = (settings.drain_deadline, settings.api.max_feeds);
         let (heard, hears) = mpsc::sync_channel(1);
         let control = thread("control".into(), &self.shutdown, move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -259,6 +282,7 @@ impl Running {
                     let (router, secure) = (router.clone(), secure.clone());
                     servers.spawn(api::serve(listener, router, secure, shutdown.clone()));
                 }
+                servers.spawn(watch::run(watched, bounds, shutdown.clone()));
                 // Whoever waits for it is there until it is said.
                 let hear = move || heard.send(()).unwrap_or_default();
                 shutdown.on_signals(deadline, hear).await?;
@@ -272,6 +296,22 @@ impl Running {
                 .err()
                 .unwrap_or(Error::Ended("the push API", "before it heard the signals".into()))),
         }
+    }
+
+    /// What is watched of the process.
+    fn watched(&self, settings: &serve::Settings) -> (watch::Watched, watch::Bounds) {
+        let watched = watch::Watched {
+            load: self.figures.load.clone(),
+            pulses: self.figures.pulses.clone(),
+            status: self.status.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let bounds = watch::Bounds {
+            memory: settings.max_memory,
+            stall: settings.timeouts.worker_stall,
+            exchanges: settings.max_exchanges,
+        };
+        (watched, bounds)
     }
 
     /// Renders the metrics, the state of the process with them.
@@ -338,12 +378,14 @@ fn tell_certificates(metrics: &Metrics, table: &Table) {
 }
 
 /// Explains requests as the workers would judge them: by their settings and their clock.
-fn explainer(settings: &serve::Settings, began: Instant) -> Arc<Explain> {
+fn explainer(settings: &serve::Settings, clients: Arc<Clients>, began: Instant) -> Arc<Explain> {
     let rules = Rules {
         is_forwarded,
         app_connections: settings.limits.app_connections,
         max_in_flight: settings.dynos.max_in_flight,
         connect_total: settings.timeouts.connect_total,
+        client_limits: settings.clients.clone(),
+        clients,
     };
     Arc::new(move |snapshot, request| {
         explain::explain(snapshot, request, &rules, clock::since(began))

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Sees to what the commands need beside Rust: installs it on Debian as root, else says what to do.
 #
-# usage: tests/setup.sh build|test
+# usage: tests/setup.sh build|test|bench
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# Debian keeps HAProxy where ordinary users do not look.
+PATH=$PATH:/usr/sbin
 
 # What each step lacks: the programs that are looked for, and the Debian package of each.
 missing_packages() {
   local need=(cc:gcc curl:curl)
+  # The rivals of the bench come from PyPI.
+  [ "$1" != bench ] || need+=(python3:python3 sha256sum:coreutils)
   # libFuzzer is C++; the tests have real clients and dynos on both sides of the router.
-  [ "$1" = build ] || need+=(c++:g++ openssl:openssl python3:python3 node:nodejs npm:npm javac:openjdk-17-jdk-headless
-    puma:puma mandoc:mandoc bash:bash sha256sum:coreutils)
+  [ "$1" != test ] || need+=(c++:g++ openssl:openssl python3:python3 node:nodejs npm:npm javac:openjdk-17-jdk-headless
+    puma:puma h2load:nghttp2-client mandoc:mandoc bash:bash sha256sum:coreutils haproxy:haproxy)
   local pair
   for pair in "${need[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"
@@ -71,12 +75,37 @@ software_is_missing() {
   exit 1
 }
 
+# Other proxies, each one program from PyPI, in a folder that git ignores. The bench leaves out who is
+# missing, so that a machine without a package registry can measure the rest.
+install_rivals() {
+  local folder=$PWD/target/rivals wanted
+  wanted=$(
+    cat benches/versus/requirements.txt
+    python3 -c 'import sys; print(sys.version, sys.base_prefix)'
+    pwd
+  )
+  wanted=$(sha256sum <<<"$wanted")
+  [ "$(cat "$folder/stamp" 2>/dev/null)" != "$wanted" ] || return 0
+  echo "installing rivals of the bench into target/rivals" >&2
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  python3 -m venv "$folder/python"
+  if ! "$folder/python/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+    --requirement benches/versus/requirements.txt >&2; then
+    echo "what benches/versus/requirements.txt names cannot be installed: see above; it is left out" >&2
+    return 0
+  fi
+  # Envoy's command is a script around this program.
+  (cd "$folder" && ln -s python/bin/{caddy,traefik} python/lib/python3*/site-packages/envoy/_bin/envoy .)
+  echo "$wanted" >"$folder/stamp"
+}
+
 main() {
   local step=${1:-}
   case "$step" in
-    build | test) ;;
+    build | test | bench) ;;
     *)
-      echo "usage: tests/setup.sh build|test" >&2
+      echo "usage: tests/setup.sh build|test|bench" >&2
       exit 2
       ;;
   esac
@@ -84,7 +113,10 @@ main() {
   local packages
   packages=$(missing_packages "$step")
   [ -z "$packages" ] || install_packages "$packages"
-  [ "$step" = build ] || install_software
+  case "$step" in
+    test) install_software ;;
+    bench) install_rivals ;;
+  esac
 }
 
 install_packages() {

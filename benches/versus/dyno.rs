@@ -1,10 +1,11 @@
 //! The dyno that every proxy is measured against: an HTTP/1.1 server that does next to nothing, so
 //! that it is not what is measured. One thread, one epoll, two listeners that count as two dynos.
 //!
-//! `/` answers a few bytes, `/10mb` ten million, `/echo` the head of the request as it came.
+//! `/` answers a few bytes, `/10mb` ten million, `/echo` the head of the request as it came. A
+//! request's body is thrown away inside the kernel, and answered once it is whole.
 //!
-//! Invariants: it serves requests without bodies only; it closes a connection only when asked to
-//! with `Connection: close`, or when the head is malformed or longer than [`MAX_HEAD`].
+//! Invariants: bodies have a Content-Length; it closes a connection only when asked to with
+//! `Connection: close`, or when the head is malformed or longer than [`MAX_HEAD`].
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
+use rustix::net::RecvFlags;
 
 use crate::answer::{MAX_HEADERS, header};
 
@@ -23,6 +25,9 @@ const BIG: u64 = 10_000_000;
 
 /// A request head may be this long, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// Bytes of a request's body thrown away at once; the memory is never touched.
+const SINK: usize = 1 << 20;
 
 /// Connections taken from a listener per wake-up, so that one storm cannot starve the others.
 const ACCEPTS: usize = 64;
@@ -39,6 +44,8 @@ struct Conn {
     head: Vec<u8>,
     /// Bytes of a big answer still to be written; nothing is read meanwhile.
     left: u64,
+    /// Bytes of a request's body still to come; nothing is answered meanwhile.
+    due: u64,
     close: bool,
 }
 
@@ -70,7 +77,7 @@ pub fn serve(listeners: Vec<TcpListener>) -> io::Result<()> {
     }
     let mut conns: Vec<Option<Conn>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
-    let mut buffer = vec![0; MAX_HEAD];
+    let mut buffer = vec![0; SINK];
     let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
     loop {
         match epoll::wait(&poll, spare_capacity(&mut events), None) {
@@ -116,7 +123,7 @@ fn accept(
         });
         let data = epoll::EventData::new_u64((index + LISTENERS) as u64);
         epoll::add(poll, &socket, data, EventFlags::IN)?;
-        conns[index] = Some(Conn { socket, head: Vec::new(), left: 0, close: false });
+        conns[index] = Some(Conn { socket, head: Vec::new(), left: 0, due: 0, close: false });
     }
     Ok(())
 }
@@ -131,7 +138,10 @@ impl Conn {
             }
             return Ok(!(done && self.close));
         }
-        let count = match self.socket.read(buffer) {
+        if self.due > 0 {
+            return self.discard(buffer);
+        }
+        let count = match self.socket.read(&mut buffer[..MAX_HEAD]) {
             Ok(0) => return Ok(false),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
@@ -153,12 +163,30 @@ impl Conn {
         Ok(self.head.len() <= MAX_HEAD)
     }
 
+    /// Throws away what came of a body; answers once it is whole.
+    fn discard(&mut self, sink: &mut [u8]) -> io::Result<bool> {
+        let most = self.due.min(sink.len() as u64) as usize;
+        // TRUNC on a TCP socket: the bytes are counted and not copied.
+        let count = match rustix::net::recv(&self.socket, &mut sink[..most], RecvFlags::TRUNC) {
+            Ok((_, 0)) => return Ok(false),
+            Ok((_, count)) => count,
+            Err(rustix::io::Errno::AGAIN) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        };
+        self.due -= (count as u64).min(self.due);
+        if self.due > 0 {
+            return Ok(true);
+        }
+        self.socket.write_all(SMALL)?;
+        Ok(!self.close)
+    }
+
     fn after_answer(&mut self, poll: &OwnedFd, index: usize) -> io::Result<bool> {
         if self.left > 0 {
             self.wait_for(poll, index, EventFlags::OUT)?;
             return Ok(true);
         }
-        Ok(!self.close)
+        Ok(!self.close || self.due > 0)
     }
 
     fn wait_for(&self, poll: &OwnedFd, index: usize, interest: EventFlags) -> io::Result<()> {
@@ -170,11 +198,13 @@ impl Conn {
     fn answer(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
-        match request.parse(bytes) {
-            Ok(httparse::Status::Complete(_)) => {}
+        let end = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) => return Ok(false),
             Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error)),
-        }
+        };
+        let length = header(request.headers, "content-length").and_then(|text| text.parse().ok());
+        self.due = length.unwrap_or(0u64).saturating_sub((bytes.len() - end) as u64);
         let connection = header(request.headers, "connection").unwrap_or("");
         self.close = connection.eq_ignore_ascii_case("close");
         match request.path {
@@ -190,6 +220,7 @@ impl Conn {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len());
                 self.socket.write_all(&[head.as_bytes(), bytes].concat())?;
             }
+            _ if self.due > 0 => {}
             // One answer is out at a time, so it always fits into the socket's empty buffer.
             _ => self.socket.write_all(SMALL)?,
         }

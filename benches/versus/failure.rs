@@ -41,6 +41,9 @@ pub enum Failure {
     /// No event for a whole [`crate::load::STALL`].
     #[error("no answer from {0} for 10 s: {1} requests are unanswered")]
     Stalled(SocketAddr, usize),
+    /// TLS with a proxy that went wrong.
+    #[error("TLS with {0}: {1}")]
+    Tls(SocketAddr, rustls::Error),
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,

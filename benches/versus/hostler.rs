@@ -1,17 +1,17 @@
 //! Hostler as one of the rivals: started from the environment alone, as on any platform, and its
-//! table pushed through the push API.
+//! table and certificate pushed through the push API.
 //!
 //! Invariants: nothing of the caller's environment that Hostler reads reaches it; it counts as
-//! started once `/readyz` says so and the whole table is pushed.
+//! started once `/readyz` says so and all of that is pushed.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use crate::ask::ask;
 use crate::child::{Child, Place};
-use crate::failure::Failure;
-use crate::load::ask;
-use crate::proxies::{APPS, START, free_address};
+use crate::failure::{During, Failure};
+use crate::proxies::{APPS, Doors, Ground, START, free_address};
 
 /// Known to this run only.
 const TOKEN: &str = "versus-admin-token-0123456789";
@@ -20,8 +20,8 @@ const TOKEN: &str = "versus-admin-token-0123456789";
 pub fn start(
     place: &Place<'_>,
     program: &Path,
-    address: SocketAddr,
-    dynos: &[SocketAddr],
+    doors: &Doors,
+    ground: &Ground,
     log: &Path,
 ) -> Result<Child, Failure> {
     let control = free_address()?;
@@ -33,7 +33,9 @@ pub fn start(
             }
         }
         command
-            .env("HOSTLER_HTTP_LISTEN", address.to_string())
+            .env("HOSTLER_HTTP_LISTEN", doors.plain.to_string())
+            .env("HOSTLER_HTTP_H2C", "true")
+            .env("HOSTLER_HTTPS_LISTEN", doors.tls.to_string())
             .env("HOSTLER_CONTROL_LISTEN", control.to_string())
             .env("HOSTLER_DATA_DIR", place.dir.join("data"))
             .env("HOSTLER_WORKERS", "1")
@@ -43,8 +45,12 @@ pub fn start(
     let arguments = ["serve".to_owned()];
     let mut child = Child::program("hostler", place, log, environment, program, &arguments)?;
     let ready = format!("GET /readyz HTTP/1.1\r\nHost: {control}\r\nConnection: close\r\n\r\n");
-    child.wait_until(START, || matches!(ask(control, &ready), Ok((200, ..))))?;
-    push_table(&child, control, dynos)?;
+    child.wait_until(START, || ask(control, &ready).is_ok_and(|asked| asked.status == 200))?;
+    push_table(&child, control, &ground.dynos)?;
+    let read = |path| std::fs::read_to_string(path).during("the certificate");
+    let (chain, key) = (read(&ground.certificate.chain)?, read(&ground.certificate.key)?);
+    let certificate = serde_json::json!({ "chain": chain, "key": key }).to_string();
+    put(&child, control, "certs/bench", &certificate)?;
     Ok(child)
 }
 
@@ -67,10 +73,11 @@ fn put(child: &Child, control: SocketAddr, path: &str, body: &str) -> Result<(),
          Content-Type: application/json\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{body}"
     );
-    let (status, answer, end) = ask(control, &request)?;
+    let asked = ask(control, &request)?;
+    let status = asked.status;
     if (200..300).contains(&status) {
         return Ok(());
     }
-    let answer = String::from_utf8_lossy(&answer[end..]).into_owned();
+    let answer = String::from_utf8_lossy(&asked.body);
     Err(child.failure(&format!("PUT /v1/{path} is answered with {status}: {answer}")))
 }

@@ -8,9 +8,14 @@
 #![warn(missing_docs, rust_2018_idioms)]
 
 mod answer;
+mod ask;
+mod check;
 mod child;
+mod client;
 mod dyno;
 mod failure;
+mod frames;
+mod goals;
 mod hostler;
 mod load;
 mod measure;
@@ -18,7 +23,12 @@ mod plan;
 mod proxies;
 mod relay;
 mod report;
+mod rival;
 mod rounds;
+mod scenario;
+mod secure;
+mod setups;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -26,9 +36,12 @@ use std::sync::atomic::Ordering;
 
 use child::{Child, Place};
 use failure::{During, Failure};
-use plan::{Plan, Scenario};
-use proxies::{Ground, Proxy, Rival};
+use plan::Plan;
+use proxies::{Ground, Proxy};
 use report::Report;
+use rival::Rival;
+use scenario::Work;
+use secure::Certificate;
 
 /// Descriptors that the load needs besides its connections.
 const SPARE_FILES: u64 = 200;
@@ -62,7 +75,9 @@ fn run() -> Result<(), Failure> {
     let dir = dir.during("making a directory for the run")?;
     let place = Place { core: cores.dyno, dir: dir.path() };
     let (dyno, dynos) = Child::role("dyno", &place, &[])?;
-    let ground = Ground { cores, dir, dyno, dynos, open_files, hostler: plan.hostler.clone() };
+    let certificate = Certificate::make(dir.path())?;
+    let hostler = plan.hostler.clone();
+    let ground = Ground { dyno, cores, certificate, dir, dynos, open_files, hostler };
     let versions = present(&mut plan, &ground)?;
     describe(&ground, &versions);
     if let Some(core) = cores.load {
@@ -94,9 +109,9 @@ fn present(plan: &mut Plan, ground: &Ground) -> Result<BTreeMap<&'static str, St
     let mut versions = BTreeMap::new();
     let mut rivals = Vec::new();
     for rival in std::mem::take(&mut plan.rivals) {
-        match proxies::find(rival, ground) {
+        match rival.find(&ground.hostler) {
             Ok(program) => {
-                versions.insert(rival.name(), proxies::version(rival, &program)?);
+                versions.insert(rival.name(), rival.version(&program)?);
                 rivals.push(rival);
             }
             Err(why) => println!("{} is left out: {why}", rival.name()),
@@ -119,7 +134,7 @@ fn describe(ground: &Ground, versions: &BTreeMap<&'static str, String>) {
 /// Runs every scenario: each round gives every rival a turn, beginning with another one each time.
 fn compare(plan: &Plan, ground: &Ground, report: &mut Report) -> Result<(), Failure> {
     let mut running: BTreeMap<Rival, Proxy> = BTreeMap::new();
-    if plan.only.iter().any(|scenario| *scenario != Scenario::Idle) {
+    if plan.only.iter().any(|scenario| scenario.work() != Work::Idle) {
         for rival in &plan.rivals {
             running.insert(*rival, proxies::start(*rival, ground)?);
         }
@@ -132,13 +147,13 @@ fn compare(plan: &Plan, ground: &Ground, report: &mut Report) -> Result<(), Fail
             rivals.rotate_left(shift);
             for rival in &rivals {
                 let sample = match running.get(rival) {
-                    Some(proxy) if *scenario != Scenario::Idle => {
+                    Some(proxy) if scenario.work() != Work::Idle => {
                         rounds::under_load(proxy, *scenario, ground, plan)
                     }
-                    _ => rounds::idle(*rival, ground, plan),
+                    _ => rounds::idle(*rival, *scenario, ground, plan),
                 };
                 let sample = sample.inspect_err(|_| {
-                    eprintln!("in round {} of {scenario:?}, {}:", round + 1, rival.name());
+                    eprintln!("in round {} of {}, {}:", round + 1, scenario, rival.name());
                 })?;
                 report.add(*scenario, *rival, sample);
             }

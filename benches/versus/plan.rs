@@ -9,36 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
-use crate::proxies::Rival;
-
-/// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scenario {
-    /// Small answers on kept connections.
-    Keepalive,
-    /// Small answers, a new connection for each request.
-    Close,
-    /// 10 MB answers on kept connections.
-    Big,
-    /// Memory of connections that wait for a next request.
-    Idle,
-}
-
-impl Scenario {
-    /// A heading for its table.
-    pub fn title(self, plan: &Plan) -> String {
-        let Plan { connections, big_connections, idle, .. } = plan;
-        match self {
-            Scenario::Keepalive => format!("small answers, {connections} kept connections"),
-            Scenario::Close => {
-                format!("small answers, a new connection each, {connections} at a time")
-            }
-            Scenario::Big => format!("10 MB answers, {big_connections} kept connections"),
-            Scenario::Idle => format!("memory of {idle} idle kept connections"),
-        }
-    }
-}
+use crate::rival::Rival;
+use crate::scenario::Scenario;
 
 /// Measures Hostler against the proxies that are installed here.
 #[derive(Debug, Clone, Parser, Serialize)]
@@ -54,22 +26,27 @@ pub struct Plan {
     #[arg(long, default_value_t = 0.3, value_parser = seconds)]
     pub warm_up: f64,
     /// Scenarios, comma-separated
-    #[arg(long, value_delimiter = ',', default_value = "keepalive,close,big,idle")]
+    #[arg(long, value_delimiter = ',', default_values_t = every::<Scenario>())]
     pub only: Vec<Scenario>,
     /// Who takes part, comma-separated; ratios need the relay
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "relay,hostler,nginx,haproxy,haproxy-splice"
-    )]
+    #[arg(long, value_delimiter = ',', default_values_t = every::<Rival>())]
     pub rivals: Vec<Rival>,
     /// Connections of the scenarios with small answers
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub connections: u32,
-    /// Connections of the scenario with 10 MB answers
+    /// Connections of the scenarios with HTTP/2
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub h2_connections: u32,
+    /// Streams of each of them at a time
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub streams: u32,
+    /// Connections of the scenarios with 10 MB bodies
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub big_connections: u32,
-    /// Idle connections; no more than the limit on open files allows
+    /// Idle connections with TLS or HTTP/2
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub idle_tls: u32,
+    /// Idle connections of plain HTTP/1.1; no more than the limit on open files allows
     #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub idle: u32,
     /// Writes every round's figures to this file
@@ -81,6 +58,10 @@ pub struct Plan {
     /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+fn every<T: ValueEnum>() -> Vec<T> {
+    T::value_variants().to_vec()
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -99,7 +80,10 @@ impl Plan {
         println!("smoke size: the figures mean nothing; `cargo bench --bench versus` measures");
         let mut plan = Plan::parse_from(["versus"]);
         (plan.rounds, plan.seconds, plan.warm_up) = (1, 0.05, 0.02);
-        (plan.connections, plan.big_connections, plan.idle) = (8, 2, 50);
+        (plan.connections, plan.big_connections, plan.h2_connections) = (8, 2, 2);
+        (plan.idle, plan.idle_tls) = (50, 20);
+        // Each of these starts every rival anew; the two others go through the same code.
+        plan.only.retain(|scenario| !matches!(scenario, Scenario::TlsIdle | Scenario::H2Idle));
         plan
     }
 }

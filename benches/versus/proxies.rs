@@ -1,26 +1,24 @@
-//! The rivals: how each is found, set up with the features that all must have, started, and checked
-//! to have them before anything is measured.
+//! The rivals at work: each started in a directory of its own, its features checked before anything
+//! is measured.
 //!
 //! Invariants: every rival runs one worker, writes one access-log line per request to a file of its
-//! own, and knows the same five hosts, each with the same two dynos; whoever lacks a header, routes
-//! an unknown host, or does not keep its dyno connections is refused, not measured.
+//! own, and knows the same five hosts, each with the same two dynos; the relay alone has neither.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use clap::ValueEnum;
-use serde::Serialize;
-
-use crate::answer::{MAX_HEADERS, header};
+use crate::ask::get;
+use crate::check::check;
 use crate::child::{Child, Place};
 use crate::failure::{During, Failure};
 use crate::hostler;
-use crate::load::ask;
 use crate::measure::{self, Cores};
-use crate::plan::Scenario;
+use crate::rival::Rival;
+use crate::scenario::Way;
+use crate::secure::Certificate;
+use crate::setups::{Setup, set_up};
 
 /// The host that the load asks for, and its app.
 pub const HOST: &str = "www.bench.test";
@@ -40,56 +38,14 @@ pub const START: Duration = Duration::from_secs(10);
 /// A free port may be taken by another process before the rival binds it: so often we try anew.
 const STARTS: usize = 3;
 
-/// Descriptors that a proxy needs besides its connections.
-const SPARE_FILES: u64 = 200;
-
-/// Pipes that HAProxy may splice through, two descriptors each.
-const PIPES: u64 = 64;
-
-/// Its setting for that.
-const SPLICE: &str = "option splice-response";
-
-/// Who takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rival {
-    /// The floor: carries bytes, parses nothing, logs nothing.
-    Relay,
-    /// The binary that cargo built beside this bench, or `--hostler`.
-    Hostler,
-    /// From the machine's packages.
-    Nginx,
-    /// From the machine's packages.
-    Haproxy,
-    /// The same, moving bodies from socket to socket inside the kernel: for large answers alone.
-    #[serde(rename = "haproxy-splice")]
-    HaproxySplice,
-}
-
-impl Rival {
-    /// Its name on the command line and in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Rival::Relay => "relay",
-            Rival::Hostler => "hostler",
-            Rival::Nginx => "nginx",
-            Rival::Haproxy => "haproxy",
-            Rival::HaproxySplice => "haproxy-splice",
-        }
-    }
-
-    /// Is it of interest there?
-    pub fn takes_part(self, scenario: Scenario) -> bool {
-        self != Rival::HaproxySplice || scenario == Scenario::Big
-    }
-}
-
 /// What all rivals are started with.
 pub struct Ground {
     /// The process that plays both dynos.
     pub dyno: Child,
     /// Who gets which core.
     pub cores: Cores,
+    /// What every rival presents to TLS clients.
+    pub certificate: Certificate,
     /// The run's directory; it goes when the run ends, after the dyno.
     pub dir: tempfile::TempDir,
     /// Where the two dynos listen.
@@ -100,11 +56,37 @@ pub struct Ground {
     pub hostler: PathBuf,
 }
 
+/// Where a proxy takes clients.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors {
+    /// HTTP/1.1 in clear text.
+    pub plain: SocketAddr,
+    /// TLS, for both versions of HTTP.
+    pub tls: SocketAddr,
+    /// HTTP/2 in clear text.
+    pub h2: SocketAddr,
+}
+
+impl Doors {
+    fn free() -> Result<Doors, Failure> {
+        Ok(Doors { plain: free_address()?, tls: free_address()?, h2: free_address()? })
+    }
+
+    /// The one for a way.
+    pub fn of(&self, way: Way) -> SocketAddr {
+        match way {
+            Way::Plain => self.plain,
+            Way::Tls | Way::H2Tls => self.tls,
+            Way::H2 => self.h2,
+        }
+    }
+}
+
 /// A rival that runs and has been checked.
 pub struct Proxy {
     child: Child,
     /// Where it takes requests.
-    pub address: SocketAddr,
+    pub doors: Doors,
     /// Its access log; the relay has none.
     pub log: Option<PathBuf>,
 }
@@ -116,40 +98,9 @@ impl Proxy {
     }
 }
 
-/// The program of a rival, or what to install.
-pub fn find(rival: Rival, ground: &Ground) -> Result<PathBuf, String> {
-    match rival {
-        Rival::Relay => Ok(PathBuf::new()),
-        Rival::Hostler => Ok(ground.hostler.clone()),
-        Rival::Nginx | Rival::Haproxy | Rival::HaproxySplice => {
-            let name = if rival == Rival::Nginx { "nginx" } else { "haproxy" };
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            // Debian keeps both in sbin, which is not in the path of ordinary users.
-            std::env::split_paths(&path)
-                .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
-                .map(|dir| dir.join(name))
-                .find(|program| program.is_file())
-                .ok_or_else(|| format!("not installed (Debian: apt-get install {name})"))
-        }
-    }
-}
-
-/// The first line that a rival prints about its version.
-pub fn version(rival: Rival, program: &Path) -> Result<String, Failure> {
-    let flag = match rival {
-        Rival::Relay => return Ok("built in".to_owned()),
-        Rival::Hostler => "--version",
-        _ => "-v",
-    };
-    let output = Command::new(program).arg(flag).stdin(Stdio::null()).output();
-    let output = output.during(&format!("{} {flag}", program.display()))?;
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    Ok(text.lines().next().unwrap_or("unknown").to_owned())
-}
-
 /// Starts a rival in a directory of its own and checks its features.
 pub fn start(rival: Rival, ground: &Ground) -> Result<Proxy, Failure> {
-    let program = find(rival, ground).map_err(|what| Failure::Process {
+    let program = rival.find(&ground.hostler).map_err(|what| Failure::Process {
         name: rival.name().into(),
         what,
         tail: "".into(),
@@ -163,7 +114,9 @@ pub fn start(rival: Rival, ground: &Ground) -> Result<Proxy, Failure> {
         }
     };
     if let Some(log) = &proxy.log {
-        check_features(rival, proxy.address)?;
+        for way in Way::ALL.into_iter().filter(|way| rival.takes(*way)) {
+            check(rival, way, proxy.doors.of(way), &ground.certificate)?;
+        }
         // The lines of the check are not the load's.
         fs::write(log, "").during(&log.display().to_string())?;
     }
@@ -173,18 +126,22 @@ pub fn start(rival: Rival, ground: &Ground) -> Result<Proxy, Failure> {
 fn start_once(rival: Rival, program: &Path, ground: &Ground) -> Result<Proxy, Failure> {
     let home = tempfile::tempdir_in(ground.dir.path()).during("a rival's directory")?.keep();
     let place = Place { core: ground.cores.proxy, dir: &home };
+    let mut doors = Doors::free()?;
     if rival == Rival::Relay {
         let (child, addresses) = Child::role("relay", &place, &ground.dynos)?;
-        return Ok(Proxy { child, address: addresses[0], log: None });
+        doors.plain = addresses[0];
+        return Ok(Proxy { child, doors, log: None });
     }
-    let address = free_address()?;
     let log = home.join("access.log");
     let child = match rival {
-        Rival::Hostler => hostler::start(&place, program, address, &ground.dynos, &log)?,
-        Rival::Nginx => start_nginx(&place, program, address, ground, &log)?,
-        _ => start_haproxy(rival, &place, program, address, ground, &log)?,
+        Rival::Hostler => {
+            // One listener takes both versions in clear text.
+            doors.h2 = doors.plain;
+            hostler::start(&place, program, &doors, ground, &log)?
+        }
+        _ => start_program(rival, &place, program, &doors, ground, &log)?,
     };
-    Ok(Proxy { child, address, log: Some(log) })
+    Ok(Proxy { child, doors, log: Some(log) })
 }
 
 /// A loopback address that nobody listens on now.
@@ -193,119 +150,28 @@ pub fn free_address() -> Result<SocketAddr, Failure> {
     listener.local_addr().during("finding a free port")
 }
 
-fn start_nginx(
-    place: &Place<'_>,
-    program: &Path,
-    address: SocketAddr,
-    ground: &Ground,
-    log: &Path,
-) -> Result<Child, Failure> {
-    let mut apps = String::new();
-    for (app, host) in APPS {
-        apps += &format!("    upstream {app} {{\n");
-        ground.dynos.iter().for_each(|dyno| apps += &format!("        server {dyno};\n"));
-        apps += "        keepalive 64;\n        keepalive_requests 1000000000;\n    }\n";
-        apps += &format!("    server {{\n        listen {address};\n        server_name {host};\n");
-        apps += &format!("        location / {{ proxy_pass http://{app}; }}\n    }}\n");
-    }
-    let values = [
-        ("@APPS@", apps),
-        ("@LISTEN@", address.to_string()),
-        ("@LOG@", log.display().to_string()),
-        ("@FILES@", ground.open_files.to_string()),
-        ("@CONNECTIONS@", (ground.open_files - SPARE_FILES).to_string()),
-    ];
-    let conf = place.dir.join("nginx.conf");
-    fs::write(&conf, fill(include_str!("nginx.conf.in"), &values)).during("nginx.conf")?;
-    let prefix = place.dir.display().to_string();
-    let arguments =
-        ["-p", &prefix, "-c", &conf.display().to_string(), "-e", "stderr"].map(str::to_owned);
-    let stdout = place.dir.join("stdout");
-    let mut child = Child::program("nginx", place, &stdout, |_| {}, program, &arguments)?;
-    child.wait_until(START, || TcpStream::connect(address).is_ok())?;
-    Ok(child)
-}
-
-fn start_haproxy(
+fn start_program(
     rival: Rival,
     place: &Place<'_>,
     program: &Path,
-    address: SocketAddr,
+    doors: &Doors,
     ground: &Ground,
     log: &Path,
 ) -> Result<Child, Failure> {
-    let mut map = String::new();
-    let mut apps = String::new();
-    for (app, host) in APPS {
-        map += &format!("{host} {app}\n");
-        apps += &format!("backend {app}\n");
-        for (index, dyno) in ground.dynos.iter().enumerate() {
-            apps += &format!("    server web.{} {dyno}\n", index + 1);
-        }
-    }
-    let hosts = place.dir.join("hosts.map");
-    fs::write(&hosts, map).during("hosts.map")?;
-    let values = [
-        ("@APPS@", apps),
-        ("@LISTEN@", address.to_string()),
-        ("@HOSTS@", hosts.display().to_string()),
-        ("@SPLICE@", if rival == Rival::HaproxySplice { SPLICE } else { "" }.to_owned()),
-        ("@CONNECTIONS@", ((ground.open_files - SPARE_FILES - 2 * PIPES) / 2).to_string()),
-        ("@PIPES@", PIPES.to_string()),
-    ];
-    let conf = place.dir.join("haproxy.cfg");
-    fs::write(&conf, fill(include_str!("haproxy.cfg.in"), &values)).during("haproxy.cfg")?;
-    let arguments = ["-db", "-f", &conf.display().to_string()].map(str::to_owned);
-    let mut child = Child::program(rival.name(), place, log, |_| {}, program, &arguments)?;
-    child.wait_until(START, || TcpStream::connect(address).is_ok())?;
+    let Setup { arguments, environment, logs_to_stdout } =
+        set_up(rival, place.dir, doors, ground, log)?;
+    let stdout = if logs_to_stdout { log.to_owned() } else { place.dir.join("stdout") };
+    let set = |command: &mut std::process::Command| {
+        command.envs(environment.iter().copied());
+    };
+    let mut child = Child::program(rival.name(), place, &stdout, set, program, &arguments)?;
+    let open = |way| TcpStream::connect(doors.of(way)).is_ok();
+    // Traefik listens before it knows its hosts.
+    let knows = || {
+        let asked = get(doors.plain, (Way::Plain, None), HOST, "/");
+        asked.is_ok_and(|asked| asked.status != 404)
+    };
+    let ways = Way::ALL.into_iter().filter(|way| rival.takes(*way));
+    child.wait_until(START, || ways.clone().all(open) && knows())?;
     Ok(child)
-}
-
-fn fill(template: &str, values: &[(&str, String)]) -> String {
-    values.iter().fold(template.to_owned(), |text, (key, value)| text.replace(key, value))
-}
-
-/// Asks for what the dyno received and refuses a proxy that leaves a feature out.
-fn check_features(rival: Rival, address: SocketAddr) -> Result<(), Failure> {
-    let lacks = |lacks: String| Failure::Unequal { name: rival.name().into(), lacks };
-    let request = format!("GET /echo HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
-    let (status, bytes, body) = ask(address, &request)?;
-    if status != 200 {
-        return Err(lacks(format!("status {status} for {HOST}, not 200")));
-    }
-    let mut answer_headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut answer = httparse::Response::new(&mut answer_headers);
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut received = httparse::Request::new(&mut headers);
-    if answer.parse(&bytes).is_err() || received.parse(&bytes[body..]).is_err() {
-        return Err(lacks("a well-formed head".into()));
-    }
-    let digits = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
-    type Fits<'a> = &'a dyn Fn(&str) -> bool;
-    let expected: [(&str, Fits<'_>); 7] = [
-        ("X-Forwarded-For", &|text| text == "127.0.0.1"),
-        ("X-Forwarded-Proto", &|text| text == "http"),
-        ("X-Forwarded-Port", &|text| text == address.port().to_string()),
-        ("X-Request-Id", &|text| text.len() >= 20),
-        ("X-Request-Start", &digits),
-        ("Via", &|text| text.starts_with("1.1 ")),
-        ("Host", &|text| text == HOST),
-    ];
-    for (name, fits) in expected {
-        let value = header(received.headers, name);
-        if !value.is_some_and(fits) {
-            return Err(lacks(format!("the dyno received {name}: {value:?}")));
-        }
-    }
-    if header(received.headers, "Connection").is_some_and(|text| text.contains("close")) {
-        return Err(lacks("it asks dynos to close their connections".into()));
-    }
-    if header(answer.headers, "Via").is_none() {
-        return Err(lacks("its answers bear no Via".into()));
-    }
-    let unknown = "GET / HTTP/1.1\r\nHost: nobody.test\r\nConnection: close\r\n\r\n";
-    match ask(address, unknown)?.0 {
-        404 => Ok(()),
-        status => Err(lacks(format!("status {status} for an unknown host, not 404"))),
-    }
 }

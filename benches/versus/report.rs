@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::plan::{Plan, Scenario};
-use crate::proxies::Rival;
+use crate::goals::{IDLE_TLS, goal};
+use crate::plan::Plan;
+use crate::rival::Rival;
+use crate::scenario::{Scenario, Work};
 
 /// A column of a scenario's table.
 pub struct Figure {
@@ -31,26 +33,32 @@ const OTHERS: &str = "others_busy_percent";
 /// More than this, in hundredths of a core, and the rivals did not run under the same conditions.
 const QUIET: f64 = 10.0;
 
-const REQUESTS: &[Figure] = &[
+/// What all scenarios under load have in common.
+const fn under_load(first: Figure, second: Figure) -> [Figure; 8] {
+    [
+        first,
+        second,
+        figure("p50_us", "p50 us", 0),
+        figure("p99_us", "p99 us", 0),
+        figure("proxy_busy_percent", "proxy busy %", 0),
+        figure("load_busy_percent", "load busy %", 0),
+        figure(OTHERS, "others busy %", 0),
+        figure("log_lines_per_request", "log lines/request", 3),
+    ]
+}
+
+const REQUESTS: &[Figure] = &under_load(
     figure("cpu_us_per_request", "CPU us/request", 1),
     figure("requests_per_s", "requests/s", 0),
-    figure("p50_us", "p50 us", 0),
-    figure("p99_us", "p99 us", 0),
-    figure("proxy_busy_percent", "proxy busy %", 0),
-    figure("load_busy_percent", "load busy %", 0),
-    figure(OTHERS, "others busy %", 0),
-    figure("log_lines_per_request", "log lines/request", 3),
-];
+);
 
-const BIG: &[Figure] = &[
-    figure("gb_per_cpu_s", "GB/CPU s", 2),
-    figure("gb_per_s", "GB/s", 2),
-    figure("p50_us", "p50 us", 0),
-    figure("p99_us", "p99 us", 0),
-    figure("proxy_busy_percent", "proxy busy %", 0),
-    figure("load_busy_percent", "load busy %", 0),
-    figure(OTHERS, "others busy %", 0),
-];
+const HANDSHAKES: &[Figure] = &under_load(
+    figure("connections_per_cpu_s", "connections/CPU s", 0),
+    figure("connections_per_s", "connections/s", 0),
+);
+
+const BODIES: &[Figure] =
+    &under_load(figure("gb_per_cpu_s", "GB/CPU s", 2), figure("gb_per_s", "GB/s", 2));
 
 const IDLE: &[Figure] = &[
     figure("bytes_per_connection", "bytes/connection", 0),
@@ -60,10 +68,11 @@ const IDLE: &[Figure] = &[
 
 /// The figures of a scenario, in the order in which its samples hold them.
 pub fn figures(scenario: Scenario) -> &'static [Figure] {
-    match scenario {
-        Scenario::Keepalive | Scenario::Close => REQUESTS,
-        Scenario::Big => BIG,
-        Scenario::Idle => IDLE,
+    match scenario.work() {
+        Work::Fresh | Work::Resumed if scenario.way().is_tls() => HANDSHAKES,
+        Work::Kept | Work::Fresh | Work::Resumed => REQUESTS,
+        Work::Big | Work::Upload => BODIES,
+        Work::Idle => IDLE,
     }
 }
 
@@ -125,13 +134,14 @@ impl Report {
     pub fn table(&self, scenario: Scenario, plan: &Plan) -> String {
         let figures = figures(scenario);
         let mut rows = vec![vec!["rival".to_owned(), figures[0].heading.to_owned()]];
-        rows[0].push("of the relay".to_owned());
+        let has_relay = self.samples.contains_key(&(scenario, Rival::Relay));
+        rows[0].extend(has_relay.then(|| "of the relay".to_owned()));
         rows[0].extend(figures[1..].iter().map(|figure| figure.heading.to_owned()));
         for rival in self.rivals(scenario) {
             let mut row = vec![rival.name().to_owned()];
             for (index, figure) in figures.iter().enumerate() {
                 row.push(show(self.column(scenario, rival, index), figure.digits));
-                if index == 0 {
+                if index == 0 && has_relay {
                     row.push(show(self.ratio(scenario, rival, Rival::Relay), 2));
                 }
             }
@@ -141,9 +151,17 @@ impl Report {
         for over in self.rivals(scenario).filter(|rival| *rival != Rival::Hostler) {
             if let Some(ratio) = self.ratio(scenario, Rival::Hostler, over) {
                 let heading = figures[0].heading;
+                let Spread { median, min, max } = ratio;
+                let goal = goal(scenario, over).map(|goal| goal.verdict([min, median, max]));
+                let goal = goal.map(|goal| format!(" ({goal})")).unwrap_or_default();
                 let ratio = show(Some(ratio), 2);
-                text += &format!("{heading}, hostler over {}: {ratio}\n", over.name());
+                text += &format!("{heading}, hostler over {}: {ratio}{goal}\n", over.name());
             }
+        }
+        let idle = self.column(scenario, Rival::Hostler, 0);
+        if let (Scenario::TlsIdle, Some(idle)) = (scenario, idle) {
+            let word = if idle.median <= IDLE_TLS { "reached" } else { "MISSED" };
+            text += &format!("bytes/connection, hostler (goal at most {IDLE_TLS}: {word})\n");
         }
         if self.is_shared(scenario) {
             text += SHARED;
@@ -185,7 +203,7 @@ impl Report {
             }
             rivals.insert("shared".to_owned(), Value::Bool(self.is_shared(*scenario)));
             rivals.insert("title".to_owned(), Value::String(scenario.title(plan)));
-            scenarios.insert(format!("{scenario:?}").to_lowercase(), Value::Object(rivals));
+            scenarios.insert(scenario.to_string(), Value::Object(rivals));
         }
         json!({ "plan": plan, "versions": versions, "scenarios": scenarios })
     }

@@ -10,14 +10,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::child::LOOK;
+use crate::client::{BIG, Job, Reuse};
 use crate::failure::{During, Failure};
-use crate::load::{self, Load, Reuse};
+use crate::load::{self, Load, Seen};
 use crate::measure;
-use crate::plan::{Plan, Scenario};
-use crate::proxies::{Ground, Proxy, Rival, start};
+use crate::plan::Plan;
+use crate::proxies::{Ground, Proxy, start};
 use crate::report::Sample;
+use crate::rival::Rival;
+use crate::scenario::{Scenario, Work};
 
-/// How late a line may be in the log: nginx holds lines back for a second.
+/// How late a line may be in the log: nginx and Envoy hold lines back for a tenth of a second.
 const LOG_LAG: Duration = Duration::from_millis(1500);
 
 /// Puts load on a proxy and says what that cost.
@@ -27,12 +30,8 @@ pub fn under_load(
     ground: &Ground,
     plan: &Plan,
 ) -> Result<Sample, Failure> {
-    let (path, reuse, connections) = match scenario {
-        Scenario::Keepalive | Scenario::Idle => ("/", Reuse::Kept, plan.connections),
-        Scenario::Close => ("/", Reuse::Fresh, plan.connections),
-        Scenario::Big => ("/10mb", Reuse::Kept, plan.big_connections),
-    };
-    let mut load = Load::new(proxy.address, path, reuse, connections as usize)?;
+    let mut load =
+        Load::new(job(proxy, scenario, ground, plan), scenario.connections(plan) as usize)?;
     let warm = load.run(Duration::from_secs_f64(plan.warm_up))?;
     let (pids, ours) = (proxy.pids(), [std::process::id(), ground.dyno.pid()]);
     let machine = measure::machine_time()?;
@@ -42,6 +41,7 @@ pub fn under_load(
     let load_cpu = (measure::cpu_time(&ours)? - before_ours).as_secs_f64();
     let machine = (measure::machine_time()? - machine).as_secs_f64();
     drop(load);
+    check_resumed(scenario, &seen)?;
 
     let took = seen.took.as_secs_f64();
     let answered = seen.answered as f64;
@@ -52,21 +52,44 @@ pub fn under_load(
     let others = Some((100.0 * (machine - cpu - load_cpu) / took).max(0.0));
     let requests = warm.answered + seen.answered;
     let lines = proxy.log.as_ref().map(|log| take_lines(log, requests)).transpose()?;
-    if scenario == Scenario::Big {
-        let bytes = seen.bytes as f64 / 1e9;
-        return Ok(vec![Some(bytes / cpu), Some(bytes / took), p50, p99, busy, load_busy, others]);
-    }
+    // CPU per request first, or what a second of it is good for.
+    let (first, second) = match scenario.work() {
+        Work::Big | Work::Upload => {
+            let bytes = answered * BIG as f64 / 1e9;
+            (bytes / cpu, bytes / took)
+        }
+        Work::Fresh | Work::Resumed if scenario.way().is_tls() => (answered / cpu, answered / took),
+        _ => (1e6 * cpu / answered, answered / took),
+    };
     let share = lines.map(|lines| lines as f64 / requests as f64);
-    Ok(vec![
-        Some(1e6 * cpu / answered),
-        Some(answered / took),
-        p50,
-        p99,
-        busy,
-        load_busy,
-        others,
-        share,
-    ])
+    Ok(vec![Some(first), Some(second), p50, p99, busy, load_busy, others, share])
+}
+
+/// What the connections of a load do.
+fn job(proxy: &Proxy, scenario: Scenario, ground: &Ground, plan: &Plan) -> Job {
+    let (way, work) = scenario.parts();
+    let (path, reuse) = match work {
+        Work::Kept | Work::Idle => ("/", Reuse::Kept),
+        Work::Fresh | Work::Resumed => ("/", Reuse::Fresh),
+        Work::Big => ("/10mb", Reuse::Kept),
+        Work::Upload => ("/upload", Reuse::Kept),
+    };
+    let tls = ground.certificate.client(way, work == Work::Resumed);
+    let mut job = Job::new(proxy.doors.of(way), (way, tls), reuse, path);
+    if way.is_h2() && work == Work::Kept {
+        job.streams = plan.streams as usize;
+    }
+    job
+}
+
+/// Sessions are all resumed or none is.
+fn check_resumed(scenario: Scenario, seen: &Seen) -> Result<(), Failure> {
+    let expected = if scenario.work() == Work::Resumed { seen.answered } else { 0 };
+    if seen.resumed == expected {
+        return Ok(());
+    }
+    let what = format!("{} of {} TLS sessions were resumed", seen.resumed, seen.answered);
+    Err(Failure::Answer(what))
 }
 
 /// Counts the lines in a log, waiting a while for late ones, and cuts it to nothing.
@@ -87,18 +110,25 @@ fn take_lines(log: &Path, expected: u64) -> Result<u64, Failure> {
 }
 
 /// Starts a rival anew, gives it many connections, and says what each holds.
-pub fn idle(rival: Rival, ground: &Ground, plan: &Plan) -> Result<Sample, Failure> {
+pub fn idle(
+    rival: Rival,
+    scenario: Scenario,
+    ground: &Ground,
+    plan: &Plan,
+) -> Result<Sample, Failure> {
     let proxy = start(rival, ground)?;
     // Buffers and pools of a proxy at work are not what a waiting connection costs.
-    Load::new(proxy.address, "/", Reuse::Kept, plan.connections as usize)?
-        .run(Duration::from_secs_f64(plan.warm_up))?;
+    let mut load = Load::new(job(&proxy, scenario, ground, plan), plan.connections as usize)?;
+    load.run(Duration::from_secs_f64(plan.warm_up))?;
+    drop(load);
     let before = measure::settled_memory(&proxy.pids())? as f64;
-    let held = load::hold(proxy.address, plan.idle as usize)?;
+    let count = scenario.connections(plan);
+    let held = load::hold(&job(&proxy, scenario, ground, plan), count as usize)?;
     let after = measure::settled_memory(&proxy.pids())? as f64;
     drop(held);
     if let Some(log) = &proxy.log {
         fs::remove_file(log).during(&log.display().to_string())?;
     }
     let mib = f64::from(1 << 20);
-    Ok(vec![Some((after - before) / f64::from(plan.idle)), Some(before / mib), Some(after / mib)])
+    Ok(vec![Some((after - before) / f64::from(count)), Some(before / mib), Some(after / mib)])
 }

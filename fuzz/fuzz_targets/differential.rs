@@ -144,6 +144,7 @@ fn ask(wire: &[u8], flag: impl Fn(u8) -> bool) {
     }
     let forward = Forward {
         remote: [192, 0, 2, 7].into(),
+        http2: false,
         proto: "https",
         port: 443,
         trusted: flag(1),

@@ -66,6 +66,7 @@ fn ask(head: &[u8], flag: impl Fn(u8) -> bool) {
 
     let forward = Forward {
         remote: CLIENT,
+        http2: false,
         proto: "https",
         port: 443,
         trusted: flag(1),

@@ -28,11 +28,11 @@ pub struct ExplainBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::asked_method")]
     pub method: Option<String>,
-    /// Headers by name; no rule looks at them yet.
+    /// Headers by name: the client header of the app's limits is looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::asked_headers")]
     pub headers: Option<BTreeMap<String, String>>,
-    /// The client's IP address; no rule looks at it yet.
+    /// The client's IP address; without it limits per client are not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::asked_client")]
     pub client: Option<String>,
@@ -59,10 +59,26 @@ pub struct ExplainView {
     pub dynos: Vec<ConsideredView>,
     /// How many more the app has.
     pub dynos_omitted: usize,
+    /// What the app's limits per client leave for this one, in the order in which it would be
+    /// counted; empty if there are none, or no client is said.
+    pub limits: Vec<LimitView>,
     /// How one of the candidates is chosen.
     pub choice: String,
     /// What the request comes to.
     pub outcome: OutcomeView,
+}
+
+/// A limit per client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitView {
+    /// The setting that limits, as `limits.rate_per_address`.
+    pub setting: String,
+    /// What it allows.
+    pub most: u32,
+    /// In how long, in milliseconds; null: at a time.
+    pub window_ms: Option<u64>,
+    /// How much of it is left; at 0 the request is refused.
+    pub left: u32,
 }
 
 /// A rule that was tried.

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{args::Api, failure::Failure, output};
 use crate::api::{
     Client, ExplainBody, ExplainView,
-    explain::{ConsideredView, FaultView, OutcomeView, RuleView},
+    explain::{ConsideredView, FaultView, LimitView, OutcomeView, RuleView},
 };
 
 /// `hostler explain`.
@@ -25,10 +25,10 @@ pub(super) struct Explain {
     /// The method [default: GET]
     #[arg(long)]
     method: Option<String>,
-    /// A header of the request; no rule looks at one yet
+    /// A header of the request, for limits that look at one
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
-    /// The client's address; no rule looks at it yet
+    /// The client's address, for limits per client
     #[arg(long, value_name = "IP")]
     client: Option<String>,
     #[command(flatten)]
@@ -89,6 +89,11 @@ fn told(view: &ExplainView) -> String {
             text += &format!("  {name}={value}\n");
         }
     }
+    if !view.limits.is_empty() {
+        let limits: Vec<_> = view.limits.iter().map(limit).collect();
+        text.push('\n');
+        text += &output::table(["LIMIT", "MOST", "LEFT"], &limits);
+    }
     if !view.dynos.is_empty() {
         let dynos: Vec<_> = view.dynos.iter().map(dyno).collect();
         text.push('\n');
@@ -107,6 +112,14 @@ fn rule(rule: &RuleView) -> [String; 4] {
     let or = |text: &Option<String>, or: &str| text.clone().unwrap_or_else(|| or.into());
     let takes = if rule.matched { "yes" } else { "no" };
     [rule.host.clone(), or(&rule.path, "-"), or(&rule.app, "no route"), takes.into()]
+}
+
+fn limit(limit: &LimitView) -> [String; 3] {
+    let most = match limit.window_ms {
+        Some(ms) => format!("{} in {:?}", limit.most, Duration::from_millis(ms)),
+        None => format!("{} at a time", limit.most),
+    };
+    [limit.setting.clone(), most, limit.left.to_string()]
 }
 
 fn dyno(dyno: &ConsideredView) -> [String; 5] {

@@ -406,6 +406,8 @@ async fn a_request_is_explained_from_its_url_to_its_outcome() {
         "dynos":[{"name":"web.1","addr":"127.0.0.1:1","release":"","weight":100,"state":"up",
             "in_flight":1,"failed_connects":4,"quarantined_for_ms":1500,
             "passed_over":"quarantined","chance":null}],"dynos_omitted":1,"choice":"by lot",
+            "limits":[{"setting":"limits.rate","most":5,"window_ms":1000,"left":2},
+            {"setting":"limits.concurrency","most":3,"window_ms":null,"left":0}],
         "outcome":{"verdict":"hold","at_most_ms":2000,"then":
             {"code":"H34","status":503,"description":"All up dynos are quarantined"}}}"#;
     let line = "hostler explain HTTP://A.test:80?q --method POST --header X-A:b --client ::1";
@@ -417,6 +419,9 @@ async fn a_request_is_explained_from_its_url_to_its_outcome() {
                     and 3 more rules before the last\n\n\
                     App blog, router: 1 in flight, 2 connections\n  \
                       timeouts.connect_total=2s\n\n\
+                    LIMIT               MOST         LEFT\n\
+                    limits.rate         5 in 1s      2\n\
+                    limits.concurrency  3 at a time  0\n\n\
                     DYNO   ADDRESS      WEIGHT  IN FLIGHT  CHOICE\n\
                     web.1  127.0.0.1:1  100     1          \
                     quarantined for 1.5s more, 4 failed connects\n\

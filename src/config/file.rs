@@ -11,9 +11,8 @@ use toml::{
 use super::{
     keys::{KEYS, find},
     mistake::{Mistake, Source},
-    parse::MAX_LIST,
 };
-use crate::near::did_you_mean;
+use crate::{near::did_you_mean, units::MAX_LIST};
 
 /// A value that the file gives.
 pub(super) struct Given {

@@ -11,8 +11,8 @@ use crate::{
     serve::settings::{DynoProtocol, ProxyHeader},
     telemetry::{LogFormat, diagnostics},
     units::{
-        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_AGES,
-        TIME_OR_NONE, Wrong,
+        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, RATE_WINDOW, TIME,
+        TIME_OR_AGES, TIME_OR_NONE, Wrong,
     },
 };
 
@@ -33,6 +33,8 @@ const OBJECTS: RangeInclusive<usize> = 1..=1 << 24;
 const CERTS: RangeInclusive<usize> = 1..=100_000;
 /// Tokens.
 const TOKENS: RangeInclusive<usize> = 1..=100_000;
+/// Clients whose figures are kept: eight to sixteen bytes each.
+const CLIENTS: RangeInclusive<usize> = 1..=1 << 26;
 /// Readers of the feed: each has a connection of the control listener.
 const FEEDS: RangeInclusive<usize> = 1..=768;
 /// Between two heartbeats: a router that follows is live for 15 s behind each.
@@ -65,6 +67,8 @@ pub enum Read {
     Count32(RangeInclusive<u32>, fn(&mut Settings) -> &mut u32),
     /// A whole number, or `auto`: what the machine suggests.
     Auto(RangeInclusive<usize>, fn(&Machine) -> usize, fn(&mut Settings) -> &mut usize),
+    /// `8KiB`, or `auto`: what the machine suggests.
+    AutoSize(RangeInclusive<usize>, fn(&Machine) -> usize, fn(&mut Settings) -> &mut usize),
     /// `true` or `false`
     Switch(fn(&mut Settings) -> &mut bool),
     /// Some text of its own kind.
@@ -113,6 +117,12 @@ impl Key {
                 *place(to) = value;
                 return Ok(value.to_string());
             }
+            Read::AutoSize(range, suggested, place) => {
+                let value =
+                    if text == "auto" { suggested(machine) } else { units::size(text, range)? };
+                *place(to) = value;
+                return Ok(units::show_size(value as u64));
+            }
             Read::Switch(place) => *place(to) = units::boolean(text)?,
             Read::Text(put) | Read::List(put) => put(to, text)?,
             Read::Secret(put) => {
@@ -153,12 +163,21 @@ keys! {
     /// Most client connections; auto: half of the limit on open files, less a reserve.
     "http.max_connections" = "auto",
         Read::Auto(1..=10_000_000, Machine::connections, |s| &mut s.serve.max_connections);
+    /// Most client connections of one address, IPv6 by its first 64 bits; 0: any number.
+    "http.max_connections_per_address" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.max_connections_per_address);
+    /// Connections to http.listen begin with a PROXY header (version 1 or 2); none is let in
+    /// without it.
+    "http.proxy_protocol" = "false", Read::Switch(|s| &mut s.serve.proxy_protocol);
+    /// Networks that may send a PROXY header, as in 10.0.0.0/8; connections from others are closed.
+    "http.proxy_from" = "",
+        Read::List(|s, v| { s.serve.proxy_from = units::networks(v)?; Ok(()) });
     /// Name of this router in Via.
     "http.via" = "hostler", Read::Text(|s, v| { s.serve.via = parse::via_name(v)?; Ok(()) });
     /// Networks whose X-Forwarded-Proto, X-Forwarded-Port and X-Request-Start are kept, as in
     /// 10.0.0.0/8.
     "http.trusted_networks" = "",
-        Read::List(|s, v| { s.serve.trusted_networks = parse::list(v, parse::network)?; Ok(()) });
+        Read::List(|s, v| { s.serve.trusted_networks = units::list(v, units::network)?; Ok(()) });
     /// How often a request may have come through routers of this name before it is 508.
     "http.max_passes" = "5", Read::Count(1..=100, |s| &mut s.serve.max_passes);
     /// Leave the answer to Expect: 100-continue to the dyno.
@@ -196,6 +215,8 @@ keys! {
     "https.max_handshakes" = "1024", Read::Count(HANDSHAKES, |s| &mut s.serve.max_handshakes);
     /// How long a handshake of TLS may take.
     "https.handshake_timeout" = "10s", Read::Duration(TIME, |s| &mut s.serve.handshake_timeout);
+    /// Connections to https.listen begin with a PROXY header, before the handshake.
+    "https.proxy_protocol" = "false", Read::Switch(|s| &mut s.serve.https_proxy_protocol);
     /// Authorities whose certificates clients are asked for: a PEM file; none: no client is asked.
     "https.client_ca" = "",
         Read::Text(|s, v| { s.https.client_ca = parse::optional_path(v); Ok(()) });
@@ -280,10 +301,10 @@ keys! {
     });
     /// Networks in which the address of a dyno must lie.
     "dynos.networks" = "0.0.0.0/0, ::/0",
-        Read::List(|s, v| { s.hub.networks = parse::list(v, parse::network)?; Ok(()) });
+        Read::List(|s, v| { s.hub.networks = units::list(v, units::network)?; Ok(()) });
     /// Directories below which the socket of a dyno must lie.
     "dynos.socket_dirs" = "",
-        Read::List(|s, v| { s.hub.socket_dirs = parse::list(v, parse::directory)?; Ok(()) });
+        Read::List(|s, v| { s.hub.socket_dirs = units::list(v, parse::directory)?; Ok(()) });
 
     /// Longest method of a request.
     "limits.method" = "127", Read::Size(METHOD, |s| &mut s.serve.limits.method);
@@ -310,6 +331,44 @@ keys! {
         Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.limits.app_connections);
     /// Fewest bytes a second at which a client sends a body or takes an answer; 0: none.
     "limits.min_body_rate" = "0", Read::Size(RATE, |s| &mut s.serve.limits.min_body_rate);
+    /// Networks whose clients are let in, others get 403; none: all.
+    "limits.allow" = "",
+        Read::List(|s, v| { s.serve.clients.allow = units::networks(v)?.into(); Ok(()) });
+    /// Networks whose clients get 403, wherever else they are.
+    "limits.deny" = "",
+        Read::List(|s, v| { s.serve.clients.deny = units::networks(v)?.into(); Ok(()) });
+    /// Most requests of an app in a window; 0: any number.
+    "limits.rate" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.clients.rate.app);
+    /// Most requests of an app and a client's address in a window; 0: any number.
+    "limits.rate_per_address" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.clients.rate.address);
+    /// Most requests of an app and a value of the client header in a window; 0: any number.
+    "limits.rate_per_header" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.clients.rate.header);
+    /// The window: so long takes it until what was used up is whole again.
+    "limits.rate_window" = "1s", Read::Duration(RATE_WINDOW, |s| &mut s.serve.clients.window);
+    /// Most exchanges of an app at a time; 0: any number.
+    "limits.concurrency" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.clients.concurrency.app);
+    /// Most exchanges of an app and a client's address at a time; 0: any number.
+    "limits.concurrency_per_address" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.clients.concurrency.address);
+    /// Most exchanges of an app and a value of the client header at a time; 0: any number.
+    "limits.concurrency_per_header" = "0",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.clients.concurrency.header);
+    /// The client header: its values tell clients apart, those without one value are one.
+    "limits.client_header" = "",
+        Read::Text(|s, v| { s.serve.clients.header = units::header(v)?.into(); Ok(()) });
+    /// How many clients' rates, and how many's exchanges, are kept at a time.
+    "limits.clients" = "65536", Read::Count(CLIENTS, |s| &mut s.serve.max_clients);
+    /// Most exchanges in flight of the router, others get 503; auto: what its open files and
+    /// memory allow; 0: any number.
+    "limits.exchanges" = "auto",
+        Read::Auto(0..=10_000_000, Machine::exchanges, |s| &mut s.serve.max_exchanges);
+    /// Most resident memory of the router, beyond it requests get 503; auto: 90 percent of what
+    /// its cgroup or the machine has; 0: any.
+    "limits.memory" = "auto",
+        Read::AutoSize(0..=1 << 50, Machine::memory_bound, |s| &mut s.serve.max_memory);
 
     /// One connect attempt.
     "timeouts.connect" = "5s", Read::Duration(TIME, |s| &mut s.serve.timeouts.connect);
@@ -325,6 +384,10 @@ keys! {
     "timeouts.keep_alive" = "60s", Read::Duration(TIME, |s| &mut s.serve.timeouts.keep_alive);
     /// How long a connection to a dyno is kept for the next exchange.
     "timeouts.pool_idle" = "90s", Read::Duration(TIME, |s| &mut s.serve.timeouts.pool_idle);
+    /// From the beginning of a connection to the end of its PROXY header.
+    "timeouts.proxy_header" = "5s", Read::Duration(TIME, |s| &mut s.serve.timeouts.proxy_header);
+    /// How long a worker may stand still before /readyz says so.
+    "timeouts.worker_stall" = "5s", Read::Duration(TIME, |s| &mut s.serve.timeouts.worker_stall);
 
     /// Most ops of one transaction.
     "push.max_ops" = "10000", Read::Count(OPS, |s| &mut s.hub.max_ops);

@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches, builder::NonEmptyStringValueParser};
 
 use super::{
     keys::{ENV_PREFIX, KEYS, Key, Read as Kind},
+    memory,
     mistake::{Mistake, Mistakes, Source},
     resolve::{Machine, Sources, resolve},
     settings::Settings,
@@ -50,7 +51,7 @@ fn flag(key: &Key) -> Option<Arg> {
             .require_equals(true)
             .default_missing_value("true"),
         Kind::Duration(..) => arg.value_name("DURATION"),
-        Kind::Size(..) => arg.value_name("BYTES"),
+        Kind::Size(..) | Kind::AutoSize(..) => arg.value_name("BYTES"),
         Kind::Count(..) | Kind::Count32(..) | Kind::Auto(..) => arg.value_name("N"),
         Kind::List(_) => arg.value_name("LIST"),
         Kind::Text(_) | Kind::Secret(_) => arg.value_name("VALUE"),
@@ -142,5 +143,6 @@ fn machine() -> Machine {
         // It knows the affinity and the quota of the cgroup; where it cannot tell, one is safe.
         cores: thread::available_parallelism().map_or(1, |cores| cores.get()),
         open_files: files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX),
+        memory: memory::allowed(|path| fs::read_to_string(path).ok()),
     }
 }

@@ -6,6 +6,7 @@
 mod file;
 pub mod keys;
 pub mod load;
+mod memory;
 pub mod mistake;
 pub mod parse;
 pub mod resolve;

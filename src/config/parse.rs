@@ -1,21 +1,16 @@
-//! Values as written into values as meant: words, lists, addresses, networks, paths, tokens.
+//! Values as written into values as meant: words, addresses, paths, tokens.
 //!
-//! What has a unit or is a number is read by [`crate::units`]. Invariants: pure; every function
-//! answers with a [`Wrong`] that says what is wrong and what a right value looks like; a bound is
-//! part of the reading, so that no value beyond it goes on.
+//! Lists, networks, and what has a unit or is a number are read by [`crate::units`]. Invariants:
+//! pure; every function answers with a [`Wrong`] that says what is wrong and what a right value
+//! looks like; a bound is part of the reading, so that no value beyond it goes on.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::{
     control::store::StoreKey,
-    units::{Wrong, wrong},
+    units::{Wrong, list, wrong},
 };
 
-/// The most entries of a list.
-pub const MAX_LIST: usize = 256;
 /// The shortest admin token, in characters: 16 of base64 are 96 bits.
 pub const MIN_TOKEN: usize = 16;
 /// The longest admin token, in characters.
@@ -28,28 +23,6 @@ pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     }
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     wrong(format!("{text:?} is not known"), format!("write one of {}", known.join(", ")))
-}
-
-/// Reads a list: entries between commas; an empty text is an empty list.
-pub fn list<T: PartialEq>(
-    text: &str,
-    entry: impl Fn(&str) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Wrong> {
-    let mut entries = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let value = entry(part)?;
-        if entries.contains(&value) {
-            return wrong(format!("{part} stands there twice"), "write it once");
-        }
-        entries.push(value);
-        if entries.len() > MAX_LIST {
-            return wrong(
-                format!("more than {MAX_LIST} entries"),
-                format!("write at most {MAX_LIST}"),
-            );
-        }
-    }
-    Ok(entries)
 }
 
 /// How addresses of a listener are written.
@@ -66,46 +39,6 @@ pub fn optional_listeners(text: &str) -> Result<Vec<SocketAddr>, Wrong> {
     list(text, |entry| {
         entry.parse().or_else(|_| wrong(format!("{entry:?} is not an address"), LISTENERS))
     })
-}
-
-/// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone.
-pub fn network(text: &str) -> Result<(IpAddr, u8), Wrong> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return wrong(
-            format!("{text:?} is not a network"),
-            "write address/length, as in 10.0.0.0/8",
-        );
-    };
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    let Some(length) = length.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits)) else {
-        return wrong(
-            format!("{text} has no length from 0 to {bits}"),
-            "write it behind the slash",
-        );
-    };
-    let first = first_of_network(address, length);
-    if first != address {
-        return wrong(
-            format!("{text} has bits behind its length"),
-            format!("write {first}/{length}, or {address}/{bits} for that address alone"),
-        );
-    }
-    Ok((address, length))
-}
-
-fn first_of_network(address: IpAddr, length: u8) -> IpAddr {
-    // A shift by all bits, for length 0, leaves nothing.
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            IpAddr::V4((u32::from(v4) & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-            IpAddr::V6((u128::from(v6) & mask).into())
-        }
-    }
 }
 
 /// Reads a path that is not empty.

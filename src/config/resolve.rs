@@ -31,6 +31,9 @@ const RESERVED_FILES: usize = 256;
 /// What the process itself needs of them at the least.
 const NEEDED_FILES: usize = 32;
 
+/// What an exchange without large bodies takes at most, with room to spare (docs/requests.md).
+const EXCHANGE_BYTES: usize = 128 << 10;
+
 /// What the machine allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
@@ -38,11 +41,13 @@ pub struct Machine {
     pub cores: usize,
     /// The hard limit on open files, to which the start raises the soft one.
     pub open_files: usize,
+    /// Memory that this process may use, in bytes: its cgroup's, or the machine's.
+    pub memory: usize,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Machine { cores: 1, open_files: 1024 }
+        Machine { cores: 1, open_files: 1024, memory: 1 << 30 }
     }
 }
 
@@ -50,6 +55,16 @@ impl Machine {
     /// How many client connections there is room for, when each may need one to a dyno.
     pub fn connections(&self) -> usize {
         (self.files_for_connections() / 2).clamp(1, 1_000_000)
+    }
+
+    /// How many exchanges there is room for at a time.
+    pub fn exchanges(&self) -> usize {
+        self.connections().min((self.memory / EXCHANGE_BYTES).max(1))
+    }
+
+    /// How much memory the process may have before it takes no more.
+    pub fn memory_bound(&self) -> usize {
+        self.memory / 10 * 9
     }
 
     /// Open files that connections may use.
@@ -182,6 +197,8 @@ impl Checks<'_> {
             self.clients_are_asked(),
             self.control_is_private(),
             self.listeners_differ(),
+            self.somebody_may_connect(),
+            self.header_is_named(),
             self.connections_fit(),
         ];
         checks.into_iter().flatten().collect()
@@ -306,6 +323,34 @@ impl Checks<'_> {
             self.mistake(name, what, "give one of them another port")
         };
         pairs.into_iter().find_map(clash)
+    }
+
+    fn somebody_may_connect(&self) -> Option<Mistake> {
+        let serve = &self.settings.serve;
+        let switches = [
+            ("http.proxy_protocol", serve.proxy_protocol),
+            ("https.proxy_protocol", serve.https_proxy_protocol),
+        ];
+        let (on, _) = switches.into_iter().find(|(_, is_on)| *is_on)?;
+        if !serve.proxy_from.is_empty() || self.source("http.proxy_from").is_none() {
+            return None;
+        }
+        let what = "nobody could connect: no network may send a PROXY header";
+        let remedy = "name those of your balancers in http.proxy_from";
+        self.mistake(on, what.into(), remedy)
+    }
+
+    fn header_is_named(&self) -> Option<Mistake> {
+        let clients = &self.settings.serve.clients;
+        if !clients.header.is_empty() || self.source("limits.client_header").is_none() {
+            return None;
+        }
+        let given = [
+            ("limits.rate_per_header", clients.rate.header),
+            ("limits.concurrency_per_header", clients.concurrency.header),
+        ];
+        let (key, _) = given.into_iter().find(|(_, most)| *most > 0)?;
+        self.mistake(key, "no header is named".into(), "name it in limits.client_header")
     }
 
     fn connections_fit(&self) -> Option<Mistake> {

@@ -15,7 +15,7 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn read(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, Mistakes> {
-    let machine = Machine { cores: 3, open_files: 20_256 };
+    let machine = Machine { cores: 3, open_files: 20_256, memory: 1 << 30 };
     let (env, flags) = (pairs(env), pairs(flags));
     resolve(Sources { file: Some(("h.toml", file)), env: &env, flags: &flags, machine })
 }
@@ -38,6 +38,8 @@ fn without_sources_every_part_has_its_own_defaults() {
     let settings = resolve(Sources::default()).unwrap();
     let expected = serve::Settings {
         max_connections: Machine::default().connections(),
+        max_exchanges: Machine::default().exchanges(),
+        max_memory: Machine::default().memory_bound(),
         ..serve::Settings::default()
     };
     assert_eq!(settings.serve, expected);

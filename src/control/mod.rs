@@ -9,3 +9,4 @@ pub mod own;
 mod pages;
 pub mod scope;
 pub mod store;
+pub mod watch;

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     near::did_you_mean,
-    route::{DynoProtocol, OwnSettings, ProxyHeader},
+    route::{DynoProtocol, Network, OwnSettings, ProxyHeader},
     units::{
-        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, TIME, TIME_OR_AGES,
-        TIME_OR_NONE, Wrong, wrong,
+        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD, PART, PERCENT, RATE, RATE_WINDOW,
+        TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
     },
 };
 
@@ -48,6 +48,8 @@ pub enum Read {
     Word(&'static [&'static str], Place<&'static str>),
     /// A text of its own kind.
     Text(Kind, Place<Arc<str>>),
+    /// Networks: a list, or a text with commas.
+    Networks(Place<Arc<[Network]>>),
 }
 
 /// A kind of text.
@@ -68,6 +70,14 @@ const TLS_NAMES: Kind = Kind {
     most: units::MAX_TLS_NAME,
     example: "{app}.internal",
     read: units::tls_name,
+};
+
+/// Names of headers; an empty one is none.
+const HEADER: Kind = Kind {
+    pattern: units::HEADER,
+    most: units::MAX_HEADER,
+    example: "x-api-key",
+    read: units::header,
 };
 
 /// One setting.
@@ -160,6 +170,26 @@ settings! {
     "limits.app_connections" = Count32(COUNT_OR_NONE, @app_connections);
     /// Fewest bytes a second at which a client sends a body or takes an answer; 0: none.
     "limits.min_body_rate" = Size(RATE, @min_body_rate);
+    /// Networks whose clients are let in, others get 403; none: all.
+    "limits.allow" = Networks(@clients.allow);
+    /// Networks whose clients get 403, wherever else they are.
+    "limits.deny" = Networks(@clients.deny);
+    /// Most requests of an app in a window; 0: any number.
+    "limits.rate" = Count32(COUNT_OR_NONE, @clients.rate);
+    /// Most requests of an app and a client's address in a window; 0: any number.
+    "limits.rate_per_address" = Count32(COUNT_OR_NONE, @clients.rate_per_address);
+    /// Most requests of an app and a value of the client header in a window; 0: any number.
+    "limits.rate_per_header" = Count32(COUNT_OR_NONE, @clients.rate_per_header);
+    /// The window: so long takes it until what was used up is whole again.
+    "limits.rate_window" = Duration(RATE_WINDOW, @clients.rate_window);
+    /// Most exchanges of an app at a time; 0: any number.
+    "limits.concurrency" = Count32(COUNT_OR_NONE, @clients.concurrency);
+    /// Most exchanges of an app and a client's address at a time; 0: any number.
+    "limits.concurrency_per_address" = Count32(COUNT_OR_NONE, @clients.concurrency_per_address);
+    /// Most exchanges of an app and a value of the client header at a time; 0: any number.
+    "limits.concurrency_per_header" = Count32(COUNT_OR_NONE, @clients.concurrency_per_header);
+    /// The client header: its values tell clients apart, those without one value are one.
+    "limits.client_header" = Text(HEADER, @clients.client_header);
 
     /// One connect attempt.
     "timeouts.connect" = Duration(TIME, @connect);
@@ -208,7 +238,7 @@ pub fn show(own: Option<&OwnSettings>) -> Map<String, Value> {
 
 impl Setting {
     fn set(&self, own: &mut OwnSettings, value: &Value) -> Result<(), Wrong> {
-        let text = text_of(value)?;
+        let text = text_of(value, &self.read)?;
         match &self.read {
             Read::Switch(place) => (place.set)(own, units::boolean(&text)?),
             Read::Count(range, place) => (place.set)(own, units::count(&text, range)?),
@@ -227,6 +257,7 @@ impl Setting {
                 return wrong(format!("{text} is no text"), "write one, in quotes");
             }
             Read::Text(kind, place) => (place.set)(own, (kind.read)(&text)?.into()),
+            Read::Networks(place) => (place.set)(own, units::networks(&text)?.into()),
         }
         Ok(())
     }
@@ -241,15 +272,30 @@ impl Setting {
             }
             Read::Word(_, place) => (place.get)(own).map(Value::from),
             Read::Text(_, place) => (place.get)(own).map(|text| Value::from(&*text)),
+            Read::Networks(place) => (place.get)(own).map(|networks| {
+                networks.iter().map(|network| units::show_network(*network)).collect()
+            }),
         }
     }
 }
 
 /// The text that the settings file would hold.
-fn text_of(value: &Value) -> Result<String, Wrong> {
+fn text_of(value: &Value, read: &Read) -> Result<String, Wrong> {
     const REMEDY: &str = "write a text, a whole number, true or false";
+    let is_list = matches!(read, Read::Networks(_));
+    let most = if is_list { MAX_TEXT * MAX_LIST } else { MAX_TEXT };
     match value {
-        Value::String(text) if text.len() > MAX_TEXT => wrong("its text is too long", REMEDY),
+        Value::Array(entries) if is_list => {
+            let texts: Option<Vec<&str>> = entries.iter().map(Value::as_str).collect();
+            match texts {
+                Some(texts) if entries.len() <= MAX_LIST => Ok(texts.join(",")),
+                Some(_) => {
+                    wrong(format!("more than {MAX_LIST} entries"), "write fewer, larger networks")
+                }
+                None => wrong("it holds what is no text", "write [\"10.0.0.0/8\", \"fd00::/8\"]"),
+            }
+        }
+        Value::String(text) if text.len() > most => wrong("its text is too long", REMEDY),
         Value::String(text) => Ok(text.trim().to_owned()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(value) => Ok(value.to_string()),

@@ -6,9 +6,11 @@
 //! table holds, lists are bounded by [`MAX_RULES`] and [`MAX_DYNOS`], and what they leave out is
 //! counted; the head's own form and bounds are not judged, but for the method.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
-use super::{LiveApp, LiveDyno, Snapshot, choice::without_dyno};
+use super::{
+    ClientLimits, Clients, LiveApp, LiveDyno, Snapshot, choice::without_dyno, clients::Left,
+};
 use crate::{
     balance::{self, Bar, Candidate},
     error::Fault,
@@ -29,10 +31,14 @@ pub struct Request {
     pub path: String,
     /// The method.
     pub method: String,
+    /// The client's address, if it is said; without it nothing is judged that depends on it.
+    pub client: Option<IpAddr>,
+    /// Headers by name.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What the router's own settings say of every exchange whose app says nothing else.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     /// Is a method forwarded?
     pub is_forwarded: fn(&[u8]) -> bool,
@@ -42,6 +48,10 @@ pub struct Rules {
     pub max_in_flight: u32,
     /// `timeouts.connect_total`
     pub connect_total: Duration,
+    /// What clients may do.
+    pub client_limits: ClientLimits,
+    /// What they have done.
+    pub clients: Arc<Clients>,
 }
 
 /// A route that the look-up tried, or a host without one.
@@ -94,6 +104,8 @@ pub struct Explanation {
     pub dynos: Vec<Considered>,
     /// What keeps each dyno, the ones that are not listed too, from being chosen.
     pub bars: Vec<Option<Bar>>,
+    /// What is left for its client, in the order in which it would be counted.
+    pub limits: Vec<Left>,
     /// What it comes to.
     pub outcome: Outcome,
 }
@@ -112,7 +124,9 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     let dynos = app.as_ref().map_or(&[][..], |app| &app.dynos);
     let candidates: Vec<_> = dynos.iter().map(|live| live.candidate(now_ms, &[])).collect();
     let chances = balance::chances(&candidates);
+    let limits = app.as_deref().map_or_else(Vec::new, |app| left(app, request, rules, now_ms));
     let outcome = outcome(app.as_deref(), request, rules, &candidates, &chances);
+    let outcome = limited(outcome, &limits);
     let is_drawn = matches!(outcome, Outcome::Dyno(_));
     let considered = |(at, live): (usize, &LiveDyno)| Considered {
         live: live.clone(),
@@ -125,6 +139,7 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
         rules: tries.listed.into_iter().map(rule).collect(),
         rules_omitted: tries.omitted,
         dynos: dynos.iter().enumerate().take(MAX_DYNOS).map(considered).collect(),
+        limits,
         bars: candidates.iter().map(|candidate| candidate.bar).collect(),
         outcome,
         app,
@@ -144,6 +159,10 @@ fn outcome(
     }
     let Some(app) = app else { return Outcome::Fault(Fault::UnknownHost) };
     let own = app.app.settings.own.as_deref().cloned().unwrap_or_default();
+    let limits = rules.client_limits.with(&own.clients);
+    if request.client.is_some_and(|client| !limits.admits(client)) {
+        return Outcome::Fault(Fault::ForbiddenClient);
+    }
     if !app.cell.has_room(own.app_connections.unwrap_or(rules.app_connections)) {
         return Outcome::Fault(Fault::ConnectionLimit);
     }
@@ -163,6 +182,36 @@ fn outcome(
         }
         Err((fault, true)) => Outcome::Hold(at_most, fault),
         Err((fault, false)) => Outcome::Fault(fault),
+    }
+}
+
+/// What is left for the client of a request to an app.
+fn left(app: &LiveApp, request: &Request, rules: &Rules, now_ms: u64) -> Vec<Left> {
+    let own = app.app.settings.own.as_deref();
+    let of_app = own.map(|own| rules.client_limits.with(&own.clients));
+    let limits = of_app.as_ref().unwrap_or(&rules.client_limits);
+    let Some(client) = request.client.filter(|_| !limits.is_none()) else { return Vec::new() };
+    let is_it = |(name, _): &&(String, String)| name.eq_ignore_ascii_case(&limits.header);
+    let mut values = request.headers.iter().filter(is_it).map(|(_, value)| value.as_bytes());
+    let value = values.next().filter(|_| values.next().is_none());
+    let asker = rules.clients.asker(app.app.name.as_str(), client, value);
+    rules.clients.left(asker, limits, now_ms)
+}
+
+/// The outcome for a client of whom that is left: who would be counted is refused if nothing is.
+fn limited(outcome: Outcome, limits: &[Left]) -> Outcome {
+    let is_counted = match &outcome {
+        Outcome::Dyno(_) | Outcome::Hold(..) => true,
+        // What is found out behind the count.
+        Outcome::Fault(fault) => {
+            matches!(fault, Fault::NoDynos | Fault::AppCrashed | Fault::BacklogTooDeep)
+        }
+    };
+    let spent = limits.iter().find(|left| left.left == 0).filter(|_| is_counted);
+    match spent {
+        Some(Left { window: Some(_), .. }) => Outcome::Fault(Fault::RateLimited),
+        Some(_) => Outcome::Fault(Fault::TooManyConcurrent),
+        None => outcome,
     }
 }
 

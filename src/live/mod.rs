@@ -2,13 +2,20 @@
 
 pub mod cell;
 pub mod choice;
+pub mod clients;
 pub mod explain;
+pub mod load;
+pub mod meter;
+pub mod pulse;
 pub mod registry;
 pub mod snapshot;
 pub mod status;
 pub mod swap;
 
 pub use cell::{AppCell, Cell};
+pub use clients::{ClientLimits, Clients};
+pub use load::{Load, Share};
+pub use pulse::Pulse;
 pub use registry::Registry;
 pub use snapshot::{LiveApp, LiveDyno, Snapshot};
 pub use status::Status;

@@ -27,6 +27,8 @@ pub struct Status {
     pub workers: AtomicUsize,
     /// How many workers accept connections.
     pub workers_serving: AtomicUsize,
+    /// Under what strain the process is, empty if under none.
+    strain: RwLock<Vec<String>>,
 }
 
 impl Status {
@@ -43,17 +45,22 @@ impl Status {
         self.store_trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The process is under that strain, or under none.
+    pub fn set_strain(&self, strain: Vec<String>) {
+        *self.strain.write().unwrap_or_else(PoisonError::into_inner) = strain;
+    }
+
     /// Why the process should get no traffic, empty if it should.
-    pub fn not_ready(&self) -> Vec<&'static str> {
-        let mut reasons = Vec::new();
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut reasons = self.strain.read().unwrap_or_else(PoisonError::into_inner).clone();
         if !self.table_loaded.load(Relaxed) {
-            reasons.push("the table is not loaded yet");
+            reasons.push("the table is not loaded yet".into());
         }
         let serving = self.workers_serving.load(Relaxed);
         if serving == 0 {
-            reasons.push("no worker accepts connections");
+            reasons.push("no worker accepts connections".into());
         } else if serving < self.workers.load(Relaxed) {
-            reasons.push("not every worker accepts connections");
+            reasons.push("not every worker accepts connections".into());
         }
         reasons
     }

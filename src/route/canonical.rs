@@ -20,6 +20,7 @@ use super::{
     digest::Digest,
     dyno::{DEFAULT_WEIGHT, Dyno, DynoAddr, DynoState},
     host::HostPattern,
+    network::Network,
     path::PathPrefix,
     settings::{AppSettings, Page, Pages, RouteSettings, Value},
     table::RouteKey,
@@ -100,6 +101,10 @@ fn app(line: &mut String, name: &AppName, settings: &AppSettings) {
                     Value::Number(number) => plain(line, name, number),
                     Value::Time(time) => texts(line, [(name, &*in_seconds(time))]),
                     Value::Text(text) => texts(line, [(name, text)]),
+                    Value::Networks(networks) => {
+                        let shown = |(first, length): &Network| format!("{first}/{length}");
+                        list(line, name, &networks.iter().map(shown).collect::<Vec<_>>());
+                    }
                 }
             }
         });

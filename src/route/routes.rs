@@ -251,6 +251,17 @@ impl Routes {
         })
     }
 
+    /// Calls `visit(key, slot, is_now)` for every route that only one of both has, or another owns,
+    /// and few others, which come once of each.
+    pub fn changed_since(&self, before: &Routes, mut visit: impl FnMut(RouteKey, Slot, bool)) {
+        self.hosts.changed_since(&before.hosts, |entry, is_now| {
+            for (path, owner) in entry.owners.all() {
+                let key = RouteKey { host: entry.pattern(), path: path.clone() };
+                visit(key, owner.slot(), is_now);
+            }
+        });
+    }
+
     fn owned(&self, hash: u64, slot: Slot) -> impl Iterator<Item = &HostEntry> {
         let owns =
             move |entry: &&HostEntry| entry.owners.all().any(|(_, owner)| owner.slot() == slot);

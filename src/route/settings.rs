@@ -5,8 +5,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::network::Network;
+
+mod clients;
 mod dynos;
 
+pub use clients::OwnClientLimits;
 pub use dynos::{DynoProtocol, OwnDynos, ProxyHeader};
 
 /// The settings of an app.
@@ -95,6 +99,8 @@ pub struct OwnSettings {
     pub app_connections: Option<u32>,
     /// `limits.min_body_rate`, in bytes a second
     pub min_body_rate: Option<usize>,
+    /// What clients may do.
+    pub clients: OwnClientLimits,
 }
 
 /// The value of one of [`OwnSettings`].
@@ -108,12 +114,16 @@ pub enum Value<'a> {
     Time(Duration),
     /// A name.
     Text(&'a str),
+    /// Networks, sorted.
+    Networks(&'a [Network]),
 }
 
 impl OwnSettings {
     /// The settings that are there, each with its name, sorted by it.
     pub fn named(&self) -> Vec<(&'static str, Value<'_>)> {
-        let mut named: Vec<_> = self.general().into_iter().flatten().collect();
+        let general = Self::NAMES.into_iter().zip(self.values());
+        let mut named: Vec<_> = general.filter_map(|(name, value)| Some((name, value?))).collect();
+        named.extend(self.clients.named());
         named.extend(self.dynos.named());
         named.sort_unstable_by_key(|(name, _)| *name);
         named
@@ -151,7 +161,7 @@ impl OwnSettings {
         "timeouts.pool_idle",
     ];
 
-    fn general(&self) -> [Option<(&'static str, Value<'_>)>; 28] {
+    fn values(&self) -> [Option<Value<'_>>; 28] {
         let switch = |value: &Option<bool>| value.map(Value::Switch);
         let count = |value: &Option<u32>| value.map(|value| Value::Number(value.into()));
         let size = |value: &Option<usize>| value.map(|value| Value::Number(value as u64));
@@ -187,8 +197,9 @@ impl OwnSettings {
             response_head,
             app_connections,
             min_body_rate,
+            clients: _,
         } = self;
-        let values = [
+        [
             switch(keep_alive_to_dynos),
             count(max_attempts),
             count(max_in_flight),
@@ -217,8 +228,7 @@ impl OwnSettings {
             time(idle),
             time(keep_alive),
             time(pool_idle),
-        ];
-        std::array::from_fn(|i| Some((OwnSettings::NAMES[i], values[i]?)))
+        ]
     }
 }
 

@@ -8,7 +8,7 @@
 //! form; `owned` of a slot has exactly the hashes of the hosts under which its app has a route, and
 //! how many routes those are; each slot below `slots_used` holds an app or is in `free`, once.
 
-use std::{collections::BinaryHeap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 pub use build::{Builder, Piece};
 
@@ -188,24 +188,6 @@ impl Table {
         &self.apps
     }
 
-    /// The first `limit` apps by name, of those whose names sort behind `after`. Looks at every
-    /// app: for lists that people page through, not for a request.
-    pub fn apps_in_order(&self, after: Option<&str>, limit: usize) -> Vec<&Arc<App>> {
-        let mut first = BinaryHeap::new();
-        for (slot, app) in self.apps.iter() {
-            let name = app.name.as_str();
-            if after.is_some_and(|after| name <= after) {
-                continue;
-            }
-            if first.len() < limit {
-                first.push((name, slot));
-            } else if let Some(mut last) = first.peek_mut().filter(|last| name < last.0) {
-                *last = (name, slot);
-            }
-        }
-        first.into_sorted_vec().iter().filter_map(|(_, slot)| self.apps.get(*slot)).collect()
-    }
-
     /// Visits every object, the certificates first, an app before its dynos and routes, for as long
     /// as `visit` answers that it is to go on; answers whether it came to the end. Holds the place
     /// where it is, and pointers to the certificates.
@@ -244,6 +226,22 @@ impl Table {
         let mut keys: Vec<_> = hashes.flat_map(|hash| self.routes.keys(*hash, slot)).collect();
         keys.sort_unstable();
         keys
+    }
+
+    /// Calls `visit(key, is_now)` for every route that an app has in only one of both tables, and
+    /// few others, which come once of each. Costs what differs.
+    pub fn routes_changed_since(
+        &self,
+        before: &Table,
+        app: &str,
+        mut visit: impl FnMut(RouteKey, bool),
+    ) {
+        let (was, is) = (before.slot(app), self.slot(app));
+        self.routes.changed_since(&before.routes, |key, slot, is_now| {
+            if Some(slot) == (if is_now { is } else { was }) {
+                visit(key, is_now);
+            }
+        });
     }
 
     /// How many routes an app has.

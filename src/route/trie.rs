@@ -145,6 +145,12 @@ impl<E: Entry> Trie<E> {
         }
     }
 
+    /// Calls `visit(entry, is_now)` for every entry that only one of both has, and few others,
+    /// which come once of each: subtrees that both share are passed over.
+    pub fn changed_since(&self, before: &Trie<E>, mut visit: impl FnMut(&E, bool)) {
+        Node::compare(&before.root, &self.root, &mut visit);
+    }
+
     /// Every entry, by hash.
     pub fn iter(&self) -> impl Iterator<Item = &E> {
         let mut open = vec![std::slice::from_ref(&self.root).iter()];
@@ -163,6 +169,38 @@ impl<E: Entry> Trie<E> {
 }
 
 impl<E: Entry> Node<E> {
+    fn compare(before: &Node<E>, now: &Node<E>, visit: &mut impl FnMut(&E, bool)) {
+        match (&before.0, &now.0) {
+            (Kind::Leaf(before), Kind::Leaf(now)) => {
+                if !Arc::ptr_eq(&before.entries, &now.entries) {
+                    before.entries.iter().for_each(|entry| visit(entry, false));
+                    now.entries.iter().for_each(|entry| visit(entry, true));
+                }
+            }
+            (Kind::Branch(before), Kind::Branch(now)) => {
+                if !Arc::ptr_eq(before, now) {
+                    let pairs = before.iter().zip(&**now);
+                    pairs.for_each(|(before, now)| Node::compare(before, now, visit));
+                }
+            }
+            (Kind::Leaf(leaf), Kind::Branch(children)) => {
+                leaf.entries.iter().for_each(|entry| visit(entry, false));
+                children.iter().for_each(|child| child.each(&mut |entry| visit(entry, true)));
+            }
+            (Kind::Branch(children), Kind::Leaf(leaf)) => {
+                children.iter().for_each(|child| child.each(&mut |entry| visit(entry, false)));
+                leaf.entries.iter().for_each(|entry| visit(entry, true));
+            }
+        }
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&E)) {
+        match &self.0 {
+            Kind::Leaf(leaf) => leaf.entries.iter().for_each(visit),
+            Kind::Branch(children) => children.iter().for_each(|child| child.each(visit)),
+        }
+    }
+
     fn insert(&mut self, entry: E, shift: u32) {
         match &mut self.0 {
             Kind::Branch(children) => {

@@ -93,6 +93,14 @@ impl Io {
         }
     }
 
+    /// Would a read find something, whether or not the runtime has heard of it?
+    pub fn holds_input(&self) -> bool {
+        match self {
+            Io::Plain(socket) => socket.holds_input(),
+            Io::Carried(carrier) => carrier.borrow_mut().has_come(),
+        }
+    }
+
     /// Has nothing come that was not read, the end included?
     pub fn is_quiet(&self) -> bool {
         match self {

@@ -13,6 +13,7 @@ pub mod edge;
 pub mod exchange;
 pub mod io;
 pub mod lease;
+pub mod notices;
 pub mod queue;
 pub mod reply;
 pub mod secure;

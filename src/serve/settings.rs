@@ -7,11 +7,32 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub use crate::route::{DynoProtocol, ProxyHeader};
 
+use crate::{
+    live::ClientLimits,
+    route::{Network, network},
+};
+
 /// The data plane's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The most client connections of the process; more wait in the accept queue.
     pub max_connections: usize,
+    /// The most client connections of one address; 0: any number.
+    pub max_connections_per_address: u32,
+    /// Connections to the listeners of plain HTTP begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// So do those to the listeners of HTTPS, before the handshake.
+    pub https_proxy_protocol: bool,
+    /// Networks that may send one.
+    pub proxy_from: Vec<Network>,
+    /// What clients may do; an app may have its own.
+    pub clients: ClientLimits,
+    /// How many clients' figures are kept at a time.
+    pub max_clients: usize,
+    /// The most exchanges in flight of the process; 0: any number.
+    pub max_exchanges: usize,
+    /// The most memory of the process, in bytes; beyond it no exchange begins; 0: any.
+    pub max_memory: usize,
     /// The most handshakes of TLS of the process at a time; further clients wait in the accept
     /// queue.
     pub max_handshakes: usize,
@@ -19,9 +40,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// This router's name in `Via`.
     pub via: String,
-    /// Networks whose `X-Forwarded-Proto`, `X-Forwarded-Port` and `X-Request-Start` are kept:
-    /// address, prefix length.
-    pub trusted_networks: Vec<(IpAddr, u8)>,
+    /// Networks whose `X-Forwarded-Proto`, `X-Forwarded-Port` and `X-Request-Start` are kept.
+    pub trusted_networks: Vec<Network>,
     /// Bounds of heads.
     pub limits: Limits,
     /// Time-outs.
@@ -148,17 +168,7 @@ impl Default for Http2 {
 impl Settings {
     /// Are the forwarding headers of a client at this address kept?
     pub fn trusts(&self, remote: IpAddr) -> bool {
-        self.trusted_networks.iter().any(|(network, len)| match (network, remote) {
-            (IpAddr::V4(network), IpAddr::V4(remote)) => {
-                let differing = network.to_bits() ^ remote.to_bits();
-                *len == 0 || differing >> (32 - len) == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(remote)) => {
-                let differing = network.to_bits() ^ remote.to_bits();
-                *len == 0 || differing >> (128 - len) == 0
-            }
-            _ => false,
-        })
+        network::is_within(&self.trusted_networks, remote)
     }
 }
 
@@ -227,6 +237,10 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// How long a connection to a dyno is kept for the next exchange.
     pub pool_idle: Duration,
+    /// From the beginning of a connection to the end of its PROXY header.
+    pub proxy_header: Duration,
+    /// How long a worker may stand still before it is said to.
+    pub worker_stall: Duration,
 }
 
 impl Default for Timeouts {
@@ -239,6 +253,8 @@ impl Default for Timeouts {
             request_head: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
             pool_idle: Duration::from_secs(90),
+            proxy_header: Duration::from_secs(5),
+            worker_stall: Duration::from_secs(5),
         }
     }
 }
@@ -247,6 +263,14 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             max_connections: 10_000,
+            max_connections_per_address: 0,
+            proxy_protocol: false,
+            https_proxy_protocol: false,
+            proxy_from: Vec::new(),
+            clients: ClientLimits::default(),
+            max_clients: 1 << 16,
+            max_exchanges: 10_000,
+            max_memory: 0,
             max_handshakes: 1024,
             handshake_timeout: Duration::from_secs(10),
             via: "hostler".into(),

@@ -20,7 +20,11 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use rustix::{buffer::spare_capacity, net::SendFlags};
+use rustix::{
+    buffer::spare_capacity,
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, Ready},
     net::{TcpStream, UnixStream},
@@ -121,7 +125,7 @@ impl Socket {
         if self.unread.get() {
             let room = buffer.capacity() - buffer.len();
             match rustix::io::read(&*self, spare_capacity(buffer)) {
-                Err(rustix::io::Errno::AGAIN) => self.unread.set(false),
+                Err(Errno::AGAIN) => self.unread.set(false),
                 read => {
                     self.unread.set(read == Ok(room));
                     return Poll::Ready(read.map_err(io::Error::from));
@@ -144,6 +148,16 @@ impl Socket {
         self.unread.get() || self.try_read(&mut [0]).is_ok_and(|count| count > 0)
     }
 
+    /// Would a read find bytes, the end, or an error? The socket itself is asked: the runtime may
+    /// not have heard of them yet.
+    pub fn holds_input(&self) -> bool {
+        let holds = !matches!(recv(self, &mut [0], RecvFlags::PEEK), Err(Errno::AGAIN));
+        if holds {
+            self.unread.set(true);
+        }
+        holds
+    }
+
     /// Has nothing come on this connection, its end included?
     pub fn is_quiet(&self) -> bool {
         // Readiness is known without a system call; only where there is some is the socket asked,
@@ -156,7 +170,7 @@ impl Socket {
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.unwritten.get() {
             match rustix::net::send(&*self, bytes, SendFlags::NOSIGNAL) {
-                Err(rustix::io::Errno::AGAIN) => self.unwritten.set(false),
+                Err(Errno::AGAIN) => self.unwritten.set(false),
                 written => {
                     self.unwritten.set(written == Ok(bytes.len()));
                     return Poll::Ready(written.map_err(io::Error::from));

@@ -3,9 +3,12 @@
 //! Invariants: plain values, resolved once, when the app is known; a worker makes the router's own
 //! once and shares them, so that an exchange of an app without settings of its own costs nothing.
 
+use std::rc::Rc;
+
 use super::settings::{Dynos, Https, Limits, Settings, Timeouts};
 use crate::{
-    route::OwnSettings,
+    live::ClientLimits,
+    route::{OwnClientLimits, OwnSettings},
     wire::{request, response, rewrite::Hsts},
 };
 
@@ -24,6 +27,10 @@ pub struct Terms {
     pub limits: Limits,
     /// Time-outs.
     pub timeouts: Timeouts,
+    /// What clients may do.
+    pub clients: Rc<ClientLimits>,
+    /// Is there anything that they may not?
+    pub limits_clients: bool,
 }
 
 impl Terms {
@@ -36,11 +43,17 @@ impl Terms {
             https: settings.https,
             limits: settings.limits,
             timeouts: settings.timeouts,
+            clients: Rc::new(settings.clients.clone()),
+            limits_clients: !settings.clients.is_none(),
         }
     }
 
     /// These, with an app's own in the place of those that it has.
     pub fn with(&self, own: &OwnSettings) -> Terms {
+        let clients = match own.clients == OwnClientLimits::default() {
+            true => self.clients.clone(),
+            false => Rc::new(self.clients.with(&own.clients)),
+        };
         let (dynos, https) = (&self.dynos, &self.https);
         let (limits, times) = (&self.limits, &self.timeouts);
         Terms {
@@ -80,6 +93,8 @@ impl Terms {
                 app_connections: own.app_connections.unwrap_or(limits.app_connections),
                 min_body_rate: own.min_body_rate.unwrap_or(limits.min_body_rate),
             },
+            limits_clients: !clients.is_none(),
+            clients,
             timeouts: Timeouts {
                 connect: own.connect.unwrap_or(times.connect),
                 connect_total: own.connect_total.unwrap_or(times.connect_total),
@@ -88,6 +103,8 @@ impl Terms {
                 request_head: times.request_head,
                 keep_alive: own.keep_alive.unwrap_or(times.keep_alive),
                 pool_idle: own.pool_idle.unwrap_or(times.pool_idle),
+                proxy_header: times.proxy_header,
+                worker_stall: times.worker_stall,
             },
         }
     }

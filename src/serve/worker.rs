@@ -19,13 +19,14 @@ use super::{
     clock::Clock,
     dyno::{Pool, channels::Channels},
     edge::{accept, handshake::Handshakes},
+    notices::Notices,
     settings::Settings,
     splice::Pipes,
     terms::Terms,
     wheel::{TICK, Wheel},
 };
 use crate::{
-    live::{Reader, Snapshot, Status},
+    live::{Clients, Load, Pulse, Reader, Share, Snapshot, Status},
     shutdown::Shutdown,
     telemetry::{AccessLog, WorkerMetrics},
     tls,
@@ -58,6 +59,12 @@ pub struct Parts {
     pub began: Instant,
     /// The most connections of this worker.
     pub max_connections: usize,
+    /// What clients of all workers have done.
+    pub clients: Arc<Clients>,
+    /// Its part in the exchanges of the process.
+    pub load: Arc<Load>,
+    /// Where it says that it turns.
+    pub pulse: Arc<Pulse>,
     /// The most handshakes of TLS of this worker at a time.
     pub max_handshakes: usize,
     /// The end of the process.
@@ -87,6 +94,9 @@ pub struct Worker {
     pub(super) fields: RefCell<Fields>,
     pub(super) log: RefCell<AccessLog>,
     pub(super) metrics: RefCell<WorkerMetrics>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) share: Rc<Share>,
+    pub(super) notices: Notices,
     pub(super) open: Cell<usize>,
     pub(super) max_connections: usize,
     pub(super) handshakes: Handshakes,
@@ -128,6 +138,9 @@ async fn serve(parts: Parts) -> io::Result<()> {
         fields: RefCell::default(),
         log: RefCell::new(parts.log),
         metrics: RefCell::new(parts.metrics),
+        clients: parts.clients,
+        share: Rc::new(Share::new(parts.load)),
+        notices: Notices::default(),
         open: Cell::new(0),
         max_connections: parts.max_connections,
         handshakes: Handshakes::new(parts.max_handshakes),
@@ -139,7 +152,7 @@ async fn serve(parts: Parts) -> io::Result<()> {
         .into_iter()
         .map(|(listener, tls)| tokio::task::spawn_local(accept::run(worker.clone(), listener, tls)))
         .collect();
-    let ticker = tokio::task::spawn_local(tick(worker.clone()));
+    let ticker = tokio::task::spawn_local(tick(worker.clone(), parts.pulse.clone()));
     parts.status.workers_serving.fetch_add(1, Ordering::Relaxed);
 
     parts.shutdown.draining().await;
@@ -156,6 +169,7 @@ async fn serve(parts: Parts) -> io::Result<()> {
     parts.status.workers_serving.fetch_sub(1, Ordering::Relaxed);
     worker.drain(&parts.shutdown).await;
     ticker.abort();
+    parts.pulse.end();
     worker.log.borrow_mut().flush();
     worker.metrics.borrow_mut().flush();
     Ok(())
@@ -187,18 +201,20 @@ impl Worker {
     }
 }
 
-async fn tick(worker: Rc<Worker>) {
+async fn tick(worker: Rc<Worker>, pulse: Arc<Pulse>) {
     let began = tokio::time::Instant::now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut count = 0u64;
     loop {
         ticks.tick().await;
+        pulse.beat();
         worker.clock.correct();
         worker.wheel.turn((began.elapsed().as_millis() / TICK.as_millis()) as u64);
         count += 1;
         if count.is_multiple_of(TICKS_A_FLUSH) {
             worker.log.borrow_mut().flush();
+            worker.metrics.borrow_mut().exchanges_open(worker.share.open());
             worker.metrics.borrow_mut().flush();
         }
         if count.is_multiple_of(TICKS_A_SWEEP) {

@@ -92,6 +92,18 @@ metrics! {
     connections_accepted: IntCounter = "hostler_connections_accepted_total" [];
     /// Client connections that are open.
     connections_open: IntGauge = "hostler_connections_open" [];
+    /// Client connections that were closed before their first request, by reason.
+    connections_turned_away: IntCounterVec = "hostler_connections_turned_away_total" ["reason"];
+    /// How often accepting paused, by what was missing.
+    accept_pauses: IntCounterVec = "hostler_accept_pauses_total" ["reason"];
+    /// Exchanges that are in flight.
+    exchanges_open: IntGauge = "hostler_exchanges_open" [];
+    /// 1 while the router turns exchanges away for having too many, or too little memory, else 0.
+    overloaded: IntGaugeVec = "hostler_overloaded" ["cause"];
+    /// Memory of the process that is resident, in bytes.
+    resident_memory: IntGauge = "hostler_resident_memory_bytes" [];
+    /// Workers that stand still.
+    workers_stalled: IntGauge = "hostler_workers_stalled" [];
     /// Connects to dynos that succeeded.
     dyno_connects: IntCounter = "hostler_dyno_connects_total" [];
     /// Connects to dynos that failed.
@@ -136,6 +148,8 @@ metrics! {
     handshakes: IntCounterVec = "hostler_tls_handshakes_total" ["kind"];
     /// Handshakes of TLS with clients that did not come about, by reason.
     handshakes_failed: IntCounterVec = "hostler_tls_handshakes_failed_total" ["reason"];
+    /// Connections of HTTP/2 that were ended because of what their client did, by what that was.
+    http2_abuse: IntCounterVec = "hostler_http2_abuse_total" ["kind"];
     /// Connections to the control listener on which TLS did not come about.
     control_handshakes_failed: IntCounter = "hostler_control_handshakes_failed_total" [];
     /// Workers that accept connections.

@@ -13,9 +13,11 @@ use prometheus::{
 };
 
 use super::{
+    flood::Http2Abuse,
     handshake::{Handshake, HandshakeFailure},
     metrics::{Apps, Metrics, NO_APP, OTHER_APPS},
     record::Record,
+    turned_away::{Pause, TurnedAway},
 };
 use crate::error::Fault;
 
@@ -62,7 +64,11 @@ pub struct WorkerMetrics {
     any_fault: bool,
     handshakes: [LocalIntCounter; Handshake::ALL.len()],
     handshakes_failed: [LocalIntCounter; HandshakeFailure::ALL.len()],
+    http2_abuse: [LocalIntCounter; Http2Abuse::ALL.len()],
     open_change: i64,
+    exchanges_open: (i64, IntGauge),
+    turned_away: [IntCounter; TurnedAway::ALL.len()],
+    pauses: [IntCounter; Pause::ALL.len()],
     exchanges: IntCounterVec,
     fault_series: IntCounterVec,
     connections_open: IntGauge,
@@ -90,7 +96,13 @@ impl WorkerMetrics {
                 .map(|(_, label)| metrics.handshakes.with_label_values(&[label]).local()),
             handshakes_failed: HandshakeFailure::ALL
                 .map(|(_, label)| metrics.handshakes_failed.with_label_values(&[label]).local()),
+            http2_abuse: Http2Abuse::ALL
+                .map(|(_, label)| metrics.http2_abuse.with_label_values(&[label]).local()),
             open_change: 0,
+            exchanges_open: (0, metrics.exchanges_open.clone()),
+            turned_away: TurnedAway::ALL
+                .map(|why| metrics.connections_turned_away.with_label_values(&[why.as_str()])),
+            pauses: Pause::ALL.map(|why| metrics.accept_pauses.with_label_values(&[why.as_str()])),
             exchanges: metrics.exchanges.clone(),
             fault_series: metrics.faults.clone(),
             connections_open: metrics.connections_open.clone(),
@@ -156,6 +168,23 @@ impl WorkerMetrics {
         self.open_change -= 1;
     }
 
+    /// Counts a client connection that was closed before its first request.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.turned_away[why as usize].inc();
+    }
+
+    /// Counts a pause in accepting.
+    pub fn accept_paused(&self, why: Pause) {
+        self.pauses[why as usize].inc();
+    }
+
+    /// So many exchanges are in flight now.
+    pub fn exchanges_open(&mut self, open: usize) {
+        let open = open as i64;
+        let (told, gauge) = &mut self.exchanges_open;
+        gauge.add(open - std::mem::replace(told, open));
+    }
+
     /// Counts a handshake that came about.
     pub fn handshake(&mut self, kind: Handshake) {
         self.handshakes[kind as usize].inc();
@@ -164,6 +193,11 @@ impl WorkerMetrics {
     /// Counts one that did not.
     pub fn handshake_failed(&mut self, failure: HandshakeFailure) {
         self.handshakes_failed[failure as usize].inc();
+    }
+
+    /// Counts a connection of HTTP/2 that was ended because of what its client did.
+    pub fn http2_abuse(&mut self, kind: Http2Abuse) {
+        self.http2_abuse[kind as usize].inc();
     }
 
     /// Counts a connect to a dyno, and whether it succeeded.
@@ -204,7 +238,9 @@ impl WorkerMetrics {
         }
         self.connections_open.add(std::mem::take(&mut self.open_change));
         self.service_seconds.flush();
-        for counter in self.handshakes.iter().chain(&self.handshakes_failed) {
+        for counter in
+            self.handshakes.iter().chain(&self.handshakes_failed).chain(&self.http2_abuse)
+        {
             counter.flush();
         }
         for counter in [
@@ -328,6 +364,25 @@ mod tests {
         ] {
             assert_has(&text, line);
         }
+    }
+
+    #[test]
+    fn what_is_turned_away_is_counted_by_reason_from_the_start() {
+        let metrics = Metrics::new(1).unwrap();
+        let mut worker = metrics.worker();
+        for (place, why) in TurnedAway::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, place);
+            worker.turned_away(why);
+        }
+        worker.accept_paused(Pause::Descriptors);
+        for open in [3, 2, 2] {
+            worker.exchanges_open(open);
+        }
+        let text = metrics.render().unwrap();
+        assert_has(&text, "hostler_connections_turned_away_total{reason=\"proxy_missing\"} 1");
+        assert_has(&text, "hostler_accept_pauses_total{reason=\"descriptors\"} 1");
+        assert_has(&text, "hostler_accept_pauses_total{reason=\"connections\"} 0");
+        assert_has(&text, "hostler_exchanges_open 2");
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //!
 //! [`head`] finds a head's end as its bytes come and parses it once into offsets; [`request`] and
 //! [`response`] hold the strict rules and give their verdict; [`framing`] knows how a body ends;
-//! [`rewrite`] writes the head that goes on, straight into the outgoing buffer; [`proxy`] reads
-//! what a balancer says before the first head.
+//! [`rewrite`] writes the head that goes on, straight into the outgoing buffer; [`forwarded`] finds
+//! the client behind routers that are believed; [`proxy`] reads what a balancer says before the
+//! first head.
 //!
 //! Invariant: whatever the bytes are, no function here panics or takes more than linear time.
 
 pub mod chunked;
 pub mod connection;
 pub mod expect;
+pub mod forwarded;
 pub mod framing;
 pub mod h2;
 pub mod head;

@@ -20,6 +20,8 @@ use super::{
 pub struct Forward<'a> {
     /// The client's address as this router's socket saw it.
     pub remote: IpAddr,
+    /// The client speaks HTTP/2, whatever the text says.
+    pub http2: bool,
     /// `http` or `https`.
     pub proto: &'a str,
     /// The port that the client connected to.
@@ -119,7 +121,8 @@ pub fn request(
     if missing(Name::RequestStart) {
         number_line(out, b"X-Request-Start", forward.start_ms);
     }
-    via(head, fields, request.minor, forward.via, out);
+    let version = if forward.http2 { b"2.0 " } else { version(request.minor) };
+    via(head, fields, version, forward.via, out);
     framing(&request.body, out);
     if request.body.is_done() && fields.of_kind(Name::ContentLength).next().is_some() {
         // An empty body that was announced: some servers answer a POST without one with 411.
@@ -241,7 +244,7 @@ pub fn response(
     if matches!(response.status, 101 | 426) && fields.of_kind(Name::Upgrade).next().is_some() {
         upgrade(head, fields, out);
     }
-    via(head, fields, response.minor, answer.via, out);
+    via(head, fields, version(response.minor), answer.via, out);
     if response.status >= 200 {
         if !response.has_date {
             line(out, b"Date", answer.date);
@@ -343,13 +346,18 @@ fn uuid(random: u128, out: &mut Vec<u8>) {
     out.extend_from_slice(&text);
 }
 
-fn via(head: &[u8], fields: &Fields, minor: u8, name: &str, out: &mut Vec<u8>) {
+/// A minor version of HTTP/1 as `Via` has it.
+fn version(minor: u8) -> &'static [u8; 4] {
+    if minor == 0 { b"1.0 " } else { b"1.1 " }
+}
+
+fn via(head: &[u8], fields: &Fields, version: &[u8], name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Via: ");
     for field in fields.of_kind(Name::Via).filter(|field| !field.value.is_empty()) {
         out.extend_from_slice(field.value.of(head));
         out.extend_from_slice(b", ");
     }
-    out.extend_from_slice(if minor == 0 { b"1.0 " } else { b"1.1 " });
+    out.extend_from_slice(version);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
@@ -425,70 +433,4 @@ pub fn address(out: &mut Vec<u8>, remote: IpAddr) -> Span {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{head::parse_request, response};
-
-    const ANSWER: Answer<'static> = Answer {
-        persistence: Persistence::Implied,
-        date: b"now",
-        via: "v",
-        chunked: true,
-        to_head: false,
-        keeps_fault: false,
-        hsts: None,
-    };
-
-    #[test]
-    fn a_header_that_connection_names_ends_here_whatever_it_means() {
-        let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: accept, x-a\r\nAccept: 1\r\n\
-            X-A: 2\r\nX-B: 3\r\n\r\n";
-        let mut fields = Fields::default();
-        let asked = parse_request(head, &mut fields).unwrap();
-        let asked = Request::judge(head, &asked, &fields).unwrap();
-        let forward = Forward {
-            remote: [192, 0, 2, 7].into(),
-            proto: "http",
-            port: 80,
-            trusted: false,
-            expect: false,
-            close: false,
-            fresh_id: 1,
-            start_ms: 2,
-            via: "v",
-            client_subject: None,
-        };
-        let mut out = Vec::new();
-        request(head, &fields, &asked, &forward, &mut out);
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("GET / HTTP/1.1\r\nHost: a\r\nX-B: 3\r\nX-Forwarded"), "{text}");
-    }
-
-    #[test]
-    fn no_length_goes_with_a_204_not_even_to_head() {
-        let head = b"HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n";
-        let bounds = response::Bounds { line: 100, cookie: 100, header: 100 };
-        for to_head in [false, true] {
-            let mut fields = Fields::default();
-            let answered = Response::read(head, &mut fields, &bounds, to_head).unwrap();
-            let answer = Answer { to_head, ..ANSWER };
-            let mut out = Vec::new();
-            response(head, &fields, &answered, &answer, &mut out);
-            let text = String::from_utf8(out).unwrap();
-            assert_eq!(text, "HTTP/1.1 204 X\r\nVia: 1.1 v\r\nDate: now\r\n\r\n");
-        }
-    }
-
-    #[test]
-    fn a_cookie_and_a_date_that_connection_names_end_here() {
-        let head = b"HTTP/1.1 204 X\r\nConnection: set-cookie, date\r\nSet-Cookie: a\r\n\
-            Date: then\r\nX-B: 3\r\n\r\n";
-        let bounds = response::Bounds { line: 100, cookie: 100, header: 100 };
-        let mut fields = Fields::default();
-        let answered = Response::read(head, &mut fields, &bounds, false).unwrap();
-        let mut out = Vec::new();
-        response(head, &fields, &answered, &ANSWER, &mut out);
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "HTTP/1.1 204 X\r\nX-B: 3\r\nVia: 1.1 v\r\nDate: now\r\n\r\n");
-    }
-}
+mod tests;

@@ -25,8 +25,9 @@ fn an_apps_own_settings_are_the_routers_with_the_same_bounds() {
             (keys::Read::Duration(of, _), own::Read::Duration(own, _)) => {
                 assert_eq!(of, own, "{name}");
             }
-            // The words and the texts are of one declaration each.
-            (keys::Read::Text(_), own::Read::Word(..) | own::Read::Text(..)) => {}
+            // Both read by the same function of `units`, or of one declaration.
+            (keys::Read::Text(_), own::Read::Word(..) | own::Read::Text(..))
+            | (keys::Read::List(_), own::Read::Networks(_)) => {}
             _ => panic!("{name} is read in two ways"),
         }
         assert_eq!(key.doc, setting.doc, "{name}");

@@ -8,10 +8,12 @@ mod frames;
 
 use std::time::Duration;
 
+use h2::Reason;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Conn, Dyno, Program, Router,
+    Conn, Dyno, H2, Program, Router,
+    h2::get,
     program::{node, scripts},
     until,
 };
@@ -20,7 +22,7 @@ use frames::{DATA, END_STREAM, Frames, GOAWAY, RST_STREAM, WINDOW_UPDATE};
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
 fn router(settings: Value) -> Router {
-    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
+    let router = Router::with(&[("HOSTLER_WORKERS", "1"), ("HOSTLER_HTTP_H2C", "true")]);
     router.write("PUT", "/v1/apps/one", json!({"settings": settings}));
     router
 }
@@ -151,6 +153,31 @@ fn a_client_that_leaves_cancels_its_stream() {
     client.send(GET);
     conn.serve("next");
     assert_eq!(client.take_answer().text(), "next");
+}
+
+#[test]
+fn resets_pass_both_ways_where_both_sides_speak_http2() {
+    let (router, dyno) = with_frames();
+    let client = H2::connect(router.http);
+    let mut call = client.begin(get("a.test", "/"), true);
+    client.turn();
+    let mut conn = Frames::accept(&dyno, &[]);
+    let stream = conn.take_request();
+    call.body.send_reset(Reason::CANCEL);
+    client.turn();
+    let frame = conn.take();
+    assert_eq!((frame.kind, frame.stream), (RST_STREAM, stream));
+    assert_eq!(frame.payload, 8u32.to_be_bytes(), "CANCEL");
+    router.log.wait_for("code=H27");
+    let mut call = client.begin(get("a.test", "/"), true);
+    client.turn();
+    let stream = conn.take_request();
+    conn.answer(stream, 0, &[(":status", "200")]);
+    conn.send(DATA, 0, stream, b"half");
+    let (_, body) = client.head(&mut call).unwrap().into_parts();
+    conn.break_off(stream, 2);
+    assert_eq!(client.rest(body).unwrap_err().reason(), Some(Reason::INTERNAL_ERROR));
+    router.log.wait_for("code=H18");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Invariant: each test says what the dyno saw as well as what the client got.
 
-use h2::Reason;
+use h2::{Reason, ext::Protocol};
+use hostler::error::Fault;
 use http::HeaderMap;
 use serde_json::json;
 
@@ -11,6 +12,9 @@ use crate::harness::{
     h2::{get, request},
     program::{curl, run},
 };
+
+/// The faults that are shown here.
+pub const SHOWN: &[Fault] = &[Fault::StreamBroken];
 
 /// A router that takes HTTP/2 in clear text, and an app with a scripted dyno.
 fn start(settings: &[(&str, &str)]) -> (Router, Dyno) {
@@ -162,7 +166,7 @@ fn a_length_that_lies_never_becomes_a_whole_request() {
         }
         assert_eq!(client.reset(&mut call), Reason::PROTOCOL_ERROR);
         // It may have been known before a dyno was chosen.
-        router.log.wait_for_many("code=H27", number + 1);
+        router.log.wait_for_many("code=H33", number + 1);
         if dyno.has_caller() {
             let seen = String::from_utf8(dyno.accept().take_all().0).unwrap();
             let (head, body) = seen.split_once("\r\n\r\n").unwrap_or_default();
@@ -353,4 +357,102 @@ fn a_drain_says_so_and_lets_streams_end() {
     assert_eq!(client.answer(call).unwrap().text(), "hi");
     client.end().unwrap();
     assert!(router.wait().success());
+}
+
+#[test]
+fn a_websocket_is_an_extended_connect() {
+    let (router, dyno) = start(&[]);
+    let client = H2::connect(router.http);
+    // The router's SETTINGS say that it knows this.
+    client.get("b.test", "/");
+    let connect = |protocol| {
+        let fields = [("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat")];
+        let mut connect = request("CONNECT", "a.test", "/socket", &fields);
+        connect.extensions_mut().insert(Protocol::from_static(protocol));
+        connect
+    };
+    let mut call = client.begin(connect("websocket"), false);
+    client.turn();
+    let mut served = dyno.accept();
+    let seen = served.take_head();
+    assert_eq!(seen.line, "GET /socket HTTP/1.1");
+    assert_eq!(seen.get("upgrade"), Some("websocket"));
+    assert_eq!(seen.get("sec-websocket-protocol"), Some("chat"));
+    let key = seen.get("sec-websocket-key").unwrap().to_owned();
+    let accept = hostler::wire::h2::accept_key::of(key.as_bytes());
+    served.send(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: {}\r\n\r\nhello",
+        std::str::from_utf8(&accept).unwrap()
+    ));
+    let (head, body) = client.head(&mut call).unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    assert_eq!(head.headers["sec-websocket-protocol"], "chat");
+    for gone in ["sec-websocket-accept", "upgrade", "connection"] {
+        assert_eq!(head.headers.get(gone), None, "{gone}");
+    }
+    client.send(&mut call, b"from the client", false);
+    assert_eq!(served.take(15), b"from the client");
+    client.send(&mut call, b"", true);
+    assert_eq!(served.take_end(), End::Closed);
+    served.send(" and bye");
+    drop(served);
+    assert_eq!(client.rest(body).unwrap().0, b"hello and bye");
+    router.log.wait_for("path=\"/socket\"");
+    // What proves nothing opens nothing.
+    for (answer, status) in [
+        ("HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 502),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 502),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403),
+    ] {
+        let call = client.begin(connect("websocket"), false);
+        client.turn();
+        let mut served = dyno.accept();
+        served.take_head();
+        served.send(answer);
+        assert_eq!(client.answer(call).unwrap().head.status(), status);
+    }
+    router.log.wait_for("code=H17");
+    let other = client.begin(connect("connect-udp"), false);
+    assert_eq!(client.answer(other).unwrap().verdict(), (405, "method_not_allowed"));
+}
+
+#[test]
+fn a_call_of_grpc_is_told_of_faults_in_its_own_words() {
+    let (router, dyno) = start(&[]);
+    let client = H2::connect(router.http);
+    let call = |host, path| {
+        let fields = [("content-type", "application/grpc+proto"), ("te", "trailers")];
+        request("POST", host, path, &fields)
+    };
+    let told = |fields: &HeaderMap| {
+        let of = |name: &str| fields[name].to_str().unwrap().to_owned();
+        (of("grpc-status"), of("grpc-message"))
+    };
+    // Nothing came of it: an answer of trailers alone.
+    let answer = client.answer(client.begin(call("b.test", "/x"), true)).unwrap();
+    assert_eq!(answer.head.status(), 200);
+    assert_eq!(answer.get("content-type"), "application/grpc");
+    assert_eq!(told(answer.head.headers()), ("12".into(), "No such app (unknown_host)".into()));
+    assert_eq!(answer.body, b"");
+    router.log.wait_for("code=unknown_host");
+    let begun = client.begin(call("a.test", "/y"), true);
+    client.turn();
+    let mut served = dyno.accept();
+    served.take_request();
+    drop(served);
+    let answer = client.answer(begun).unwrap();
+    assert_eq!(told(answer.head.headers()).0, "14");
+    // In the middle of an answer: trailers, not a reset.
+    let mut begun = client.begin(call("a.test", "/z"), true);
+    client.turn();
+    let mut served = dyno.accept();
+    served.take_request();
+    served.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    let (_, body) = client.head(&mut begun).unwrap().into_parts();
+    drop(served);
+    let (data, trailers) = client.rest(body).unwrap();
+    assert_eq!(data, b"abc");
+    let why = "Server Request Interrupted (H18)".to_owned();
+    assert_eq!(told(&trailers.unwrap()), ("14".to_owned(), why));
 }

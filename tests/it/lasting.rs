@@ -1,8 +1,9 @@
 //! What lasts: WebSockets and server-sent events while the table changes around them, and in the
 //! drain.
 //!
-//! The clients are `websockets` of Python, `ws` of Node, and curl; the dyno is Node's. Invariant:
-//! each of them speaks when the test says so, so that whoever was cut is missed at once.
+//! The clients are `websockets` of Python, `ws` of Node over HTTP/1.1 and HTTP/2, and curl; the
+//! dynos Node's and one on `websockets`. Invariant: each of them speaks when the test says so, so
+//! that whoever was cut is missed at once.
 
 use std::{
     fs,
@@ -53,7 +54,13 @@ impl Client {
     /// Tells it to end, and waits for what it says of that.
     fn ends(mut self, says: &str) {
         self.told = None;
+        self.has_ended(says);
+    }
+
+    /// Waits for what it says of its end, and until what it has sent is gone with it.
+    fn has_ended(self, says: &str) {
         self.says.wait_for(says);
+        self.says.wait_for_end();
     }
 }
 
@@ -65,11 +72,17 @@ impl Drop for Client {
     }
 }
 
-fn websockets(router: &Router) -> [Client; 2] {
-    [
-        Client::websocket(python(), "websocket_client.py", router),
-        Client::websocket(node(), "websocket.mjs", router),
-    ]
+type Kind = (fn() -> Command, &'static str);
+
+const KINDS: [Kind; 3] =
+    [(python, "websocket_client.py"), (node, "websocket.mjs"), (node, "websocket_http2.mjs")];
+
+fn websockets(router: &Router) -> [Client; 3] {
+    KINDS.map(|(command, script)| Client::websocket(command(), script, router))
+}
+
+fn start(settings: &[(&str, &str)]) -> Router {
+    Router::with(&[&[("HOSTLER_HTTP_H2C", "true")], settings].concat())
 }
 
 /// Events of a dyno that sends the next one when a file is there.
@@ -88,7 +101,7 @@ fn dyno() -> Program {
 
 #[test]
 fn no_push_but_its_own_cuts_a_websocket_or_a_stream_of_events() {
-    let (router, dyno, folder) = (Router::start(), dyno(), tempfile::tempdir().unwrap());
+    let (router, dyno, folder) = (start(&[]), dyno(), tempfile::tempdir().unwrap());
     let (other, next) = (Named::start("other"), Named::start("next"));
     router.app("one", "a.test", &[&dyno.addr]);
     router.write("PUT", "/v1/apps/one/routes/b.test", json!({}));
@@ -131,13 +144,13 @@ fn no_push_but_its_own_cuts_a_websocket_or_a_stream_of_events() {
     for client in clients {
         client.ends("closed 1000");
     }
-    let lines = router.log.wait_for_many("dyno=web.1 ", 3);
+    let lines = router.log.wait_for_many("dyno=web.1 ", 4);
     assert!(lines.iter().all(|line| !line.contains("code=")), "{lines:#?}");
 }
 
 #[test]
 fn the_drain_lets_them_end_by_themselves() {
-    let (mut router, dyno) = (Router::with(&[("HOSTLER_DRAIN_DEADLINE", "1h")]), dyno());
+    let (mut router, dyno) = (start(&[("HOSTLER_DRAIN_DEADLINE", "1h")]), dyno());
     let folder = tempfile::tempdir().unwrap();
     router.app("one", "a.test", &[&dyno.addr]);
     let mut clients = websockets(&router);
@@ -160,7 +173,7 @@ fn the_drain_lets_them_end_by_themselves() {
 
 #[test]
 fn the_drain_cuts_at_its_deadline_what_does_not_end() {
-    let (mut router, dyno) = (Router::with(&[("HOSTLER_DRAIN_DEADLINE", "1s")]), dyno());
+    let (mut router, dyno) = (start(&[("HOSTLER_DRAIN_DEADLINE", "1s")]), dyno());
     let folder = tempfile::tempdir().unwrap();
     router.app("one", "a.test", &[&dyno.addr]);
     let clients = websockets(&router);
@@ -171,22 +184,44 @@ fn the_drain_cuts_at_its_deadline_what_does_not_end() {
     }
     stream.says.wait_for_end();
     assert!(router.wait().success());
-    router.log.wait_for_many("code=H24", 3);
+    router.log.wait_for_many("code=H24", 4);
 }
 
 #[test]
 fn silence_ends_a_websocket_as_its_app_says() {
-    let (router, dyno) = (Router::start(), dyno());
+    let (router, dyno) = (start(&[]), dyno());
     router.app("one", "a.test", &[&dyno.addr]);
     let settings = json!({"settings": {"timeouts.idle": "300ms"}});
     let mut before = Client::websocket(python(), "websocket_client.py", &router);
     router.write("PUT", "/v1/apps/one", settings);
-    let [mut first, second] = websockets(&router);
-    first.echoes("once");
-    for client in [&first, &second] {
+    for (command, script) in KINDS {
+        let client = Client::websocket(command(), script, &router);
         client.says.wait_for("closed 1006");
     }
-    router.log.wait_for_many("code=H15", 2);
+    router.log.wait_for_many("code=H15", 3);
     // What began before goes by what was said then.
     before.echoes("still");
+}
+
+#[test]
+fn a_websocket_over_http2_reaches_a_dyno_of_http1_whole() {
+    let router = start(&[]);
+    let mut command = python();
+    command.arg(scripts().join("dynos/websockets_server.py"));
+    let dyno = Program::start(command);
+    router.app("one", "a.test", &[&dyno.addr]);
+    let websocket = || Client::websocket(node(), "websocket_http2.mjs", &router);
+    let mut client = websocket();
+    // Frames of every kind of length.
+    for text in ["short", &"medium".repeat(100), &"long".repeat(100_000)] {
+        client.echoes(text);
+    }
+    client.ends("closed 1000");
+    // The dyno's own end, with its own code.
+    let mut client = websocket();
+    writeln!(client.told.as_mut().unwrap(), "close 4001").unwrap();
+    client.has_ended("closed 4001");
+    let lines = router.log.wait_for_many("path=\"/chat\"", 2);
+    let whole = |line: &String| line.contains("protocol=http2.0") && !line.contains("code=");
+    assert!(lines.iter().all(whole), "{lines:#?}");
 }

@@ -65,6 +65,45 @@ fn lists_are_sorted_and_bear_their_revision() {
 }
 
 #[test]
+fn a_long_list_is_walked_page_by_page_while_it_changes() {
+    let router = with_app();
+    let made = |name: &str| json!({"method": "PUT", "path": name, "body": {}});
+    let host = |n: usize| format!("/apps/one/routes/h{n:04}.test");
+    let ops = (0..1500).flat_map(|n| [made(&format!("/apps/p{n:04}")), made(&host(n))]);
+    router.write("POST", "/v1/transactions", json!({"ops": ops.collect::<Vec<_>>()}));
+    for (list, field, begins) in [("/v1/apps", "name", "p"), ("/v1/apps/one/routes", "host", "h")] {
+        let path = |n: &str| match begins {
+            "p" => format!("/v1/apps/p{n}"),
+            _ => format!("/v1/apps/one/routes/h{n}.test"),
+        };
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        for page in 0.. {
+            let reply = router.call("GET", &format!("{list}?limit=500{after}"), None).json;
+            assert_eq!(
+                reply["revision"],
+                router.call("GET", "/v1/revision", None).json["revision"]
+            );
+            let items = reply["items"].as_array().unwrap();
+            seen.extend(items.iter().map(|item| item[field].as_str().unwrap().to_owned()));
+            let Some(next) = reply["next"].as_str() else { break };
+            after = format!("&after={next}");
+            if page == 0 {
+                // Behind it, and before it.
+                router.write("PUT", &path("1400x"), json!({}));
+                for gone in ["1400", "0001"] {
+                    assert_eq!(router.call("DELETE", &path(gone), None).status(), 200);
+                }
+            }
+        }
+        assert!(seen.is_sorted(), "{seen:?}");
+        seen.retain(|name| name.starts_with(begins));
+        assert_eq!(seen.len(), 1500);
+        let has = |n: &str| seen.iter().any(|name| name[1..].trim_end_matches(".test") == n);
+        assert!(has("1400x") && has("0001") && !has("1400"), "{seen:?}");
+    }
+}
+
+#[test]
 fn a_patch_changes_what_it_names_and_leaves_the_rest() {
     let router = with_app();
     let put = json!({"addr": "10.0.0.1:5000", "release": "v1", "weight": 7});

@@ -22,7 +22,8 @@ use crate::{
     api::{
         FieldError,
         explain::{
-            ConsideredView, DynoCounts, ExplainView, ExplainedApp, FaultView, OutcomeView, RuleView,
+            ConsideredView, DynoCounts, ExplainView, ExplainedApp, FaultView, LimitView,
+            OutcomeView, RuleView,
         },
     },
     balance::{Bar, pick},
@@ -30,6 +31,7 @@ use crate::{
     error::Fault,
     live::{
         LiveApp, Snapshot,
+        clients::Left,
         explain::{self, Considered, Explanation, Outcome, Rule},
     },
     route::{AppSettings, Host},
@@ -73,14 +75,16 @@ fn read(body: Value) -> Result<explain::Request, Refusal> {
     let method = noted("method", read_method(fields.remove("method")), &mut mistakes);
     let path = read_path(fields.remove("path"), method.as_deref().unwrap_or_default());
     let path = noted("path", path, &mut mistakes);
-    noted("headers", check_headers(fields.remove("headers")), &mut mistakes);
-    noted("client", check_client(fields.remove("client")), &mut mistakes);
+    let headers = noted("headers", read_headers(fields.remove("headers")), &mut mistakes);
+    let client = noted("client", read_client(fields.remove("client")), &mut mistakes);
     for name in fields.keys() {
         mistakes.push(mistake(name, "no such field: host, path, method, headers, client".into()));
     }
-    match (host, path, method) {
-        (Some(host), Some(path), Some(method)) if mistakes.is_empty() => {
-            Ok(explain::Request { host, path, method })
+    match (host, path, method, headers, client) {
+        (Some(host), Some(path), Some(method), Some(headers), Some(client))
+            if mistakes.is_empty() =>
+        {
+            Ok(explain::Request { host, path, method, headers, client })
         }
         _ => Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, mistakes)),
     }
@@ -129,7 +133,7 @@ fn read_path(value: Option<Value>, method: &str) -> Result<String, String> {
     Ok(path)
 }
 
-fn check_headers(value: Option<Value>) -> Result<(), String> {
+fn read_headers(value: Option<Value>) -> Result<Vec<(String, String)>, String> {
     let fields = match value {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(fields)) => fields,
@@ -138,26 +142,26 @@ fn check_headers(value: Option<Value>) -> Result<(), String> {
     if fields.len() > MAX_HEADERS {
         return Err(format!("at most {MAX_HEADERS}"));
     }
-    let is_header = |(name, value): (&String, &Value)| {
-        HeaderName::from_bytes(name.as_bytes()).is_ok()
-            && value.as_str().is_some_and(|value| HeaderValue::from_str(value).is_ok())
+    let header = |(name, value): (String, Value)| {
+        let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok();
+        match value {
+            Value::String(value) if is_name && HeaderValue::from_str(&value).is_ok() => {
+                Ok((name, value))
+            }
+            _ => Err(format!("{name:?} and its value are no header")),
+        }
     };
-    match fields.iter().find(|field| !is_header(*field)) {
-        Some((name, _)) => Err(format!("{name:?} and its value are no header")),
-        None => Ok(()),
-    }
+    fields.into_iter().map(header).collect()
 }
 
-fn check_client(value: Option<Value>) -> Result<(), String> {
+fn read_client(value: Option<Value>) -> Result<Option<IpAddr>, String> {
     let what = "the client's IP address";
-    match text(value, what)?.map(|text| text.parse::<IpAddr>()) {
-        Some(Err(_)) => Err(what.into()),
-        Some(Ok(_)) | None => Ok(()),
-    }
+    let text = text(value, what)?;
+    text.map(|text| text.parse().map_err(|_| what.into())).transpose()
 }
 
 fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> ExplainView {
-    let Explanation { path, rules, rules_omitted, app, dynos, bars, outcome } = explanation;
+    let Explanation { path, rules, rules_omitted, app, dynos, bars, limits, outcome } = explanation;
     ExplainView {
         revision,
         method: asked.method,
@@ -168,6 +172,7 @@ fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> Exp
         app: app.map(|app| told_app(&app, &bars)),
         dynos_omitted: bars.len() - dynos.len(),
         dynos: dynos.iter().map(dyno).collect(),
+        limits: limits.into_iter().map(limit).collect(),
         choice: pick::HOW.into(),
         outcome: match outcome {
             Outcome::Dyno(dyno) => OutcomeView::Dyno { dyno: dyno.map(|dyno| dyno.to_string()) },
@@ -177,6 +182,15 @@ fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> Exp
             },
             Outcome::Fault(fault) => OutcomeView::Fault(told_fault(fault)),
         },
+    }
+}
+
+fn limit(left: Left) -> LimitView {
+    LimitView {
+        setting: left.setting.into(),
+        most: left.most,
+        window_ms: left.window.map(|window| window.as_millis() as u64),
+        left: left.left,
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn healthz() -> &'static str {
 
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let state = &shared.state;
-    let mut reasons: Vec<String> = state.status.not_ready().into_iter().map(Into::into).collect();
+    let mut reasons = state.status.not_ready();
     if state.shutdown.is_draining() {
         reasons.push("draining".into());
     }

@@ -1,10 +1,14 @@
 //! Lists of what stands in the table: apps, an app's routes, its dynos.
 //!
 //! Invariants: a list is sorted, and a page of it says where the next begins; a page looks at
-//! [`MAX_LOOK`] routes or dynos at most, and so may be short, or empty, with another behind it:
-//! only one without a `next` is the last. A page of apps looks at the name of each.
+//! [`MAX_LOOK`] objects at most, and so may be short, or empty, with another behind it: only one
+//! without a `next` is the last. What a page costs does not grow with the list.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::Bound::{Excluded, Included, Unbounded},
+    sync::Arc,
+};
 
 use axum::{
     extract::{Path, State},
@@ -14,18 +18,18 @@ use axum::{
 use super::{
     problem::{Refusal, answer},
     read::{
-        Page, Params, Segments, app_view_of, bad_param, dyno_view, find_app, list, parse_host,
+        Page, Params, Segments, Stands, app_view_of, bad_param, dyno_view, find_app, parse_host,
         parse_prefix, route_view, stands,
     },
     router::Shared,
 };
 use crate::{
-    api::{AppView, List},
+    api::{AppView, List, RouteView},
     control::hub::app_body,
-    route::{App, AppSettings, Dyno, DynoState, HostPattern, PathPrefix, RouteKey, Table},
+    route::{App, AppName, AppSettings, Dyno, DynoState, PathPrefix, RouteKey, Table},
 };
 
-/// How many routes or dynos a page looks at.
+/// How many objects a page looks at.
 const MAX_LOOK: usize = 10_000;
 
 type Answer = Result<Response, Refusal>;
@@ -33,31 +37,24 @@ type Answer = Result<Response, Refusal>;
 /// `GET /v1/apps`.
 pub(super) async fn apps(State(shared): State<Arc<Shared>>, params: Params) -> Answer {
     let page = Page::filtered(params, "after", &["prefix", "maintenance"])?;
-    let prefix = page.filter("prefix").unwrap_or_default();
+    let prefix = page.filter("prefix").unwrap_or_default().to_owned();
     let maintenance = page.filter("maintenance").map(|value| switch("maintenance", value));
     let maintenance = maintenance.transpose()?;
-    let snapshot = shared.state.reader.load_full();
-    let table = snapshot.table();
-    let after = page.cursor.as_deref().unwrap_or_default();
-    // The table has no order of names: one walk that keeps the first `limit` behind `after`, and
-    // one more, to know whether there is a next page.
-    let mut first: BTreeMap<&str, &App> = BTreeMap::new();
-    for (_, app) in table.apps().iter() {
-        let name = app.name.as_str();
-        let full = first.len() > page.limit;
-        let beyond = || first.last_key_value().is_some_and(|(last, _)| name > *last);
-        let is_wanted =
-            name.starts_with(prefix) && maintenance.is_none_or(|on| app.settings.maintenance == on);
-        if !is_wanted || name <= after || full && beyond() {
-            continue;
-        }
-        first.insert(name, app);
-        if full {
-            first.pop_last();
-        }
-    }
-    let views = first.into_values().map(|app| listed_app(table, app));
-    Ok(list(table, page.limit, views, |app| app.name.clone()))
+    let table = shared.state.reader.load_full().table().clone();
+    let live = table.clone();
+    let take = move |names: &BTreeSet<AppName>| {
+        let after = page.cursor.as_deref().unwrap_or_default();
+        let from = if after < &*prefix { Included(&*prefix) } else { Excluded(after) };
+        let rest = names.range::<str, _>((from, Unbounded));
+        let named = rest.take_while(|name| name.as_str().starts_with(&prefix));
+        let apps = named.filter_map(|name| live.app(name.as_str()));
+        let matches = |app: &Arc<App>| maintenance.is_none_or(|on| app.settings.maintenance == on);
+        let (found, last) = page_of(apps, page.limit, matches);
+        let items: Vec<AppView> = found.into_iter().map(|app| listed_app(&live, app)).collect();
+        (items, last.map(|app| app.name.to_string()))
+    };
+    let (items, next) = shared.apps.with("", table.clone(), take).await?;
+    Ok(listed(&table, items, next))
 }
 
 /// `GET /v1/apps/{app}/routes`.
@@ -70,27 +67,39 @@ pub(super) async fn routes(
     let (stands, params) = stands(&shared, &name, params).await?;
     let page = Page::filtered(params, "after", &["host"])?;
     let after = page.cursor.as_deref().map(parse_cursor).transpose()?;
-    let table = stands.table();
-    let app = find_app(table, &name)?;
+    let table = stands.table().clone();
+    let app = find_app(&table, &name)?.clone();
     let (exact, prefix) = match page.filter("host") {
-        None => (None, ""),
+        None => (None, String::new()),
         Some(host) => match host.strip_suffix('*') {
-            Some(prefix) => (None, prefix),
-            None => (Some(parse_host(host)?), ""),
+            Some(prefix) => (None, prefix.to_ascii_lowercase()),
+            None => (Some(parse_host(host)?), String::new()),
         },
     };
-    let mut keys = table.routes_of(&name);
-    if let Some(host) = exact {
-        keys = of_host(&keys, &host).to_vec();
-    }
-    let from = keys.partition_point(|key| after.as_ref().is_some_and(|after| key <= after));
-    let matches = |key: &RouteKey| {
-        prefix.is_empty() || key.host.to_string().starts_with(&prefix.to_ascii_lowercase())
+    let of = table.clone();
+    let take = move |keys: &BTreeSet<RouteKey>| {
+        let first = exact.clone().map(|host| RouteKey { host, path: PathPrefix::ROOT });
+        let from = match (after, first) {
+            (None, None) => Unbounded,
+            (Some(after), Some(first)) if after < first => Included(first),
+            (None, Some(first)) => Included(first),
+            (Some(after), _) => Excluded(after),
+        };
+        let rest = keys.range((from, Unbounded));
+        let of_host = rest.take_while(|key| exact.as_ref().is_none_or(|host| key.host == *host));
+        let matches =
+            |key: &RouteKey| prefix.is_empty() || key.host.to_string().starts_with(&prefix);
+        let (found, last) = page_of(of_host, page.limit, matches);
+        let items: Vec<RouteView> =
+            found.into_iter().map(|key| route_view(&of, &app, key)).collect();
+        (items, last.map(|key| format!("{}{}", key.host, key.path.as_str())))
     };
-    let (found, last) = page_of(&keys[from..], page.limit, matches);
-    let next = last.map(|key| format!("{}{}", key.host, key.path.as_str()));
-    let items = found.into_iter().map(|key| route_view(table, app, key)).collect();
-    Ok(listed(table, items, next))
+    let (items, next) = match stands {
+        Stands::Live(_) => shared.routes.with(&name, table.clone(), take).await?,
+        // It holds this app alone, and was made for this page.
+        Stands::Past(_) => take(&table.routes_of(&name).into_iter().collect()),
+    };
+    Ok(listed(&table, items, next))
 }
 
 /// `GET /v1/apps/{app}/dynos`.
@@ -135,10 +144,14 @@ fn listed_app(table: &Table, app: &App) -> AppView {
 
 /// The first `limit` that match, among [`MAX_LOOK`]; and the last that was looked at, if there are
 /// others behind it.
-fn page_of<T>(rest: &[T], limit: usize, matches: impl Fn(&T) -> bool) -> (Vec<&T>, Option<&T>) {
+fn page_of<'a, T>(
+    rest: impl IntoIterator<Item = &'a T>,
+    limit: usize,
+    matches: impl Fn(&T) -> bool,
+) -> (Vec<&'a T>, Option<&'a T>) {
     let mut found = Vec::new();
     let mut last = None;
-    for (i, item) in rest.iter().enumerate() {
+    for (i, item) in rest.into_iter().enumerate() {
         if found.len() == limit || i == MAX_LOOK {
             return (found, last);
         }
@@ -153,13 +166,6 @@ fn page_of<T>(rest: &[T], limit: usize, matches: impl Fn(&T) -> bool) -> (Vec<&T
 fn listed<T: serde::Serialize>(table: &Table, items: Vec<T>, next: Option<String>) -> Response {
     let revision = table.revision().0;
     answer(revision, &List { revision, items, next })
-}
-
-/// Those of one host among routes that are sorted.
-fn of_host<'a>(keys: &'a [RouteKey], host: &HostPattern) -> &'a [RouteKey] {
-    let from = keys.partition_point(|key| key.host < *host);
-    let count = keys[from..].partition_point(|key| key.host == *host);
-    &keys[from..from + count]
 }
 
 fn switch(param: &str, value: &str) -> Result<bool, Refusal> {

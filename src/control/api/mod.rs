@@ -23,6 +23,7 @@ mod json;
 mod lists;
 mod openapi;
 mod options;
+mod order;
 mod paths;
 mod problem;
 mod rate;

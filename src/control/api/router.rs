@@ -15,12 +15,13 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use super::{
-    Settings, Tokens, body, explain::Explain, feed, gate, idempotency::InFlight, paths::PATHS,
-    problem::Refusal, stream, table,
+    Settings, Tokens, body, explain::Explain, feed, gate, idempotency::InFlight, order::Orders,
+    paths::PATHS, problem::Refusal, stream, table,
 };
 use crate::{
     control::{feed::Fleet, hub::Hub, store::Versions},
     live::{Reader, Snapshot, Status},
+    route::{AppName, RouteKey},
     shutdown::Shutdown,
     telemetry::FeedMetrics,
 };
@@ -70,6 +71,10 @@ pub(super) struct Shared {
     pub(super) snapshots: Semaphore,
     /// The routers that follow, here or elsewhere.
     pub(super) fleet: Fleet,
+    /// The apps in order, while there are many and somebody lists them.
+    pub(super) apps: Orders<AppName>,
+    /// The routes of an app in order, likewise.
+    pub(super) routes: Orders<RouteKey>,
 }
 
 /// The push API.
@@ -89,6 +94,8 @@ pub fn router(state: ApiState) -> Router {
         fleet,
         uploads,
         replacing,
+        apps: Orders::default(),
+        routes: Orders::default(),
     };
     let shared = Arc::new(shared);
     let paths = PATHS.iter().fold(Router::new(), |router, row| {

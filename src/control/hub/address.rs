@@ -9,14 +9,14 @@ use std::{
 };
 
 use super::settings::Settings;
-use crate::route::DynoAddr;
+use crate::route::{DynoAddr, network};
 
 /// Says why a dyno may not listen there, if it may not.
 pub fn objection(addr: &DynoAddr, settings: &Settings) -> Option<String> {
     match addr {
         DynoAddr::Ip(addr) => {
-            let allowed = settings.networks.is_empty()
-                || settings.networks.iter().any(|network| contains(*network, addr.ip()));
+            let allowed =
+                settings.networks.is_empty() || network::is_within(&settings.networks, addr.ip());
             if !allowed {
                 return Some(format!(
                     "{} is in none of the networks that dynos.networks allows",
@@ -49,23 +49,6 @@ fn is_own(listener: SocketAddr, addr: SocketAddr) -> bool {
         IpAddr::V6(v6) => v6 == Ipv6Addr::UNSPECIFIED,
     };
     listener.port() == addr.port() && (listens == ip || on_every && ip.is_loopback())
-}
-
-/// Is an address in a network, given as an address of it and the length of its prefix?
-fn contains((network, prefix): (IpAddr, u8), ip: IpAddr) -> bool {
-    match (network.to_canonical(), ip.to_canonical()) {
-        (IpAddr::V4(network), IpAddr::V4(ip)) => {
-            // A mapped network counts its prefix over 128 bits.
-            let prefix = if prefix > 32 { prefix.saturating_sub(96) } else { prefix };
-            let shift = 32_u32.saturating_sub(prefix.into());
-            (network.to_bits() ^ ip.to_bits()).checked_shr(shift).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(network), IpAddr::V6(ip)) => {
-            let shift = 128_u32.saturating_sub(prefix.into());
-            (network.to_bits() ^ ip.to_bits()).checked_shr(shift).unwrap_or(0) == 0
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

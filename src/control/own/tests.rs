@@ -23,6 +23,7 @@ fn full() -> Map<String, Value> {
             Read::Duration(..) => json!(format!("{}ms", 1001 + i)),
             Read::Word(words, _) => json!(words[i % words.len()]),
             Read::Text(kind, _) => json!(kind.example),
+            Read::Networks(_) => json!([format!("10.0.0.{i}/32"), "fd00::/8"]),
         };
         (setting.name.to_owned(), value)
     };
@@ -63,6 +64,15 @@ fn values_are_written_as_in_the_settings_file_and_told_in_one_form() {
         ("limits.set_cookie", json!("8192"), json!(8192)),
         ("dynos.max_requests", json!("0"), json!(0)),
         ("dynos.keep_alive", json!("false"), json!(false)),
+        ("limits.client_header", json!("X-Api-Key"), json!("x-api-key")),
+        ("limits.client_header", json!(""), json!("")),
+        (
+            "limits.allow",
+            json!("fd00::/8, 10.0.0.0/8,::1"),
+            json!(["10.0.0.0/8", "::1/128", "fd00::/8"]),
+        ),
+        ("limits.allow", json!(["::1", "10.0.0.1"]), json!(["10.0.0.1/32", "::1/128"])),
+        ("limits.deny", json!([]), json!([])),
     ] {
         let own = of(json!({ name: written })).unwrap().unwrap();
         assert_eq!(show(Some(&own))[name], told);
@@ -84,6 +94,13 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
         ("dynos.max_attempts", json!(4_294_967_297_u64), "out of range; "),
         ("dynos.retry_budget", json!(101), "from 0 to 100"),
         ("dynos.keep_alive", json!("off"), "write true or false"),
+        ("limits.client_header", json!("a b"), "\"a b\" is not the name of a header; "),
+        ("limits.deny", json!("10.0.0.1/8"), "write 10.0.0.0/8"),
+        ("limits.deny", json!(["10.0.0.0/8", 1]), "it holds what is no text; write ["),
+        ("limits.deny", json!(["10.0.0.0/8", "10.0.0.0/8"]), "10.0.0.0/8 stands there twice"),
+        ("limits.deny", json!(vec!["::1"; 257]), "more than 256 entries"),
+        ("limits.rate", json!(["::1"]), "a list is no value; "),
+        ("limits.rate_window", json!("99ms"), "99ms is out of range"),
         ("dynos.protocol", json!("h2"), "\"h2\" is not known; write one of http1, http2"),
         ("dynos.proxy_protocol", json!("v1"), "write one of off, v2"),
         ("dynos.tls_name", json!("a..b"), "write a DNS name"),
@@ -158,6 +175,7 @@ fn the_documentation_lists_every_setting_with_its_bounds() {
         }
         Read::Word(words, _) => format!("`{}`", words.join("`, `")),
         Read::Text(kind, _) => format!("a name, as `{}`", kind.example),
+        Read::Networks(_) => "networks, as in `[\"10.0.0.0/8\"]`".to_owned(),
     };
     let row = |s: &Setting| format!("| `{}` | {} | {} |", s.name, bounds(s), s.doc.trim());
     let rows: Vec<String> = SETTINGS.iter().map(row).collect();
@@ -194,6 +212,10 @@ fn the_canonical_form_says_what_is_told() {
                 Read::Duration(_, place) => (place.set)(&mut own, Duration::from_millis(millis)),
                 Read::Word(words, place) => (place.set)(&mut own, words[0]),
                 Read::Text(kind, place) => (place.set)(&mut own, kind.example.into()),
+                Read::Networks(place) => {
+                    let networks = units::networks("10.0.0.0/8, ::1").unwrap();
+                    (place.set)(&mut own, networks.into());
+                }
             }
         }
         let settings = AppSettings { own: Some(own.clone().into()), ..Default::default() };

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_tail_is_no_damage() {
+    fn a_torn_tail_is_no_damage_and_neither_is_what_looks_like_one() {
         for bad in [6, 7] {
             let mut log = log(7);
             log[HEADER + (bad - 1) * FRAME + 100..][..8].fill(0xa5);

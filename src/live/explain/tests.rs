@@ -10,12 +10,16 @@ use crate::{
     },
 };
 
-const RULES: Rules = Rules {
-    is_forwarded: |method| method != b"TRACE",
-    app_connections: 0,
-    max_in_flight: 0,
-    connect_total: Duration::from_secs(75),
-};
+fn rules() -> Rules {
+    Rules {
+        is_forwarded: |method| method != b"TRACE",
+        app_connections: 0,
+        max_in_flight: 0,
+        connect_total: Duration::from_secs(75),
+        client_limits: ClientLimits::default(),
+        clients: Arc::new(Clients::new(10, 10)),
+    }
+}
 
 fn app(name: &str) -> AppName {
     AppName::parse(name).unwrap()
@@ -53,11 +57,11 @@ fn with_dynos(settings: AppSettings, states: &[DynoState]) -> Snapshot {
 
 fn ask(host: &str, path: &str) -> Request {
     let host = Host::parse(host.as_bytes()).unwrap();
-    Request { host, path: path.into(), method: "GET".into() }
+    Request { host, path: path.into(), method: "GET".into(), client: None, headers: Vec::new() }
 }
 
 fn outcome_of(snapshot: &Snapshot) -> Outcome {
-    explain(snapshot, &ask("a.test", "/"), &RULES, 10).outcome
+    explain(snapshot, &ask("a.test", "/"), &rules(), 10).outcome
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn what_an_app_has_of_its_own_goes_before_the_routers() {
 #[test]
 fn a_method_that_is_not_forwarded_is_refused_before_the_host_is_asked_for() {
     let request = Request { method: "TRACE".into(), ..ask("b.test", "/") };
-    let told = explain(&snapshot(&[]), &request, &RULES, 10);
+    let told = explain(&snapshot(&[]), &request, &rules(), 10);
     assert_eq!(told.outcome, Outcome::Fault(Fault::MethodNotAllowed));
 }
 
@@ -82,7 +86,7 @@ fn a_quarantine_is_told_as_long_as_it_lasts() {
     let snapshot = with_dynos(AppSettings::default(), &[DynoState::Up, DynoState::Up]);
     let one = snapshot.app("one").unwrap();
     one.dynos[0].cell.strike(5_000);
-    let at = |now_ms| explain(&snapshot, &ask("a.test", "/"), &RULES, now_ms);
+    let at = |now_ms| explain(&snapshot, &ask("a.test", "/"), &rules(), now_ms);
     let told = at(4_000);
     assert_eq!(told.dynos[0].candidate.bar, Some(Bar::Quarantined));
     assert_eq!((told.dynos[0].quarantined_for_ms, told.dynos[0].chance), (1_000, Some(0.0)));
@@ -97,7 +101,7 @@ fn a_quarantine_is_told_as_long_as_it_lasts() {
 fn room_is_asked_for_as_an_exchange_asks() {
     let snapshot = with_dynos(AppSettings::default(), &[DynoState::Up]);
     let one = snapshot.app("one").unwrap();
-    let rules = Rules { app_connections: 1, max_in_flight: 1, ..RULES };
+    let rules = Rules { app_connections: 1, max_in_flight: 1, ..rules() };
     let told = || explain(&snapshot, &ask("a.test", "/"), &rules, 10).outcome;
     assert!(matches!(told(), Outcome::Dyno(_)));
     one.cell.enter(true);
@@ -132,7 +136,7 @@ proptest! {
         let request = ask(&host, &path);
         let found = table.find(&request.host, path.as_bytes());
         let found = found.and_then(|slot| table.apps().get(slot)).map(|app| app.name.clone());
-        let told = explain(&Snapshot::new(table, &Registry::default()), &request, &RULES, 10);
+        let told = explain(&Snapshot::new(table, &Registry::default()), &request, &rules(), 10);
         let took = told.rules.iter().find(|rule| rule.took);
         let took = took.map(|rule| rule.route.as_ref().unwrap().1.clone());
         prop_assert_eq!(&took, &found);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::route::{DynoAddr, DynoName, HostPattern, OwnSettings, certificate::tests::made};
+use crate::route::{
+    DynoAddr, DynoName, HostPattern, OwnClientLimits, OwnSettings, certificate::tests::made,
+};
 
 fn name(text: &str) -> AppName {
     AppName::parse(text).unwrap()
@@ -115,12 +117,29 @@ fn what_is_set_stands_in_one_order() {
 
 #[test]
 fn settings_stand_by_their_names() {
-    let names: Vec<_> = OwnSettings { idle: Some(Duration::ZERO), ..Default::default() }
-        .named()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    assert_eq!(names, ["timeouts.idle"]);
+    let clients = OwnClientLimits {
+        rate: Some(5),
+        deny: Some([("10.0.0.0".parse().unwrap(), 8), ("fd00::".parse().unwrap(), 8)].into()),
+        client_header: Some("x-\"key".into()),
+        ..OwnClientLimits::default()
+    };
+    let own = OwnSettings {
+        idle: Some(Duration::ZERO),
+        keep_alive_to_dynos: Some(true),
+        set_cookie: Some(7),
+        clients,
+        ..OwnSettings::default()
+    };
+    assert!(own.named().is_sorted_by_key(|(name, _)| *name));
+    let settings = AppSettings { own: Some(Arc::new(own)), ..AppSettings::default() };
+    assert_eq!(
+        blog(settings),
+        concat!(
+            r#"{"v":1,"kind":"app","name":"blog","settings":{"dynos.keep_alive":true,"#,
+            r#""limits.client_header":"x-\"key","limits.deny":["10.0.0.0/8","fd00::/8"],"#,
+            r#""limits.rate":5,"limits.set_cookie":7,"timeouts.idle":"0s"}}"#
+        )
+    );
 }
 
 proptest! {

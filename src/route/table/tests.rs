@@ -1,5 +1,7 @@
 //! The table against a linear scan, and the rules of docs/requests.md one by one.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::{model::Model, *};
@@ -153,27 +155,6 @@ fn certificates_are_the_same_until_one_of_them_changes() {
     assert_eq!(other.digest(), Object::Certificate(before.certificate("www").unwrap()).digest());
 }
 
-#[test]
-fn apps_are_listed_page_by_page() {
-    let mut table = table(&[]);
-    let names: Vec<String> = (0..50).map(|n| format!("app-{:02}", n * 7 % 50)).collect();
-    for name in &names {
-        table.apply(&Change::PutApp(app(name), AppSettings::default())).unwrap();
-    }
-    let mut listed: Vec<String> = Vec::new();
-    loop {
-        let page = table.apps_in_order(listed.last().map(String::as_str), 8);
-        assert!(page.len() <= 8);
-        if page.is_empty() {
-            break;
-        }
-        listed.extend(page.iter().map(|app| app.name.to_string()));
-    }
-    assert!(listed.is_sorted());
-    assert_eq!(listed.len(), names.len());
-    assert!(table.apps_in_order(None, 0).is_empty());
-}
-
 const APPS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const HOSTS: [&str; 6] = ["a.test", "b.a.test", "c.b.a.test", "test", "x.test", "1.b.a.test"];
 const PATHS: [&str; 8] = ["/", "/a", "/a/b", "/a-b", "/a/b/c", "/b", "/a//b", "/%2F"];
@@ -307,6 +288,19 @@ proptest! {
             }
         }
         kept.push((table, model));
+        for pair in kept.windows(2) {
+            let (before, now) = (&pair[0].0, &pair[1].0);
+            for name in APPS {
+                let mut keys: BTreeSet<_> = before.routes_of(name).into_iter().collect();
+                let mut come = Vec::new();
+                now.routes_changed_since(before, name, |key, is_now| match is_now {
+                    true => come.push(key),
+                    false => drop(keys.remove(&key)),
+                });
+                keys.extend(come);
+                prop_assert_eq!(keys.into_iter().collect::<Vec<_>>(), now.routes_of(name));
+            }
+        }
         for (table, model) in kept {
             model.check(&table, &requests);
         }

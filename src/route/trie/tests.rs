@@ -93,6 +93,19 @@ proptest! {
                 model.contains(&Item(hash, tag)));
         }
         kept.push((trie, model));
+        for pair in kept.windows(2) {
+            for (from, to) in [(0, 1), (1, 0)] {
+                let ((before, mut was), (now, mut is)) = (pair[from].clone(), pair[to].clone());
+                now.changed_since(&before, |item, is_now| {
+                    let known = if is_now { &mut is } else { &mut was };
+                    known.swap_remove(known.iter().position(|k| k == item).unwrap());
+                });
+                // What was passed over is in both.
+                was.sort();
+                is.sort();
+                prop_assert_eq!(was, is);
+            }
+        }
         for (trie, mut model) in kept {
             model.sort();
             prop_assert_eq!(all(&trie), model);

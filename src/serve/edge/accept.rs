@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
     task::Waker,
     time::Duration,
@@ -18,9 +18,13 @@ use super::{
     client::{Client, Visit},
     h1, handshake,
     link::{Link, Protocol},
+    proxy,
 };
 use crate::{
-    serve::{stream::Stream, worker::Worker},
+    live::clients::Connected,
+    route::network,
+    serve::{io::Io, notices::Notice, socket::Socket, stream::Stream, worker::Worker},
+    telemetry::{Pause, TurnedAway},
     tls,
 };
 
@@ -38,18 +42,14 @@ pub async fn run(worker: Rc<Worker>, listener: TcpListener, tls: Option<Rc<tls::
             acceptor.worker.handshakes.have_room().await;
         }
         if acceptor.worker.open.get() >= acceptor.worker.max_connections {
-            acceptor.worker.closed.notified().await;
+            acceptor.wait_for_room().await;
             continue;
         }
         match acceptor.listener.accept().await {
             Ok((stream, remote)) => acceptor.admit(stream, remote),
             Err(error) => {
                 if lacks_resources(&error) {
-                    tracing::warn!(
-                        "accepting pauses for {PAUSE:?}: {error}; raise the limit on open files or \
-                         lower http.max_connections"
-                    );
-                    tokio::time::sleep(PAUSE).await;
+                    acceptor.pause(&error).await;
                 }
             }
         }
@@ -65,8 +65,33 @@ struct Acceptor {
 }
 
 impl Acceptor {
+    async fn wait_for_room(&self) {
+        let worker = &self.worker;
+        worker.metrics.borrow().accept_paused(Pause::Connections);
+        if worker.notices.is_due(Notice::Connections, worker.clock.now_ms()) {
+            tracing::warn!(
+                "accepting pauses: the worker has its part of http.max_connections, {}; others \
+                 wait (said now and then)",
+                worker.max_connections
+            );
+        }
+        worker.closed.notified().await;
+    }
+
+    async fn pause(&self, error: &io::Error) {
+        let worker = &self.worker;
+        worker.metrics.borrow().accept_paused(Pause::Descriptors);
+        if worker.notices.is_due(Notice::Descriptors, worker.clock.now_ms()) {
+            tracing::warn!(
+                "accepting pauses for {PAUSE:?}: {error}; raise the limit on open files or lower \
+                 http.max_connections (said now and then)"
+            );
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+
     fn admit(&self, stream: TcpStream, remote: SocketAddr) {
-        let open = Open::new(self.worker.clone());
+        let mut open = Open::new(self.worker.clone());
         // One that listens everywhere is asked where the client came to.
         let local = match self.local.ip() {
             ip if ip.is_unspecified() => stream.local_addr().map_or(ip, |local| local.ip()),
@@ -80,22 +105,45 @@ impl Acceptor {
             protocol: Protocol::Http1,
             security: None,
         };
-        if let Some(tls) = &self.tls {
-            tokio::task::spawn_local(handshake::serve(open, tls.clone(), stream, link));
-            return;
-        }
-        let client = Client {
-            stream: Stream::new(stream.into()),
-            // It wakes nobody until the connection's task takes it.
-            timer: self.worker.wheel.timer(Waker::noop()),
-            link,
-            visit: Visit::default(),
+        let settings = &self.worker.settings;
+        let (socket, tls) = (stream.into(), self.tls.clone());
+        let expects_header = match tls {
+            Some(_) => settings.https_proxy_protocol,
+            None => settings.proxy_protocol,
         };
-        if self.worker.settings.http2.clear_text {
-            tokio::task::spawn_local(super::h2::tell(open, client));
-        } else {
-            tokio::task::spawn_local(h1::serve(open, client));
+        // With a header the connection is the balancer's, and whose it is stands there.
+        let counted = match expects_header {
+            true if network::is_within(&settings.proxy_from, link.remote) => Ok(()),
+            true => Err(TurnedAway::ProxyNetwork),
+            false => open.count(link.remote),
+        };
+        match counted {
+            Err(why) => proxy::turn_away(&self.worker, &link, why),
+            Ok(()) if expects_header => {
+                tokio::task::spawn_local(proxy::serve(open, tls, socket, link));
+            }
+            Ok(()) => begin(open, tls, socket, link),
         }
+    }
+}
+
+/// Begins what the client speaks on a connection, in a task of its own.
+pub(super) fn begin(open: Open, tls: Option<Rc<tls::Listener>>, socket: Socket, link: Link) {
+    if let Some(tls) = tls {
+        tokio::task::spawn_local(handshake::serve(open, tls, socket, link));
+        return;
+    }
+    let client = Client {
+        stream: Stream::new(Io::Plain(socket)),
+        // It wakes nobody until the connection's task takes it.
+        timer: open.worker().wheel.timer(Waker::noop()),
+        link,
+        visit: Visit::default(),
+    };
+    if open.worker().settings.http2.clear_text {
+        tokio::task::spawn_local(super::h2::tell(open, client));
+    } else {
+        tokio::task::spawn_local(h1::serve(open, client));
     }
 }
 
@@ -125,26 +173,40 @@ fn into_tokio(
 }
 
 /// Counts a connection for as long as its task lives.
-pub struct Open(Rc<Worker>);
+pub struct Open {
+    worker: Rc<Worker>,
+    /// Its place among those of its address, if that may not have any number.
+    counted: Option<Connected>,
+}
 
 impl Open {
     fn new(worker: Rc<Worker>) -> Open {
         worker.open.set(worker.open.get() + 1);
         worker.metrics.borrow_mut().connection_opened();
-        Open(worker)
+        Open { worker, counted: None }
     }
 
     /// The worker whose connection it is.
     pub fn worker(&self) -> &Rc<Worker> {
-        &self.0
+        &self.worker
+    }
+
+    /// Counts it among the connections of its client's address.
+    pub(super) fn count(&mut self, client: IpAddr) -> Result<(), TurnedAway> {
+        let most = self.worker.settings.max_connections_per_address;
+        if most > 0 {
+            let counted = self.worker.clients.connect(client, most);
+            self.counted = Some(counted.ok_or(TurnedAway::Address)?);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-        self.0.metrics.borrow_mut().connection_closed();
-        self.0.closed.notify_waiters();
+        self.worker.open.set(self.worker.open.get() - 1);
+        self.worker.metrics.borrow_mut().connection_closed();
+        self.worker.closed.notify_waiters();
     }
 }
 

@@ -43,8 +43,12 @@ async fn wait(worker: &Worker, client: &Client) -> bool {
         if client.stream.io.poll_readable(cx).is_ready() {
             return Poll::Ready(true);
         }
-        if client.timer.is_over() || worker.draining.get() {
+        if client.timer.is_over() {
             return Poll::Ready(false);
+        }
+        if worker.draining.get() {
+            // Who has sent a request by then is served in the drain.
+            return Poll::Ready(client.stream.io.holds_input());
         }
         Poll::Pending
     })

@@ -8,7 +8,7 @@
 
 use std::{cell::Cell, fmt, future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
 use super::{
     accept::Open,
@@ -20,6 +20,7 @@ use crate::{
     serve::{
         io::Io,
         secure::{Refused, Secure},
+        socket::Socket,
         stream::Stream,
         wheel::Timer,
         worker::Worker,
@@ -86,12 +87,12 @@ impl Drop for Counted<'_> {
 pub fn serve(
     open: Open,
     listener: Rc<Listener>,
-    stream: TcpStream,
+    socket: Socket,
     link: Link,
 ) -> impl Future<Output = ()> {
     // What the handshake needs is gone once there is a client.
     let handshake = Box::pin(async move {
-        let greeted = handshake(open.worker(), &listener, stream, link).await;
+        let greeted = handshake(open.worker(), &listener, socket, link).await;
         greeted.map(|greeted| (open, greeted))
     });
     async move {
@@ -115,7 +116,7 @@ enum Greeted {
 async fn handshake(
     worker: &Rc<Worker>,
     listener: &Listener,
-    stream: TcpStream,
+    socket: Socket,
     mut link: Link,
 ) -> Option<Greeted> {
     let counted = Counted::new(&worker.handshakes);
@@ -126,7 +127,7 @@ async fn handshake(
             return None;
         }
     };
-    let mut secure = Secure::new(stream.into(), session, worker.buffers.clone());
+    let mut secure = Secure::new(socket, session, worker.buffers.clone());
     let timer = poll_fn(|cx| Poll::Ready(worker.wheel.timer(cx.waker()))).await;
     let ended = within_time(worker, &timer, &mut secure).await;
     drop(counted);

@@ -6,6 +6,7 @@ pub mod h1;
 pub mod h2;
 pub mod handshake;
 pub mod link;
+pub mod proxy;
 
 pub use client::Client;
 pub use link::{Link, Protocol, Security};

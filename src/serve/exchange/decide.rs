@@ -9,14 +9,18 @@ use std::{rc::Rc, sync::Arc};
 use super::{Exchange, Facts};
 use crate::{
     error::Fault,
-    live::LiveApp,
+    live::{
+        LiveApp,
+        clients::{Asker, Refused},
+    },
     route::Host,
     serve::{
-        edge::{Client, Security},
+        edge::{Client, Protocol, Security},
         reply::Format,
         worker::Worker,
     },
     wire::{
+        forwarded,
         framing::Coding,
         head::{self, Fields, RequestLine},
         name::Name,
@@ -53,6 +57,7 @@ pub fn decide(
     exchange.marks = write_head(worker, client, head, &fields, &request, exchange);
     let passes = passes(head, &fields, &worker.settings.via);
     exchange.body = request.body;
+    let asker = asker(worker, client, head, &fields, exchange);
     drop(fields);
     client.stream.consume(head_len);
     take_body(exchange, client)?;
@@ -60,14 +65,48 @@ pub fn decide(
         return Err(Fault::Loop);
     }
     let app = exchange.app.as_ref().ok_or(Fault::UnknownHost)?;
+    let asker = asker?;
     let room = client.visit.come(&app.cell, exchange.terms.limits.app_connections);
     match app.closed() {
         _ if !room => Err(Fault::ConnectionLimit),
         Some(fault) => Err(fault),
         None if request.max_forwards == Some(0) => Err(Fault::LastHop),
         None if exchange.terms.https.redirect && !exchange.is_secure() => Err(Fault::HttpsRedirect),
-        None => Ok(()),
+        None => admit(worker, exchange, asker),
     }
+}
+
+/// For whom the request counts, if the app limits its clients; or that this one is kept out.
+fn asker(
+    worker: &Worker,
+    client: &Client,
+    head: &[u8],
+    fields: &Fields,
+    exchange: &Exchange,
+) -> Result<Option<Asker>, Fault> {
+    let Some(app) = exchange.app.as_ref().filter(|_| exchange.terms.limits_clients) else {
+        return Ok(None);
+    };
+    let limits = &exchange.terms.clients;
+    let is_believed = |address| worker.settings.trusts(address);
+    let address = forwarded::client(head, fields, client.link.remote, is_believed);
+    if !limits.admits(address) {
+        return Err(Fault::ForbiddenClient);
+    }
+    let value = forwarded::only(head, fields, &limits.header);
+    Ok(Some(worker.clients.asker(app.app.name.as_str(), address, value)))
+}
+
+/// Counts the exchange, unless the router carries as much as it may, or its client has had as much.
+fn admit(worker: &Worker, exchange: &mut Exchange, asker: Option<Asker>) -> Result<(), Fault> {
+    exchange.in_flight = Some(worker.share.begin().ok_or(Fault::Overloaded)?);
+    let Some(asker) = asker else { return Ok(()) };
+    let admitted = worker.clients.admit(asker, &exchange.terms.clients, exchange.began_ms);
+    if let Err(Refused::Rate(wait)) = admitted {
+        exchange.retry_after = Some(wait);
+    }
+    exchange.admitted = Some(admitted?);
+    Ok(())
 }
 
 /// What is known of every request whose head could be parsed, whether or not it is one to carry.
@@ -164,6 +203,7 @@ fn write_head(
     let settings = &worker.settings;
     let forward = Forward {
         remote: client.link.remote,
+        http2: client.link.protocol == Protocol::Http2,
         proto: client.link.scheme(),
         port: client.link.port,
         trusted: settings.trusts(client.link.remote),

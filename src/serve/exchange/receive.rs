@@ -77,8 +77,12 @@ fn begun(client: &Client) -> bool {
     !client.stream.pending().is_empty()
 }
 
-/// Sees that more of a head can be read, or that it is longer than it may be.
+/// Sees that more of a head can be read, or that it is longer than it may be. Where memory is
+/// short, one that did not come whole gets no more of it.
 fn make_room(worker: &Worker, client: &mut Client, finder: &Finder) -> Result<(), Fault> {
+    if begun(client) && worker.share.is_out_of_memory() {
+        return Err(Fault::Overloaded);
+    }
     let limit = worker.settings.limits.request_head;
     if client.stream.pending().len() >= limit || !client.stream.make_room(limit) {
         // How long the parts of a head may be is the app's to say, which is not known yet.

@@ -207,6 +207,9 @@ impl Relay {
         let bytes = exchange.bytes_in + self.answer.written;
         Poll::Ready(match self.patience.check(worker, client, dyno, waits, bytes) {
             None => return Poll::Pending,
+            Some(Impatience::Slowness) if waits.client_takes && !waits.client_sends => {
+                Fault::SlowReader
+            }
             Some(Impatience::Slowness) => Fault::ClientTooSlow,
             Some(Impatience::Silence) if waits.client_sends || waits.client_takes => {
                 Fault::ClientIdle

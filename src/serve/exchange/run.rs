@@ -3,14 +3,14 @@
 //! Invariants: every exchange is settled, whatever its steps answer; what it must remember is here,
 //! and lives as long as it does.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use super::{attempt, decide, receive, settle};
 use crate::serve::{
     buffers::Buf, edge::Client, lease::Lease, reply::Format, terms::Terms, worker::Worker,
 };
 use crate::{
-    live::LiveApp,
+    live::{LiveApp, clients::Admitted, load::InFlight},
     wire::{framing::Body, rewrite::Landmarks},
 };
 
@@ -75,6 +75,12 @@ pub struct Exchange {
     pub terms: Rc<Terms>,
     /// The app that owns the host.
     pub app: Option<Arc<LiveApp>>,
+    /// Its place among those that the process carries.
+    pub in_flight: Option<InFlight>,
+    /// What it counts for its client, if that is limited.
+    pub admitted: Option<Admitted>,
+    /// When the client may come again, if it is refused for having come too often.
+    pub retry_after: Option<Duration>,
     /// What is still to be accepted of the request's body.
     pub body: Body,
     /// The router has invited the client to send the body.
@@ -126,6 +132,9 @@ impl Exchange {
             format: None,
             terms: worker.terms.clone(),
             app: None,
+            in_flight: None,
+            admitted: None,
+            retry_after: None,
             body: Body::Done,
             invited: false,
             streamed: false,

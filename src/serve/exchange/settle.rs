@@ -4,10 +4,13 @@
 //! another answer was written; the client's connection goes on only where the end of the request is
 //! certain and was read.
 
+use std::time::Duration;
+
 use super::{Exchange, Next, answer::persistence};
 use crate::{
     error::Fault,
     serve::{
+        carrier::Cause,
         edge::Client,
         reply::{self, Format, Reply},
         worker::Worker,
@@ -21,6 +24,8 @@ use crate::{
 
 /// The status of a fault that nobody can be answered with: the client left.
 const CLIENT_LEFT: u16 = 499;
+/// When a request may come again that found the router overloaded.
+const RETRY_OVERLOADED: Duration = Duration::from_secs(1);
 
 /// Settles an exchange whose head was never accepted as a request.
 pub async fn refuse(worker: &Worker, client: &mut Client, fault: Fault) -> Next {
@@ -35,7 +40,10 @@ pub async fn settle(
     mut exchange: Exchange,
     result: Result<(), Fault>,
 ) -> Next {
-    let fault = result.err();
+    let fault = result.err().map(|fault| match (fault, client.stream.io.cause()) {
+        (Fault::ClientInterrupted, Some(Cause::Fault(known))) => known,
+        _ => fault,
+    });
     if fault.is_some() && !exchange.committed {
         exchange.bytes = 0;
     }
@@ -100,6 +108,10 @@ async fn answer(
             persistence: persistence(&facts, persists),
             to_head: facts.is_head,
             date,
+            retry_after: match fault {
+                Fault::Overloaded => Some(RETRY_OVERLOADED),
+                _ => exchange.retry_after,
+            },
             via: &worker.settings.via,
             location: location.as_deref(),
             hsts: facts.is_secure.then(|| exchange.terms.hsts()).flatten(),

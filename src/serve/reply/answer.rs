@@ -4,6 +4,8 @@
 //! nothing that came from the network is repeated in an answer, but for host and path of a request
 //! that was accepted, in a redirect.
 
+use std::time::Duration;
+
 use super::{Format, page};
 use crate::{
     error::Fault,
@@ -28,6 +30,8 @@ pub struct Reply<'a> {
     pub to_head: bool,
     /// The current date.
     pub date: &'a [u8],
+    /// When the client may come again, if that is known.
+    pub retry_after: Option<Duration>,
     /// The router's name in `Via`.
     pub via: &'a str,
     /// Where else to ask.
@@ -54,6 +58,10 @@ pub fn fault(fault: Fault, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     if matches!(fault, Fault::MethodNotAllowed | Fault::LastHop) {
         // RFC 9110, sections 15.5.6 and 9.3.7.
         line(out, "Allow", ALLOW.as_bytes());
+    }
+    if let Some(wait) = reply.retry_after {
+        // Whole seconds, and not too early (RFC 9110, section 10.2.3).
+        number_line(out, b"Retry-After", wait.as_secs_f64().ceil().max(1.0) as u64);
     }
     if let Some(location) = reply.location {
         line(out, "Location", location);
@@ -90,12 +98,14 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         308 => "Permanent Redirect",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         414 => "URI Too Long",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",
@@ -116,6 +126,7 @@ mod tests {
         pages: None,
         persistence: Persistence::Implied,
         to_head: false,
+        retry_after: None,
         date: b"Thu, 01 Jan 1970 00:00:00 GMT",
         via: "hostler",
         location: None,
@@ -183,6 +194,16 @@ mod tests {
         let (head, body) = parts(Fault::LastHop, &REPLY);
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head}");
         assert!(head.contains("\r\nAllow: GET, ") && !head.contains("Hostler-Error"), "{head}");
+    }
+
+    #[test]
+    fn who_may_come_again_is_told_when_in_whole_seconds_and_never_too_early() {
+        for (ms, told) in [(1, "1"), (999, "1"), (1000, "1"), (1001, "2"), (60_000, "60")] {
+            let retry_after = Some(Duration::from_millis(ms));
+            let (head, _) = parts(Fault::RateLimited, &Reply { retry_after, ..REPLY });
+            assert!(head.contains(&format!("\r\nRetry-After: {told}\r\n")), "{head}");
+        }
+        assert!(!parts(Fault::TooManyConcurrent, &REPLY).0.contains("Retry-After"));
     }
 
     #[test]

@@ -95,6 +95,12 @@ fn hint(fault: Fault) -> &'static str {
         Fault::Misdirected => "This connection is not for that host. Ask for it on one of its own.",
         Fault::HeadTimeout => "The head of the request did not arrive in time.",
         Fault::ClientTooSlow => "The body of the request came more slowly than it may.",
+        Fault::ForbiddenClient => "The app does not take requests from your network.",
+        Fault::RateLimited => "There were too many requests. Try again in a while.",
+        Fault::TooManyConcurrent => {
+            "There are too many requests at a time. Try again when others have ended."
+        }
+        Fault::Overloaded => "The router carries as much as it may. Try again in a while.",
         Fault::RequestLineTooLong => "The request line is longer than the limit.",
         Fault::HeadersTooLarge => "A header, or all of them together, are larger than the limit.",
         Fault::MethodNotAllowed => "CONNECT and TRACE are not forwarded.",
@@ -116,7 +122,9 @@ fn hint(fault: Fault) -> &'static str {
         | Fault::AllQuarantined => "The app cannot be reached at the moment. Try again in a while.",
         Fault::Platform => "The router failed in a way of its own. Try again in a while.",
         // Nobody is there to read these.
-        Fault::ClientInterrupted | Fault::ClientIdle => "The client has left.",
+        Fault::ClientInterrupted | Fault::StreamBroken | Fault::ClientIdle | Fault::SlowReader => {
+            "The client has left."
+        }
         Fault::HttpsRedirect => "The app is served over HTTPS alone. Ask there.",
         Fault::LastHop => "The request goes no further.",
     }

@@ -1,8 +1,8 @@
 //! The head of an answer that the engine wrote, as that of an HTTP/2 answer.
 //!
 //! Invariants: fields that speak of the connection end here; names are lower case; how the body
-//! ends is what the text says, read by the rules for every answer. The head is copied once, all
-//! values are parts of the copy.
+//! ends is what the text says, read by the rules for every answer. A common head is copied once and
+//! all values are parts of the copy; who keeps a value keeps at most [`SHARED`] bytes beside it.
 
 use std::ops::Range;
 
@@ -15,6 +15,10 @@ use crate::wire::{
     name::Name,
     response::{Bounds, Response},
 };
+
+/// The longest head of which the values share one copy, in bytes. What compresses the answers of a
+/// connection keeps values for as long as it has room, some hundred, and with one all of its copy.
+const SHARED: usize = 2 << 10;
 
 /// The engine has judged how long the parts of a head are.
 const BOUNDS: Bounds = Bounds { line: usize::MAX, cookie: usize::MAX, header: usize::MAX };
@@ -40,13 +44,14 @@ impl Answer {
     pub fn read(head: &[u8], fields: &mut Fields, to_head: bool) -> Result<Answer, Malformed> {
         let response = Response::read(head, fields, &BOUNDS, to_head).map_err(|_| Malformed)?;
         let status = StatusCode::from_u16(response.status).map_err(|_| Malformed)?;
-        let copy = Bytes::copy_from_slice(head);
+        let copy = (head.len() <= SHARED).then(|| Bytes::copy_from_slice(head));
         let mut map = HeaderMap::with_capacity(fields.len());
         for field in fields.iter().filter(|field| !is_of_connection(field.kind)) {
             let name = HeaderName::from_bytes(field.name.of(head)).map_err(|_| Malformed)?;
-            let value = match field.value.of(head) {
-                [] => Bytes::new(),
-                value => copy.slice(range(head, value)),
+            let value = match (field.value.of(head), &copy) {
+                ([], _) => Bytes::new(),
+                (value, Some(copy)) => copy.slice(range(head, value)),
+                (value, None) => Bytes::copy_from_slice(value),
             };
             let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed)?;
             map.try_append(name, value).map_err(|_| Malformed)?;
@@ -93,6 +98,16 @@ mod tests {
             answer.fields.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         assert_eq!(fields, [("x-a", "1"), ("set-cookie", "a"), ("set-cookie", "b"), ("empty", "")]);
         assert!(matches!(answer.body, Body::Chunked(_)));
+    }
+
+    #[test]
+    fn a_value_of_a_long_head_keeps_nothing_but_itself() {
+        let text = format!("HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: {}\r\n\r\n", "b".repeat(SHARED));
+        let answer = read(&text, false).unwrap();
+        let [a, b] = ["x-a", "x-b"].map(|name| answer.fields[name].as_bytes());
+        assert_eq!((a, b.len()), (&b"1"[..], SHARED));
+        let apart = (b.as_ptr() as usize).wrapping_sub(a.as_ptr() as usize);
+        assert_ne!(apart, "1\r\nX-B: ".len());
     }
 
     #[test]

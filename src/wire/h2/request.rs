@@ -17,6 +17,15 @@ use crate::wire::{
     rewrite::number_line,
 };
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// An answer.
+    Answer,
+    /// A WebSocket: an extended CONNECT (RFC 8441), which in HTTP/1.1 is a GET with this key.
+    Socket([u8; 24]),
+}
+
 /// Why a request has no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -40,8 +49,12 @@ pub enum Length {
 }
 
 /// Judges a request whose stream has `ended` with its head, or not; answers how its body ends.
-pub fn judge(request: &Parts, ended: bool) -> Result<Length, Refusal> {
-    if !is_forwarded(request.method.as_str().as_bytes()) {
+pub fn judge(request: &Parts, asks: Asks, ended: bool) -> Result<Length, Refusal> {
+    let asked = match asks {
+        Asks::Answer => is_forwarded(request.method.as_str().as_bytes()),
+        Asks::Socket(_) => request.method == Method::CONNECT,
+    };
+    if !asked {
         return Err(Refusal::Method);
     }
     let scheme = request.uri.scheme_str();
@@ -72,7 +85,14 @@ pub fn judge(request: &Parts, ended: bool) -> Result<Length, Refusal> {
             return Err(Refusal::Malformed);
         }
     }
-    length(request, ended)
+    match asks {
+        // What follows the head is no body.
+        Asks::Socket(_) if request.headers.contains_key(header::CONTENT_LENGTH) => {
+            Err(Refusal::Malformed)
+        }
+        Asks::Socket(_) => Ok(Length::None),
+        Asks::Answer => length(request, ended),
+    }
 }
 
 /// Is the field one that speaks of the connection, which HTTP/2 does itself (section 8.2.2)?
@@ -119,13 +139,16 @@ pub fn text_len(request: &Parts) -> usize {
     let fields = request.headers.iter();
     let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let authority = request.uri.authority().map_or(0, |authority| authority.as_str().len());
-    // Spaces, version, line ends, `Host`, and the framing.
-    request.method.as_str().len() + target(request).len() + authority + fields + 80
+    // Spaces, version, line ends, `Host`, and the framing or what asks for a WebSocket.
+    request.method.as_str().len() + target(request).len() + authority + fields + 140
 }
 
 /// Writes the head of a request that was judged.
-pub fn write(request: &Parts, length: Length, out: &mut Vec<u8>) {
-    out.extend_from_slice(request.method.as_str().as_bytes());
+pub fn write(request: &Parts, asks: Asks, length: Length, out: &mut Vec<u8>) {
+    out.extend_from_slice(match asks {
+        Asks::Answer => request.method.as_str().as_bytes(),
+        Asks::Socket(_) => b"GET",
+    });
     out.push(b' ');
     out.extend_from_slice(target(request).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
@@ -133,7 +156,8 @@ pub fn write(request: &Parts, length: Length, out: &mut Vec<u8>) {
     let host = host.or_else(|| request.headers.get(header::HOST).map(|host| host.as_bytes()));
     line(out, b"host", host.unwrap_or_default());
     for name in request.headers.keys() {
-        if name == header::HOST || name == header::CONTENT_LENGTH {
+        let is_key = name == header::SEC_WEBSOCKET_KEY && asks != Asks::Answer;
+        if name == header::HOST || name == header::CONTENT_LENGTH || is_key {
             continue;
         }
         let mut values = request.headers.get_all(name).iter().map(|value| value.as_bytes());
@@ -151,6 +175,10 @@ pub fn write(request: &Parts, length: Length, out: &mut Vec<u8>) {
         for value in values {
             line(out, name.as_str().as_bytes(), value);
         }
+    }
+    if let Asks::Socket(key) = asks {
+        out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        line(out, b"sec-websocket-key", &key);
     }
     match length {
         Length::None => {}

@@ -76,6 +76,7 @@ fn a_line_that_is_not_as_the_document_has_it_is_refused() {
         "PROXY TCP5 ::1 ::1 1 2\r\n",
         "PROXY UDP4 192.0.2.1 198.51.100.2 1 2\r\n",
         "PROXY UNKNOWN\n",
+        "PROXY UNKNOWN \0\r\n",
         "PROXY TCP4 192.0.2.1 198.51.100.2 1 2\n",
         "PROXY TCP4 192.0.2.1\r198.51.100.2 1 2\r\n",
         "PROXY TCP4 192.0.2.1\t198.51.100.2 1 2\r\n",

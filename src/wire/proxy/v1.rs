@@ -16,13 +16,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Header>, ProxyError> {
     let within = &bytes[..bytes.len().min(MAX_LINE)];
     let Some(end) = within.iter().position(|byte| *byte == b'\n') else {
         return match () {
+            () if !may_go_on(within) => Err(ProxyError::Malformed),
             () if within.len() == MAX_LINE => Err(ProxyError::TooLong),
-            () if may_go_on(within) => Ok(None),
-            () => Err(ProxyError::Malformed),
+            () => Ok(None),
         };
     };
-    let line = within[..end].strip_suffix(b"\r").ok_or(ProxyError::Malformed)?;
-    let line = line.strip_prefix(BEGINNING).ok_or(ProxyError::Malformed)?;
+    let line = within[..end].strip_suffix(b"\r").filter(|line| is_text(line));
+    let line = line.and_then(|line| line.strip_prefix(BEGINNING)).ok_or(ProxyError::Malformed)?;
     let line = std::str::from_utf8(line).map_err(|_| ProxyError::Malformed)?;
     let words: Vec<&str> = line.split(' ').collect();
     let addresses = match words[..] {
@@ -41,8 +41,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Header>, ProxyError> {
 
 /// Can a line begin so? A CR stands before its end alone, and no control elsewhere.
 fn may_go_on(line: &[u8]) -> bool {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    is_text(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn address<A>(text: &str, port: &str) -> Result<SocketAddr, ProxyError>

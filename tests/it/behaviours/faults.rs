@@ -27,7 +27,9 @@ fn every_fault_is_shown() {
         faults_client::SHOWN,
         faults_dyno::SHOWN,
         faults_head::SHOWN,
+        faults_limits::SHOWN,
         faults_router::SHOWN,
+        crate::http2::SHOWN,
         crate::https::SHOWN,
         crate::dyno_tls::SHOWN,
     ]

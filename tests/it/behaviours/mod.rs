@@ -22,6 +22,7 @@ mod faults_app;
 mod faults_client;
 mod faults_dyno;
 mod faults_head;
+mod faults_limits;
 mod faults_pages;
 mod faults_router;
 mod forwarding;

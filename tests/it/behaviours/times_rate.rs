@@ -146,7 +146,7 @@ fn an_answer_taken_below_the_rate_is_cut() {
         x.client.take_some(600);
         x.router.log.all().iter().any(|line| line.contains("code="))
     });
-    let line = x.router.log.wait_for("at=warning code=client_too_slow");
+    let line = x.router.log.wait_for("at=warning code=slow_reader");
     assert!(line.contains(" status=200 "), "{line}");
     x.client.take_all();
     sending.join().unwrap();

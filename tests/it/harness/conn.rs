@@ -158,6 +158,19 @@ impl Conn {
         self.buffer.drain(..count).collect()
     }
 
+    /// The same; none, if the connection ends before them.
+    pub fn take_or_end(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < count {
+            match self.fill() {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("{error}, not {count} bytes"),
+            }
+        }
+        Some(self.buffer.drain(..count).collect())
+    }
+
     /// At least one of the next `most` bytes, no more; answers how many it were.
     pub fn take_some(&mut self, most: usize) -> usize {
         if self.buffer.is_empty() {

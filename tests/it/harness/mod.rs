@@ -6,6 +6,7 @@ pub mod cutter;
 pub mod disk;
 pub mod dyno;
 pub mod followed;
+pub mod frames;
 pub mod h2;
 pub mod kernel;
 pub mod lines;

@@ -97,6 +97,15 @@ impl Router {
         TcpStream::connect(self.http).unwrap().into()
     }
 
+    /// A connection of a client at this address of the machine's own.
+    pub fn connect_from(&self, address: &str) -> Conn {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let address = SocketAddr::new(address.parse().unwrap(), 0);
+        socket.bind(&address.into()).unwrap();
+        socket.connect(&self.http.into()).unwrap();
+        TcpStream::from(socket).into()
+    }
+
     /// A connection of a client whose kernel takes next to nothing that it does not read.
     pub fn connect_small(&self) -> Conn {
         small(self.http)

@@ -49,6 +49,16 @@ pairs! {
         node_reaches_node Node,
         node_reaches_express Express,
     }
+    HttpxHttp2 reaches {
+        httpx_over_http2_reaches_gunicorn_threads GunicornThreads,
+        httpx_over_http2_reaches_uvicorn Uvicorn,
+    }
+    NodeHttp2 reaches {
+        node_over_http2_reaches_gunicorn_sync GunicornSync,
+        node_over_http2_reaches_puma Puma,
+        node_over_http2_reaches_node Node,
+        node_over_http2_reaches_express Express,
+    }
     Undici reaches {
         undici_reaches_gunicorn_sync GunicornSync,
         undici_reaches_gunicorn_threads GunicornThreads,

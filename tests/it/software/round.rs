@@ -31,7 +31,9 @@ pub enum Client {
     Curl,
     Requests,
     Httpx,
+    HttpxHttp2,
     Node,
+    NodeHttp2,
     Undici,
     Java,
 }
@@ -45,12 +47,25 @@ pub struct Told {
 }
 
 impl Client {
+    fn protocol(self) -> &'static str {
+        match self {
+            Client::HttpxHttp2 | Client::NodeHttp2 => "http2.0",
+            _ => "http1.1",
+        }
+    }
+
     fn start(self, told: Told) -> JoinHandle<()> {
         let command = match self {
             Client::Curl => return thread::spawn(move || super::curl::round(&told)),
             Client::Requests => script(python(), "requests_client.py"),
             Client::Httpx => script(python(), "httpx_client.py"),
+            Client::HttpxHttp2 => {
+                let mut command = python();
+                command.env("HTTP2", "");
+                script(command, "httpx_client.py")
+            }
             Client::Node => script(node(), "node.mjs"),
+            Client::NodeHttp2 => script(node(), "node_http2.mjs"),
             Client::Undici => script(node(), "undici.mjs"),
             Client::Java => {
                 let mut command = Command::new("java");
@@ -73,7 +88,7 @@ fn script(mut command: Command, name: &str) -> Command {
 
 /// Runs a client's whole round.
 pub fn round(client: Client, server: Server) {
-    let router = Router::start();
+    let router = Router::with(&[("HOSTLER_HTTP_H2C", "true")]);
     let dynos = [server.start(), server.start()];
     router.app("one", HOST, &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
     let shared = tempfile::tempdir().unwrap();
@@ -119,6 +134,8 @@ fn tell(folder: &Path, what: &str) {
 fn check(router: &Router, client: Client) {
     let lines = router.log.wait_for_many("/echo?loop", WARM);
     assert!(lines.iter().all(|line| line.contains("status=200 ")), "{lines:#?}");
+    let protocol = format!("protocol={} ", client.protocol());
+    assert!(router.log.all().iter().all(|line| line.contains(&protocol)), "{lines:#?}");
     let faults: Vec<_> =
         router.log.all().into_iter().filter(|line| line.contains("code=")).collect();
     let (left, others): (Vec<_>, _) = faults.iter().partition(|line| line.contains("code=H27"));

@@ -1,22 +1,30 @@
-"""A client on httpx, the pool and the leaving on its asynchronous half: PORT HOST DIR FEATURES."""
+"""A client on httpx, the pool and the leaving on its asynchronous half: PORT HOST DIR FEATURES. With
+HTTP2 in its environment it speaks that, in clear text."""
 
 import asyncio
+import os
 import sys
 
 import httpx
 
 import round
 
+HTTP2 = "HTTP2" in os.environ
+# Nothing of the machine that this runs on: no proxy.
+OPTIONS = {"trust_env": False, "http1": not HTTP2, "http2": HTTP2}
+
 
 class Client:
     def __init__(self, base, host):
         self.base, self.host = base, host
-        # Nothing of the machine that this runs on: no proxy.
-        self.client = httpx.Client(base_url=base, trust_env=False, timeout=30)
+        self.client = httpx.Client(base_url=base, timeout=30, **OPTIONS)
         self.sockets = set()
         self.runner = asyncio.Runner()
-        limits = httpx.Limits(max_connections=20)
-        self.pool = httpx.AsyncClient(base_url=base, trust_env=False, timeout=60, limits=limits)
+        self.pool = self.connect(20)
+
+    def connect(self, most):
+        limits = httpx.Limits(max_connections=most)
+        return httpx.AsyncClient(base_url=self.base, timeout=60, limits=limits, **OPTIONS)
 
     def __enter__(self):
         return self
@@ -51,12 +59,14 @@ class Client:
 
     def leave(self, path, begun):
         async def ask():
-            asking = asyncio.create_task(self.pool.get(path, headers={"Host": self.host}))
-            while not begun.exists():
-                await asyncio.sleep(0.005)
-            asking.cancel()
-            await asyncio.wait([asking])
-            assert asking.cancelled()
+            # It does not reset a stream of HTTP/2, so that its connection has to end.
+            async with self.connect(1) as leaving:
+                asking = asyncio.create_task(leaving.get(path, headers={"Host": self.host}))
+                while not begun.exists():
+                    await asyncio.sleep(0.005)
+                asking.cancel()
+                await asyncio.wait([asking])
+                assert asking.cancelled()
 
         self.runner.run(ask())
 

@@ -29,6 +29,8 @@ v4 = st.builds("198.18.{}.{}:{}".format, st.integers(0, 255), st.integers(0, 255
 v6 = st.builds("[2001:db8::{:x}]:{}".format, st.integers(1, 65535), port)
 schemathesis.openapi.format("dyno-addr", st.one_of(v4, v6))
 
+schemathesis.openapi.format("network", st.builds("198.18.{}.0/24".format, st.integers(0, 255)))
+
 plain = st.one_of(st.none(), st.booleans(), st.integers(), st.text())
 value = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
 schemathesis.openapi.format("json", value.map(json.dumps))

@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::control::own::{Read, SETTINGS};
+use crate::{
+    control::own::{Read, SETTINGS},
+    units,
+};
 
 /// Every setting by its name.
 pub(super) fn schema() -> Value {
@@ -51,6 +54,11 @@ fn of(read: &Read) -> Value {
         Read::Text(kind, _) => {
             json!({ "type": "string", "pattern": kind.pattern, "maxLength": kind.most })
         }
+        Read::Networks(_) => json!({ "anyOf": [
+            { "type": "array", "maxItems": units::MAX_LIST, "uniqueItems": true,
+              "items": { "type": "string", "format": "network" } },
+            { "type": "string", "format": "network" },
+        ] }),
     }
 }
 

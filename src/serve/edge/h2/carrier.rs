@@ -9,12 +9,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use h2::Reason;
-
 use super::{inlet::Inlet, outlet::Outlet};
 use crate::{
-    error::{Fault, Whose},
-    serve::{carrier::Carrier, socket::End, worker::Worker},
+    error::Fault,
+    serve::{
+        carrier::{Carrier, Cause},
+        socket::End,
+        worker::Worker,
+    },
 };
 
 /// A stream.
@@ -50,25 +52,27 @@ impl Carrier for StreamCarrier {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.outlet.poll_broken(cx).map(|()| {
-            self.inlet.fail();
+        self.outlet.poll_broken(cx).map(|violated| {
+            self.inlet.fail(violated);
             End::Broken
         })
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.outlet.poll_broken(cx)
+        self.poll_end(cx).map(drop)
     }
 
     fn break_off(&mut self, fault: Option<Fault>) {
-        self.outlet.reset(match fault.map(Fault::whose) {
-            Some(Whose::Client) => Reason::CANCEL,
-            _ => Reason::INTERNAL_ERROR,
-        });
+        self.outlet.break_off(fault);
     }
 
     fn unacknowledged(&mut self) -> usize {
         // What is taken has a window, and is the connection's to write.
         0
+    }
+
+    fn cause(&self) -> Option<Cause> {
+        let broken = self.inlet.is_violated().then_some(Fault::StreamBroken);
+        self.outlet.fault().or(broken).map(Cause::Fault)
     }
 }

@@ -1,10 +1,11 @@
 //! The life of one HTTP/2 connection of a client.
 //!
-//! 1. The preface and the first SETTINGS must come within the time of a request's head.
+//! 1. The preface must come within the time of a request's head.
 //! 2. Each stream that is accepted gets a task; this one moves the frames of all of them.
 //! 3. A connection without streams is idle: it is told to go (GOAWAY) after the keep-alive time.
 //! 4. So it is when the router drains; streams under way end first. It is given a while to hear it.
 //! 5. A client that takes nothing of what is to be written for the idle time has left.
+//! 6. One that floods is told so (GOAWAY, ENHANCE_YOUR_CALM), and nothing of it is read any more.
 //!
 //! Invariants: bounds of streams, windows and heads are the settings'; the connection counts as
 //! open until its last exchange is settled.
@@ -19,25 +20,39 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::server::{self, Builder};
+use h2::{
+    Reason,
+    server::{self, Builder},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::stream::{self, Counted};
-use crate::serve::{
-    edge::{
-        accept::Open,
-        client::Place,
-        link::{Link, Protocol},
+use super::{
+    stream::{self, Counted},
+    watched::{Tally, Watched},
+};
+use crate::{
+    serve::{
+        edge::{
+            accept::Open,
+            client::Place,
+            link::{Link, Protocol},
+        },
+        settings::Settings,
+        wheel::Timer,
+        worker::Worker,
     },
-    settings::Settings,
-    wheel::Timer,
-    worker::Worker,
+    telemetry::Http2Abuse,
+    wire::h2::flood::{Flood, RESETS},
 };
 
 /// How long a client that was told to go may take to hear it.
 const PARTING: Duration = Duration::from_secs(2);
 /// The most bytes that one stream has written and the socket has not taken.
 const SEND_BUFFER: usize = 64 << 10;
+/// The most requests that were taken back before they were looked at: the flood is told first.
+const TAKEN_BACK: usize = 2 * RESETS as usize;
+/// The most requests of a connection that are malformed as HTTP/2.
+const MALFORMED: usize = 128;
 
 /// What the tasks of one connection share.
 pub struct Shared {
@@ -47,6 +62,8 @@ pub struct Shared {
     pub link: Link,
     /// The app that it counts for.
     pub place: Rc<RefCell<Place>>,
+    /// What is known of its bytes.
+    pub tally: Rc<Tally>,
     /// Its streams whose exchange is not settled.
     pub streams: Cell<usize>,
     waker: RefCell<Waker>,
@@ -67,8 +84,11 @@ where
     let worker = open.worker().clone();
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let timer = worker.wheel.timer(&waker);
+    let tally = Rc::new(Tally::new(&worker));
+    let io = Watched { io, tally: tally.clone(), worker: worker.clone() };
     let shared = Rc::new(Shared {
         open,
+        tally,
         link: Link { protocol: Protocol::Http2, ..link },
         place: Rc::default(),
         streams: Cell::new(0),
@@ -77,7 +97,8 @@ where
     timer.set(worker.settings.timeouts.request_head);
     let handshake = Box::pin(greet(&worker, &timer, io));
     let Some(connection) = handshake.await else { return };
-    let mut connection = Served { connection, shared, timer, mood: Mood::Begun };
+    let (mood, going, said, written) = (Mood::Busy, false, false, 0);
+    let mut connection = Served { connection, shared, timer, mood, going, said, written };
     poll_fn(|cx| connection.poll(cx, &worker)).await;
 }
 
@@ -105,6 +126,9 @@ fn builder(settings: &Settings) -> Builder {
         .initial_window_size(bounded(bounds.stream_window))
         .initial_connection_window_size(bounded(bounds.connection_window))
         .max_header_list_size(bounded(settings.limits.request_head))
+        .enable_connect_protocol()
+        .max_pending_accept_reset_streams(TAKEN_BACK)
+        .max_local_error_reset_streams(Some(MALFORMED))
         .max_send_buffer_size(SEND_BUFFER);
     builder
 }
@@ -112,23 +136,29 @@ fn builder(settings: &Settings) -> Builder {
 /// What the connection's deadline is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
-    /// Nothing yet.
-    Begun,
-    /// It has streams.
+    /// Nothing: it begins, or has streams.
     Busy,
     /// It waits for a request.
     Idle,
-    /// It was told to go, and has streams.
-    Ending,
-    /// It was told to go, and has none.
+    /// It was told to go, and has no streams.
     Parting,
+    /// What is to be written is not taken.
+    Stuck,
+    /// It was told to go at once, and is given the time to read that.
+    Cut,
 }
 
 struct Served<T> {
-    connection: server::Connection<T, Bytes>,
+    connection: server::Connection<Watched<T>, Bytes>,
     shared: Rc<Shared>,
     timer: Timer,
     mood: Mood,
+    /// It was told to go.
+    going: bool,
+    /// The protocol has nothing more to say.
+    said: bool,
+    /// What was written when the mood was last looked at, in bytes.
+    written: u64,
 }
 
 impl<T> Served<T>
@@ -138,47 +168,109 @@ where
     /// Ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>, worker: &Worker) -> Poll<()> {
         loop {
-            match self.connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, response)))) => {
-                    let counted = Counted::new(self.shared.clone());
-                    tokio::task::spawn_local(stream::serve(counted, request, response));
-                    continue;
+            if !self.said {
+                match self.connection.poll_accept(cx) {
+                    Poll::Ready(Some(Ok((request, response)))) => {
+                        let counted = Counted::new(self.shared.clone());
+                        tokio::task::spawn_local(stream::serve(counted, request, response));
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(error))) => self.take_error(worker, &error),
+                    Poll::Ready(None) if self.mood != Mood::Cut => return Poll::Ready(()),
+                    Poll::Ready(None) => self.said = true,
+                    Poll::Pending => {}
                 }
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                Poll::Pending => {}
             }
-            let going = matches!(self.mood, Mood::Ending | Mood::Parting);
-            let idle = self.mood == Mood::Idle && self.timer.is_over();
-            if !going && (idle || worker.draining.get()) {
+            if let Some(flood) = self.shared.tally.flood.get().filter(|_| self.mood != Mood::Cut) {
+                self.cut(worker, Some(abuse(flood)));
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                continue;
+            }
+            self.look(worker);
+            let over = self.timer.is_over();
+            if !self.going && (worker.draining.get() || (self.mood == Mood::Idle && over)) {
+                self.going = true;
                 self.connection.graceful_shutdown();
-                self.become_(worker, Mood::Ending);
                 // The frame is to be written.
                 continue;
             }
-            let streams = self.shared.streams.get() > 0;
-            self.become_(
-                worker,
-                match (going, streams) {
-                    (false, true) => Mood::Busy,
-                    (false, false) => Mood::Idle,
-                    (true, true) => Mood::Ending,
-                    (true, false) => Mood::Parting,
-                },
-            );
-            let over = self.mood == Mood::Parting && (self.timer.is_over() || worker.cut.get());
-            return if over { Poll::Ready(()) } else { Poll::Pending };
+            if self.mood == Mood::Stuck && over {
+                self.shared.tally.stalled.set(true);
+                self.count(worker, Http2Abuse::Stalled);
+            }
+            let waits = matches!(self.mood, Mood::Busy | Mood::Idle);
+            return match !waits && (over || worker.cut.get()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
         }
     }
 
-    fn become_(&mut self, worker: &Worker, mood: Mood) {
-        if self.mood == mood {
+    /// The protocol ended the connection.
+    fn take_error(&mut self, worker: &Worker, error: &h2::Error) {
+        self.said = true;
+        let calm = error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+        if self.mood != Mood::Cut {
+            self.cut(worker, calm.then_some(Http2Abuse::Excess));
+        }
+        if error.is_io() || error.is_remote() {
+            // Nobody is there to read anything.
+            self.timer.set(Duration::ZERO);
+        }
+    }
+
+    fn count(&self, worker: &Worker, abuse: Http2Abuse) {
+        worker.metrics.borrow_mut().http2_abuse(abuse);
+        let (remote, kind) = (self.shared.link.remote, abuse.label());
+        tracing::debug!(%remote, kind, "a connection of HTTP/2 is cut");
+    }
+
+    fn cut(&mut self, worker: &Worker, abuse: Option<Http2Abuse>) {
+        if let Some(abuse) = abuse {
+            self.count(worker, abuse);
+        }
+        self.mood = Mood::Cut;
+        self.going = true;
+        self.timer.set(PARTING);
+    }
+
+    /// Sees what the connection is about, and sets its deadline if that has changed.
+    fn look(&mut self, worker: &Worker) {
+        let tally = &self.shared.tally;
+        let streams = self.shared.streams.get() > 0;
+        let mood = match self.mood {
+            Mood::Cut => Mood::Cut,
+            _ if tally.stuck.get() => Mood::Stuck,
+            _ if streams => Mood::Busy,
+            _ if self.going => Mood::Parting,
+            _ => Mood::Idle,
+        };
+        let moved = self.written != tally.written.get();
+        self.written = tally.written.get();
+        if mood == self.mood && !(mood == Mood::Stuck && moved) {
             return;
         }
         self.mood = mood;
+        let timeouts = &worker.settings.timeouts;
         match mood {
-            Mood::Idle => self.timer.set(worker.settings.timeouts.keep_alive),
+            Mood::Busy | Mood::Cut => {}
+            Mood::Idle => self.timer.set(timeouts.keep_alive),
             Mood::Parting => self.timer.set(PARTING),
-            Mood::Begun | Mood::Busy | Mood::Ending => {}
+            Mood::Stuck => self.timer.set(timeouts.idle),
         }
+    }
+}
+
+fn abuse(flood: Flood) -> Http2Abuse {
+    match flood {
+        Flood::Reset => Http2Abuse::Reset,
+        Flood::Settings => Http2Abuse::Settings,
+        Flood::Ping => Http2Abuse::Ping,
+        Flood::Priority => Http2Abuse::Priority,
+        Flood::WindowUpdate => Http2Abuse::WindowUpdate,
+        Flood::EmptyData => Http2Abuse::EmptyData,
+        Flood::EmptyHeaders => Http2Abuse::EmptyHeaders,
+        Flood::Unknown => Http2Abuse::Unknown,
+        Flood::Continuation => Http2Abuse::Continuation,
     }
 }

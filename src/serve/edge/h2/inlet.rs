@@ -10,11 +10,11 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use h2::RecvStream;
+use h2::{Reason, RecvStream};
 use http::request::Parts;
 
 use crate::wire::h2::{
-    request::{self, Length},
+    request::{self, Asks, Length},
     trailers,
 };
 
@@ -25,8 +25,23 @@ enum Body {
     Stated(u64),
     /// Frames become chunks until the stream ends.
     Chunks,
+    /// Frames are what they hold, until the stream ends.
+    Raw,
+    /// So they were, and their end is to be read.
+    RawEnd,
     /// The request is whole.
     Done,
+}
+
+/// The head of a request that was judged.
+#[derive(Debug)]
+pub struct Head {
+    /// Its parts.
+    pub parts: Parts,
+    /// What it is for.
+    pub asks: Asks,
+    /// How its body ends.
+    pub length: Length,
 }
 
 /// A request on its way in.
@@ -34,7 +49,7 @@ enum Body {
 pub struct Inlet {
     stream: RecvStream,
     /// The head, until it is read.
-    head: Option<(Box<Parts>, Length)>,
+    head: Option<Box<Head>>,
     body: Body,
     /// Text that is to be read before the data.
     text: Vec<u8>,
@@ -45,29 +60,42 @@ pub struct Inlet {
     /// The last byte of a request of a stated length.
     last: Option<u8>,
     broken: bool,
+    /// Not by its client's will: the rules of the protocol were broken.
+    violated: bool,
 }
 
 impl Inlet {
     /// The request of a stream, if it was judged: without a head nothing comes.
-    pub fn new(stream: RecvStream, head: Option<(Box<Parts>, Length)>) -> Inlet {
+    pub fn new(stream: RecvStream, head: Option<Box<Head>>) -> Inlet {
         let ended = stream.is_end_stream();
-        let body = match head {
+        let body = match head.as_ref().map(|head| (head.asks, head.length)) {
+            Some((Asks::Socket(_), _)) => Body::Raw,
             Some((_, Length::Unknown)) => Body::Chunks,
             Some((_, Length::Stated(length))) if !ended => Body::Stated(length),
             _ => Body::Done,
         };
         let (text, data) = (Vec::new(), Bytes::new());
-        Inlet { stream, head, body, text, at: 0, data, last: None, broken: false }
+        Inlet { stream, head, body, text, at: 0, data, last: None, broken: false, violated: false }
     }
 
     /// Is something there to be read?
     pub fn has_come(&self) -> bool {
-        self.broken || self.head.is_some() || self.at < self.text.len() || !self.data.is_empty()
+        self.broken
+            || self.body == Body::RawEnd
+            || self.head.is_some()
+            || self.at < self.text.len()
+            || !self.data.is_empty()
     }
 
     /// The stream broke.
-    pub fn fail(&mut self) {
+    pub fn fail(&mut self, violated: bool) {
         self.broken = true;
+        self.violated |= violated;
+    }
+
+    /// Did it break because the rules of the protocol were broken?
+    pub fn is_violated(&self) -> bool {
+        self.violated
     }
 
     /// Ready when something is there to be read.
@@ -85,8 +113,8 @@ impl Inlet {
         buffer: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
         let before = buffer.len();
-        if let Some((head, length)) = self.head.take() {
-            self.take_head(&head, length, buffer);
+        if let Some(head) = self.head.take() {
+            self.take_head(&head, buffer);
         }
         while buffer.len() < buffer.capacity() {
             let room = buffer.capacity() - buffer.len();
@@ -106,6 +134,7 @@ impl Inlet {
                 }
             } else {
                 match self.poll_more(cx) {
+                    Poll::Ready(Ok(())) if self.body == Body::RawEnd => break,
                     Poll::Ready(Ok(())) => {}
                     // What was read before goes first.
                     _ if buffer.len() > before => break,
@@ -118,10 +147,10 @@ impl Inlet {
     }
 
     /// Writes the head straight into the reader's buffer, if it has the room.
-    fn take_head(&mut self, head: &Parts, length: Length, buffer: &mut Vec<u8>) {
-        let fits = buffer.capacity() - buffer.len() >= request::text_len(head);
+    fn take_head(&mut self, head: &Head, buffer: &mut Vec<u8>) {
+        let fits = buffer.capacity() - buffer.len() >= request::text_len(&head.parts);
         let to = if fits { buffer } else { &mut self.text };
-        request::write(head, length, to);
+        request::write(&head.parts, head.asks, head.length, to);
         if self.body == Body::Stated(0) {
             self.last = to.pop();
         }
@@ -138,6 +167,9 @@ impl Inlet {
         if self.broken {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
+        if self.body == Body::RawEnd {
+            return Poll::Ready(Ok(()));
+        }
         if self.body == Body::Done {
             // Whether the stream breaks meanwhile is asked elsewhere.
             return Poll::Pending;
@@ -147,7 +179,7 @@ impl Inlet {
                 self.take_data(data);
                 Poll::Ready(Ok(()))
             }
-            Some(Err(_)) => self.breaks(),
+            Some(Err(error)) => self.breaks(is_violation(&error)),
             None => self.poll_end(cx),
         }
     }
@@ -172,29 +204,40 @@ impl Inlet {
                 self.at = 0;
                 write!(self.text, "{:x}\r\n", data.len()).expect("writing to a Vec cannot fail");
             }
-            Body::Done => {}
+            Body::Raw | Body::RawEnd | Body::Done => {}
         }
         self.data = data;
     }
 
     /// The data has ended: reads the trailers.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Ok(trailers) = ready!(self.stream.poll_trailers(cx)) else { return self.breaks() };
+        let trailers = match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => trailers,
+            Err(error) => return self.breaks(is_violation(&error)),
+        };
         match (std::mem::replace(&mut self.body, Body::Done), self.last.take()) {
             (Body::Chunks, _) => {
                 self.text.clear();
                 self.at = 0;
                 trailers::write(trailers.as_ref(), &mut self.text);
             }
+            (Body::Raw, _) => self.body = Body::RawEnd,
             // There is no room for trailers behind a stated length.
             (Body::Stated(0), Some(last)) => self.say(&[last]),
-            _ => return self.breaks(),
+            _ => return self.breaks(true),
         }
         Poll::Ready(Ok(()))
     }
 
-    fn breaks(&mut self) -> Poll<io::Result<()>> {
-        self.broken = true;
+    fn breaks(&mut self, violated: bool) -> Poll<io::Result<()>> {
+        self.fail(violated);
         Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
     }
+}
+
+/// Is this the end of a stream that somebody broke the rules on, and not one that its client wants
+/// no more of?
+pub fn is_violation(error: &h2::Error) -> bool {
+    let wanted = [Reason::NO_ERROR, Reason::CANCEL, Reason::REFUSED_STREAM];
+    error.reason().is_some_and(|reason| !wanted.contains(&reason))
 }

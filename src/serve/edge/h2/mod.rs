@@ -1,9 +1,9 @@
 //! Clients that speak HTTP/2: one task a connection, and one for each of its requests.
 //!
-//! [`connection`] drives the protocol and accepts streams; each stream is an exchange of its own,
-//! whose client is a [`carrier`] that speaks HTTP/1.1 text to the engine: what comes, in
-//! [`inlet`], and what goes, in [`outlet`]. [`preface`] tells HTTP/2 from HTTP/1 on a port that
-//! takes both in clear text.
+//! [`connection`] drives the protocol and accepts streams, over bytes that are [`watched`]; each
+//! stream is an exchange of its own, whose client is a [`carrier`] that speaks HTTP/1.1 text to the
+//! engine: what comes, in [`inlet`], and what goes, in [`outlet`]. [`preface`] tells HTTP/2 from
+//! HTTP/1 on a port that takes both in clear text.
 
 mod carrier;
 mod connection;
@@ -11,6 +11,7 @@ mod inlet;
 mod outlet;
 mod preface;
 mod stream;
+mod watched;
 
 pub use connection::serve;
 pub use preface::tell;

@@ -6,19 +6,23 @@
 
 use std::{
     io,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use h2::{Reason, SendStream, server::SendResponse};
-use http::Response;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use super::{inlet::is_violation, watched::Tally};
+use crate::error::{Fault, Whose};
 use crate::wire::{
     framing::Body,
     h2::{
+        accept_key,
         answer::Answer,
         chunks::{Chunks, Piece},
-        trailers,
+        grpc, trailers,
     },
     head::{Fields, Finder},
 };
@@ -36,6 +40,8 @@ enum State {
     Open(SendStream<Bytes>),
     /// All of it was said.
     Whole(SendStream<Bytes>),
+    /// So it was, in other words: what is left of the text is not for this client.
+    Muted(SendStream<Bytes>),
     /// Broken off.
     Broken,
 }
@@ -44,7 +50,21 @@ enum State {
 #[derive(Debug)]
 pub struct Outlet {
     state: State,
-    to_head: bool,
+    asked: Asked,
+    tally: Rc<Tally>,
+    /// Its text is no answer that a client of HTTP/2 could be given.
+    malformed: bool,
+}
+
+/// What the answer must know of its request.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// The method is HEAD.
+    pub is_head: bool,
+    /// It asks for a WebSocket, in HTTP/1.1 with this key.
+    pub socket: Option<[u8; 24]>,
+    /// It is a call of gRPC.
+    pub is_grpc: bool,
 }
 
 fn broken() -> io::Error {
@@ -56,9 +76,19 @@ fn malformed<E>(_: E) -> io::Error {
 }
 
 impl Outlet {
-    /// The answer to a request, perhaps a HEAD.
-    pub fn new(response: SendResponse<Bytes>, to_head: bool) -> Outlet {
-        Outlet { state: State::Head(response), to_head }
+    /// The answer to a request.
+    pub fn new(response: SendResponse<Bytes>, asked: Asked, tally: Rc<Tally>) -> Outlet {
+        Outlet { state: State::Head(response), asked, tally, malformed: false }
+    }
+
+    /// Why it broke, where more is known than that it did.
+    pub fn fault(&self) -> Option<Fault> {
+        match (self.tally.stalled.get(), self.malformed) {
+            // The client took nothing.
+            (true, _) => Some(Fault::ClientIdle),
+            (_, true) => Some(Fault::BadResponse),
+            _ => None,
+        }
     }
 
     /// Takes what can be taken of the text.
@@ -78,6 +108,7 @@ impl Outlet {
                 Poll::Pending => return Poll::Pending,
             }
         }
+        self.tally.credit(matches!(self.state, State::Whole(_)));
         Poll::Ready(Ok(taken))
     }
 
@@ -88,7 +119,11 @@ impl Outlet {
         fields: &mut Fields,
     ) -> Poll<io::Result<usize>> {
         match &mut self.state {
-            State::Head(_) => Poll::Ready(self.take_head(text, fields)),
+            State::Head(_) => {
+                let taken = self.take_head(text, fields);
+                self.malformed = matches!(&taken, Err(e) if e.kind() == io::ErrorKind::InvalidData);
+                Poll::Ready(taken)
+            }
             State::Length(stream, left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX).min(text.len());
                 let count = ready!(poll_data(cx, stream, &text[..most], most as u64 == *left))?;
@@ -124,6 +159,7 @@ impl Outlet {
                 Poll::Ready(Ok(gone))
             }
             State::Open(stream) => poll_data(cx, stream, text, false),
+            State::Muted(_) => Poll::Ready(Ok(text.len())),
             State::Whole(_) | State::Broken => Poll::Ready(Err(broken())),
         }
     }
@@ -131,7 +167,12 @@ impl Outlet {
     /// Sends a head, of an interim answer or the final one.
     fn take_head(&mut self, text: &[u8], fields: &mut Fields) -> io::Result<usize> {
         let len = Finder::default().find(text).ok().flatten().ok_or_else(|| malformed(()))?;
-        let answer = Answer::read(&text[..len], fields, self.to_head).map_err(malformed)?;
+        let is_head = self.asked.is_head;
+        let mut answer = Answer::read(&text[..len], fields, is_head).map_err(malformed)?;
+        if let Some(key) = self.asked.socket {
+            open_socket(&mut answer, &key)?;
+        }
+        let muted = self.asked.is_grpc && tell_grpc(&mut answer);
         let mut head = Response::new(());
         *head.status_mut() = answer.status;
         *head.headers_mut() = answer.fields;
@@ -140,8 +181,10 @@ impl Outlet {
             response.send_informational(head).map_err(|_| broken())?;
             return Ok(len);
         }
-        let stream = response.send_response(head, answer.body.is_done()).map_err(|_| broken())?;
+        let ended = muted || answer.body.is_done();
+        let stream = response.send_response(head, ended).map_err(|_| broken())?;
         self.state = match answer.body {
+            _ if muted => State::Muted(stream),
             Body::Done => State::Whole(stream),
             Body::Length(length) => State::Length(stream, length),
             Body::Chunked(_) => State::Chunks(stream, Chunks::default()),
@@ -172,30 +215,81 @@ impl Outlet {
         Ok(())
     }
 
-    /// Ready when the client reset the stream, or the connection broke.
-    pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.state {
-            State::Head(response) => response.poll_reset(cx).map(drop),
+    /// Ready when the client reset the stream, or the connection broke; answers whether that was
+    /// because the rules of the protocol were broken.
+    pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let reset = match &mut self.state {
+            State::Head(response) => response.poll_reset(cx),
             State::Length(stream, _)
             | State::Chunks(stream, _)
             | State::Open(stream)
-            | State::Whole(stream) => stream.poll_reset(cx).map(drop),
-            State::Broken => Poll::Ready(()),
-        }
+            | State::Whole(stream)
+            | State::Muted(stream) => stream.poll_reset(cx),
+            State::Broken => return Poll::Ready(false),
+        };
+        reset.map(|reset| is_violation(&reset.map_or_else(|error| error, h2::Error::from)))
     }
 
-    /// Resets the stream.
-    pub fn reset(&mut self, reason: Reason) {
+    /// Breaks the answer off. A call of gRPC is told why, where it can be.
+    pub fn break_off(&mut self, fault: Option<Fault>) {
+        let is_clients = fault.is_some_and(|fault| fault.whose() == Whose::Client);
+        let reason = if is_clients { Reason::CANCEL } else { Reason::INTERNAL_ERROR };
+        let told = self.asked.is_grpc && !is_clients;
         match &mut self.state {
             State::Head(response) => response.send_reset(reason),
-            State::Length(stream, _) | State::Chunks(stream, _) | State::Open(stream) => {
-                stream.send_reset(reason);
+            State::Chunks(stream, _) | State::Open(stream) => {
+                if !(told && trail(stream, fault)) {
+                    stream.send_reset(reason);
+                }
             }
+            State::Length(stream, _) => stream.send_reset(reason),
             // It is too late to take back what is whole.
-            State::Whole(_) | State::Broken => return,
+            State::Whole(_) | State::Muted(_) | State::Broken => return,
         }
         self.state = State::Broken;
     }
+}
+
+/// Turns the answer to the GET that asked for a WebSocket into that to the CONNECT (RFC 8441,
+/// section 5).
+fn open_socket(answer: &mut Answer, key: &[u8]) -> io::Result<()> {
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+        let proof = answer.fields.remove(header::SEC_WEBSOCKET_ACCEPT);
+        if proof.is_none_or(|proof| proof.as_bytes() != accept_key::of(key)) {
+            return Err(malformed(()));
+        }
+        answer.status = StatusCode::OK;
+        answer.body = Body::Close;
+    } else if answer.status.is_success() {
+        // Here that would say that there is a WebSocket.
+        answer.status = StatusCode::BAD_GATEWAY;
+    }
+    Ok(())
+}
+
+/// Says a fault of the router's as gRPC does; answers whether it is one.
+fn tell_grpc(answer: &mut Answer) -> bool {
+    let Some(code) = answer.fields.get("hostler-error") else { return false };
+    let fault = Fault::ALL.iter().find(|fault| fault.code().as_bytes() == code.as_bytes());
+    let why = fault.map_or_else(String::new, |fault| why(*fault));
+    answer.fields.remove(header::CONTENT_LENGTH);
+    let grpc = HeaderValue::from_static("application/grpc");
+    answer.fields.insert(header::CONTENT_TYPE, grpc);
+    grpc::tell(answer.status.as_u16(), &why, &mut answer.fields);
+    answer.status = StatusCode::OK;
+    true
+}
+
+/// Ends a call with the status for a fault; answers whether that could be done.
+fn trail(stream: &mut SendStream<Bytes>, fault: Option<Fault>) -> bool {
+    let fault = fault.unwrap_or(Fault::Platform);
+    let mut trailers = HeaderMap::new();
+    grpc::tell(fault.status(), &why(fault), &mut trailers);
+    stream.send_trailers(trailers).is_ok()
+}
+
+fn why(fault: Fault) -> String {
+    format!("{} ({})", fault.desc(), fault.code())
 }
 
 /// Sends of the data what the stream has a window for; `last` says that nothing comes behind it.

@@ -6,10 +6,15 @@
 use std::{future::poll_fn, rc::Rc, task::Poll};
 
 use bytes::Bytes;
-use h2::{RecvStream, server::SendResponse};
-use http::{Method, Request};
+use h2::{RecvStream, ext::Protocol, server::SendResponse};
+use http::{Method, Request, header};
 
-use super::{carrier::StreamCarrier, connection::Shared, inlet::Inlet, outlet::Outlet};
+use super::{
+    carrier::StreamCarrier,
+    connection::Shared,
+    inlet::{Head, Inlet},
+    outlet::{Asked, Outlet},
+};
 use crate::{
     error::Fault,
     serve::{
@@ -18,7 +23,10 @@ use crate::{
         io::Io,
         stream::Stream,
     },
-    wire::h2::request::{self, Refusal},
+    wire::h2::{
+        accept_key, grpc,
+        request::{self, Asks, Refusal},
+    },
 };
 
 /// Counts a stream for as long as its exchange takes.
@@ -46,16 +54,28 @@ impl Drop for Counted {
 pub async fn serve(counted: Counted, request: Request<RecvStream>, response: SendResponse<Bytes>) {
     let shared = &counted.0;
     let worker = shared.open.worker();
-    let (head, body) = request.into_parts();
-    let to_head = head.method == Method::HEAD;
-    let (head, refused) = match request::judge(&head, body.is_end_stream()) {
-        Ok(length) => (Some((Box::new(head), length)), None),
+    let (parts, body) = request.into_parts();
+    let asks = match parts.extensions.get::<Protocol>() {
+        Some(protocol) if protocol.as_str() == "websocket" => {
+            Asks::Socket(accept_key::fresh(worker.random.borrow_mut().u128(..)))
+        }
+        // Others have no form in HTTP/1.1.
+        _ => Asks::Answer,
+    };
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let asked = Asked {
+        is_head: parts.method == Method::HEAD,
+        socket: if let Asks::Socket(key) = asks { Some(key) } else { None },
+        is_grpc: content_type.is_some_and(|value| grpc::is_grpc(value.as_bytes())),
+    };
+    let (head, refused) = match request::judge(&parts, asks, body.is_end_stream()) {
+        Ok(length) => (Some(Box::new(Head { parts, asks, length })), None),
         Err(Refusal::Malformed) => (None, Some(Fault::BadRequest)),
         Err(Refusal::Method) => (None, Some(Fault::MethodNotAllowed)),
     };
     let carrier = StreamCarrier {
         inlet: Inlet::new(body, head),
-        outlet: Outlet::new(response, to_head),
+        outlet: Outlet::new(response, asked, shared.tally.clone()),
         worker: worker.clone(),
     };
     let mut client = Client {

@@ -13,9 +13,13 @@ fn parts(method: Method, uri: &str, fields: &[(&str, &str)]) -> Parts {
 }
 
 fn text(request: &Parts, ended: bool) -> Result<String, Refusal> {
-    let length = judge(request, ended)?;
+    text_of(request, Asks::Answer, ended)
+}
+
+fn text_of(request: &Parts, asks: Asks, ended: bool) -> Result<String, Refusal> {
+    let length = judge(request, asks, ended)?;
     let mut out = Vec::new();
-    write(request, length, &mut out);
+    write(request, asks, length, &mut out);
     assert!(out.len() <= text_len(request), "{} of {}", out.len(), text_len(request));
     Ok(String::from_utf8(out).unwrap())
 }
@@ -88,4 +92,21 @@ fn what_names_no_resource_of_a_host_is_refused() {
         let request = parts(method, "http://a.test/", &[]);
         assert_eq!(text(&request, true), Err(Refusal::Method));
     }
+}
+
+#[test]
+fn an_extended_connect_asks_for_a_websocket() {
+    let asks = Asks::Socket(*b"dGhlIHNhbXBsZSBub25jZQ==");
+    let fields = [("sec-websocket-version", "13"), ("sec-websocket-key", "mine")];
+    let text = text_of(&parts(Method::CONNECT, "https://a.test/x", &fields), asks, false);
+    assert_eq!(
+        text.unwrap(),
+        "GET /x HTTP/1.1\r\nhost: a.test\r\nsec-websocket-version: 13\r\n\
+         connection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let with_length = parts(Method::CONNECT, "https://a.test/x", &[("content-length", "0")]);
+    assert_eq!(text_of(&with_length, asks, false), Err(Refusal::Malformed));
+    let get = parts(Method::GET, "https://a.test/x", &[]);
+    assert_eq!(text_of(&get, asks, false), Err(Refusal::Method));
 }

@@ -1,0 +1,68 @@
+//! Real clients by HTTP/2, beside those of `software`, `lasting` and `grpc`: httpx inside TLS, and
+//! h2load with many streams on few connections.
+//!
+//! Invariant: none of them is taken for a flood.
+
+use std::{net::SocketAddr, process::Command};
+
+use crate::harness::{
+    Authority, Named, Program, Router,
+    program::{node, python, run, scripts},
+};
+
+/// A router that takes HTTP/2 both ways, its address for TLS, and the authority of its certificate.
+fn start() -> (Router, SocketAddr, Authority) {
+    let authority = Authority::new("ours");
+    let files = authority.issue("a", &["a.test"]);
+    let router = Router::with(&[
+        ("HOSTLER_HTTP_H2C", "true"),
+        ("HOSTLER_HTTPS_LISTEN", "127.0.0.1:0"),
+        ("HOSTLER_HTTPS_DEFAULT_CERT", &files.cert),
+        ("HOSTLER_HTTPS_DEFAULT_KEY", &files.key),
+    ]);
+    let line = router.said.wait_for("https listens on ");
+    let https = line.rsplit(' ').next().unwrap().parse().unwrap();
+    (router, https, authority)
+}
+
+fn is_no_flood(router: &Router) {
+    let page = router.call("GET", "/metrics", None).answer.text();
+    let mut kinds = page.lines().filter(|line| line.starts_with("hostler_http2_abuse_total{"));
+    assert!(kinds.all(|line| line.ends_with(" 0")), "{page}");
+}
+
+#[test]
+fn httpx_moves_bodies_both_ways_at_once_inside_tls() {
+    let (router, https, authority) = start();
+    let mut command = node();
+    command.arg(scripts().join("dynos/node.mjs"));
+    let dyno = Program::start(command);
+    router.app("one", "a.test", &[&dyno.addr]);
+    let mut command = python();
+    command.arg(scripts().join("clients/httpx_tls.py"));
+    command.args([&https.port().to_string(), "a.test", &authority.ca()]);
+    assert_eq!(run(command), b"ok\n");
+    let lines = router.log.wait_for_many("protocol=http2.0 tls=true", 21);
+    assert!(lines.iter().all(|line| line.contains(" status=200 ")), "{lines:#?}");
+    assert_eq!(router.metric("hostler_connections_accepted_total"), 1.0);
+    is_no_flood(&router);
+}
+
+#[test]
+fn h2load_gets_every_answer() {
+    let (router, https, _authority) = start();
+    let dyno = Named::start("one");
+    router.app("one", "a.test", &[&dyno.addr]);
+    for (scheme, addr) in [("http", router.http), ("https", https)] {
+        let mut command = Command::new("h2load");
+        command.args(["--requests=2000", "--clients=4", "--max-concurrent-streams=25"]);
+        command.args([format!("--connect-to={addr}"), format!("{scheme}://a.test/")]);
+        let report = String::from_utf8(run(command)).unwrap();
+        assert!(report.contains(" 2000 succeeded, 0 failed, 0 errored, 0 timeout"), "{report}");
+        assert!(report.contains("status codes: 2000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{report}");
+    }
+    assert_eq!(dyno.requests(), 4000);
+    router.log.wait_for_many("protocol=http2.0 ", 4000);
+    assert_eq!(router.metric("hostler_connections_accepted_total"), 8.0);
+    is_no_flood(&router);
+}

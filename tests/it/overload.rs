@@ -1,0 +1,122 @@
+//! A router that carries as much as it may: it turns away what is new at once, keeps what it has,
+//! and says so.
+//!
+//! Invariant: what is promised of the control listener is asked while the overload lasts.
+
+use serde_json::json;
+
+use crate::harness::{Conn, Dyno, Named, Router, until};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+fn begin(router: &Router, dyno: &Dyno) -> (Conn, Conn) {
+    let mut client = router.connect();
+    client.send(GET);
+    let mut conn = dyno.accept();
+    conn.take_request();
+    (client, conn)
+}
+
+fn ready(router: &Router) -> (u16, String) {
+    let reply = router.call("GET", "/readyz", None);
+    (reply.status(), reply.json["reasons"].to_string())
+}
+
+fn is_overloaded(router: &Router, cause: &str) -> bool {
+    router.metric(&format!("hostler_overloaded{{cause=\"{cause}\"}}")) == 1.0
+}
+
+#[test]
+fn with_as_many_exchanges_as_there_may_be_new_ones_are_turned_away_until_some_end() {
+    let router = Router::with(&[("HOSTLER_LIMITS_EXCHANGES", "3")]);
+    let dyno = Dyno::new();
+    router.app("one", "a.test", &[&dyno.addr]);
+    let mut held: Vec<_> = (0..3).map(|_| begin(&router, &dyno)).collect();
+    until("they are counted", || router.metric("hostler_exchanges_open") == 3.0);
+    let mut client = router.connect();
+    let answer = client.ask(GET);
+    assert_eq!(answer.verdict(), (503, "overloaded"), "{answer:?}");
+    assert_eq!(answer.head.get("retry-after"), Some("1"));
+    until("it is said", || {
+        assert_eq!(client.ask(GET).verdict(), (503, "overloaded"));
+        is_overloaded(&router, "exchanges") && ready(&router).0 == 503
+    });
+    let (_, reasons) = ready(&router);
+    assert!(reasons.contains("3 exchanges are in flight, as limits.exchanges allows"), "{reasons}");
+    router.said.wait_for("overloaded: 3 exchanges are in flight");
+    // Pushes go on, and so do the exchanges.
+    router.write("PUT", "/v1/apps/two", json!({}));
+    assert!(dyno.is_idle());
+    for (client, conn) in &mut held {
+        conn.send(OK);
+        assert_eq!(client.take_answer().text(), "ok");
+    }
+    until("the overload is over", || ready(&router).0 == 200);
+    router.said.wait_for("over: overloaded: 3 exchanges are in flight");
+    assert!(!is_overloaded(&router, "exchanges"));
+    // Their connections to the dyno are kept: one of them takes the next.
+    client.send(GET);
+    until("the dyno hears of it", || {
+        held.iter().any(|(_, conn)| conn.has_input()) || !dyno.is_idle()
+    });
+}
+
+#[test]
+fn with_more_memory_than_it_may_have_nothing_begins_and_what_has_begun_goes_on() {
+    const ROOM: usize = 24 << 20;
+    let resident = Router::start().resident();
+    let bound = (resident + ROOM).to_string();
+    let router = Router::with(&[("HOSTLER_LIMITS_MEMORY", &bound)]);
+    let (dyno, other) = (Dyno::new(), Named::start("two"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    router.app("two", "b.test", &[&other.addr]);
+    let (mut held, mut conn) = begin(&router, &dyno);
+    let mut client = router.connect();
+    assert_eq!(client.get("b.test", "/").status(), 200);
+    // The table grows until the bound is passed.
+    let page = "x".repeat(64 << 10);
+    for round in 0.. {
+        assert!(round < 100, "it never comes to the bound");
+        let app = |i: usize| format!("/apps/p{round}-{i}");
+        let body = json!({"pages": {"error": {"html": page}}});
+        let ops: Vec<_> =
+            (0..50).map(|i| json!({"method": "PUT", "path": app(i), "body": body})).collect();
+        let reply = router.call("POST", "/v1/transactions", Some(json!({"ops": ops})));
+        assert_eq!(reply.status(), 200, "pushes go on");
+        if is_overloaded(&router, "memory") {
+            break;
+        }
+    }
+    assert_eq!(client.get("b.test", "/").verdict(), (503, "overloaded"));
+    // Nor does a head get more memory that does not come whole.
+    let answer = router.connect().ask("GET / HTTP/1.1\r\nHost: b.te");
+    assert_eq!(answer.verdict(), (503, "overloaded"));
+    assert_eq!(answer.head.get("retry-after"), Some("1"));
+    let (status, reasons) = ready(&router);
+    assert!(status == 503 && reasons.contains("bytes of limits.memory"), "{reasons}");
+    router.said.wait_for("overloaded: the process has more than");
+    assert!(router.metric("hostler_resident_memory_bytes") > resident as f64);
+    conn.send(OK);
+    assert_eq!(held.take_answer().text(), "ok");
+    let (answered, before) = (router.call("GET", "/v1/revision", None).status(), other.requests());
+    assert_eq!((answered, before), (200, 1));
+}
+
+#[test]
+fn workers_that_turn_are_not_taken_for_ones_that_stand_still() {
+    let router = Router::with(&[("HOSTLER_TIMEOUTS_WORKER_STALL", "500ms")]);
+    let pid = rustix::process::Pid::from_raw(router.pid().cast_signed()).unwrap();
+    // A process that is stopped as a whole is not one whose workers stand still.
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    until("it stands", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", router.pid())).unwrap();
+        stat.contains(") T ")
+    });
+    let began = std::time::Instant::now();
+    until("a while has passed", || began.elapsed() > std::time::Duration::from_secs(1));
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(router.get("no.test", "/").status(), 404);
+    assert_eq!(router.metric("hostler_workers_stalled"), 0.0);
+    assert_eq!(ready(&router), (200, "[]".to_owned()));
+}
