@@ -9,6 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
+use super::meter::AppMeter;
 use crate::balance::Budget;
 
 /// The live state of one dyno.
@@ -89,6 +90,8 @@ pub struct AppCell {
     exchanges: AtomicU64,
     /// Clients' connections whose last request was for the app.
     connections: AtomicU32,
+    /// What its clients used of what they may together.
+    pub meter: AppMeter,
     /// Taken only by an exchange that would send its request a second time.
     retries: Mutex<Budget>,
 }

@@ -2,9 +2,8 @@
 //!
 //! A client is told from others by its address (IPv6 by its first 64 bits, which is what one
 //! customer gets), and by the value of a header that the app's owner names. Invariants: an app
-//! without limits costs nothing here; the figures are by the app's name, so that no push resets
-//! them; a request is counted for whoever is told apart most closely first, so that who is refused
-//! for what he alone did uses nothing of the others'.
+//! without limits costs nothing here; no push resets the figures; all limits are asked before any
+//! is used, so that who is refused uses nothing.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use super::meter::{Allowance, Counts, Place, Rates};
+use super::{
+    cell::AppCell,
+    meter::{Allowance, Counts, Place, Rates, Used},
+};
 use crate::{
     error::Fault,
     route::{Network, OwnClientLimits, network},
@@ -94,17 +96,32 @@ impl ClientLimits {
         is_allowed && !network::is_within(&self.deny, client)
     }
 
-    /// The limits that there are, in the order in which a request is counted.
-    fn each(&self) -> impl Iterator<Item = Limit> {
-        let kinds = [(self.concurrency, None, CONCURRENCY), (self.rate, Some(self.window), RATE)];
-        let has_header = !self.header.is_empty();
-        kinds.into_iter().flat_map(move |(each, window, settings)| {
-            let header = if has_header { each.header } else { 0 };
-            [each.address, header, each.app]
-                .into_iter()
-                .enumerate()
-                .filter(|(_, most)| *most > 0)
-                .map(move |(whom, most)| Limit { setting: settings[whom], whom, most, window })
+    /// The limits that there are, in the order in which a request is judged.
+    fn each(&self) -> impl Iterator<Item = Limit> + use<'_> {
+        self.at_a_time().chain(self.in_a_window())
+    }
+
+    fn at_a_time(&self) -> impl Iterator<Item = Limit> + use<'_> {
+        self.of(self.concurrency, CONCURRENCY, None)
+    }
+
+    fn in_a_window(&self) -> impl Iterator<Item = Limit> + use<'_> {
+        self.of(self.rate, RATE, Some(self.window))
+    }
+
+    fn of(
+        &self,
+        each: Each,
+        settings: [&'static str; 3],
+        window: Option<Duration>,
+    ) -> impl Iterator<Item = Limit> + use<> {
+        let header = if self.header.is_empty() { 0 } else { each.header };
+        let limits = [(Whom::Address, each.address), (Whom::Header, header), (Whom::App, each.app)];
+        limits.into_iter().filter(|(_, most)| *most > 0).map(move |(whom, most)| Limit {
+            setting: settings[whom as usize],
+            whom,
+            most,
+            window,
         })
     }
 }
@@ -113,36 +130,55 @@ const CONCURRENCY: [&str; 3] =
     ["limits.concurrency_per_address", "limits.concurrency_per_header", "limits.concurrency"];
 const RATE: [&str; 3] = ["limits.rate_per_address", "limits.rate_per_header", "limits.rate"];
 
+/// Who is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    Address,
+    Header,
+    App,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Limit {
     setting: &'static str,
-    /// Of the keys of an [`Asker`].
-    whom: usize,
+    whom: Whom,
     most: u32,
     /// None: at a time.
     window: Option<Duration>,
 }
 
-/// For whom a request counts: its app and address, its app and header, its app.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker([u64; 3]);
+impl Limit {
+    fn allowance(self) -> Option<Allowance> {
+        Some(Allowance { most: self.most, window: self.window? })
+    }
+}
+
+/// For whom a request counts.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// Those of its app and address, and of its app and header.
+    keys: [u64; 2],
+    app: Arc<AppCell>,
+}
+
+impl Asker {
+    /// The key in the tables that all apps share; none for the app as a whole.
+    fn key(&self, whom: Whom) -> Option<u64> {
+        self.keys.get(whom as usize).copied()
+    }
+}
 
 /// Why a client's request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Too many in the window; so long takes it until there is room.
-    Rate(Duration),
-    /// Too many at a time.
-    Concurrency,
+pub struct Refused {
+    /// The first limit that is met, as a fault.
+    pub fault: Fault,
+    /// How long it takes until there is room, as far as that is known.
+    pub wait: Duration,
 }
 
-impl From<Refused> for Fault {
-    fn from(refused: Refused) -> Fault {
-        match refused {
-            Refused::Rate(_) => Fault::RateLimited,
-            Refused::Concurrency => Fault::TooManyConcurrent,
-        }
-    }
-}
+/// After what time somebody may come again who has too many exchanges: nobody knows when they end.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// What is left of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +204,7 @@ pub struct Clients {
 
 impl Clients {
     /// Room for the rates and exchanges of so many clients at a time, and for so many connections.
+    /// Apps as a whole need none of it.
     pub fn new(clients: usize, connections: usize) -> Clients {
         Clients {
             // Keyed anew by each process: nobody can choose values that meet.
@@ -180,52 +217,107 @@ impl Clients {
 
     /// For whom a request of an app counts: of a client at that address, with that one value of the
     /// header if it has one.
-    pub fn asker(&self, app: &str, address: IpAddr, value: Option<&[u8]>) -> Asker {
-        Asker([
-            self.hasher.hash_one((app, 0, prefix(address))),
-            self.hasher.hash_one((app, 1, value)),
-            self.hasher.hash_one((app, 2)),
-        ])
+    pub fn asker(
+        &self,
+        name: &str,
+        app: &Arc<AppCell>,
+        address: IpAddr,
+        value: Option<&[u8]>,
+    ) -> Asker {
+        let keys = [
+            self.hasher.hash_one((name, 0, prefix(address))),
+            self.hasher.hash_one((name, 1, value)),
+        ];
+        Asker { keys, app: app.clone() }
     }
 
     /// Counts a request.
     ///
     /// # Errors
-    /// Why it is refused, if it is.
+    /// Why it is refused, if it is; then nothing is counted.
     pub fn admit(
         self: &Arc<Self>,
-        asker: Asker,
+        asker: &Asker,
         limits: &ClientLimits,
         now_ms: u64,
     ) -> Result<Admitted, Refused> {
-        let mut admitted = Admitted { clients: self.clone(), places: [Place::NONE; 3] };
-        for Limit { whom, most, window, .. } in limits.each() {
-            let key = asker.0[whom];
-            match window {
-                None => {
-                    let place = self.exchanges.enter(key, most).ok_or(Refused::Concurrency)?;
-                    admitted.places[whom] = place;
+        let now_ns = to_ns(now_ms);
+        let mut refused = None;
+        for limit in limits.each() {
+            let wait = match limit.allowance() {
+                None => (self.at_a_time(asker, limit) >= limit.most).then_some(A_WHILE),
+                Some(allowed) => {
+                    self.used(asker, limit).and_then(|used| used.wait(allowed, now_ns))
                 }
-                Some(window) => {
-                    let taken = self.rates.take(key, Allowance { most, window }, to_ns(now_ms));
-                    taken.map_err(Refused::Rate)?;
+            };
+            refused = worse(refused, limit, wait);
+        }
+        refused.map_or(Ok(()), Err)?;
+        // Another may be faster now: then what was taken is given back.
+        let mut admitted = Admitted { clients: self.clone(), places: [Place::NONE; 2], app: None };
+        for limit in limits.at_a_time() {
+            if !admitted.enter(asker, limit) {
+                return Err(Refused { fault: Fault::TooManyConcurrent, wait: A_WHILE });
+            }
+        }
+        for (before, limit) in limits.in_a_window().enumerate() {
+            if let Err(wait) = self.take(asker, limit, now_ns) {
+                for earlier in limits.in_a_window().take(before) {
+                    let used = self.used(asker, earlier).zip(earlier.allowance());
+                    used.inspect(|(used, allowed)| used.give_back(*allowed));
                 }
+                return Err(Refused { fault: Fault::RateLimited, wait });
             }
         }
         Ok(admitted)
     }
 
-    /// What is left for a request, in the order in which it would be counted.
-    pub fn left(&self, asker: Asker, limits: &ClientLimits, now_ms: u64) -> Vec<Left> {
-        let of = |Limit { setting, whom, most, window }| {
-            let key = asker.0[whom];
-            let left = match window {
-                None => most.saturating_sub(self.exchanges.of(key)),
-                Some(window) => self.rates.left(key, Allowance { most, window }, to_ns(now_ms)),
+    fn at_a_time(&self, asker: &Asker, limit: Limit) -> u32 {
+        match asker.key(limit.whom) {
+            Some(key) => self.exchanges.of(key),
+            None => asker.app.meter.exchanges(),
+        }
+    }
+
+    fn used<'a>(&'a self, asker: &'a Asker, limit: Limit) -> Option<&'a Used> {
+        match asker.key(limit.whom) {
+            Some(key) => self.rates.known(key),
+            None => Some(&asker.app.meter.used),
+        }
+    }
+
+    fn take(&self, asker: &Asker, limit: Limit, now_ns: u64) -> Result<(), Duration> {
+        let Some(allowed) = limit.allowance() else { return Ok(()) };
+        let used = match asker.key(limit.whom) {
+            Some(key) => self.rates.of(key, allowed, now_ns),
+            None => Some(&asker.app.meter.used),
+        };
+        used.map_or(Ok(()), |used| used.take(allowed, now_ns))
+    }
+
+    /// What is left for a request, in the order in which it is judged.
+    pub fn left(&self, asker: &Asker, limits: &ClientLimits, now_ms: u64) -> Vec<Left> {
+        let of = |limit: Limit| {
+            let Limit { setting, most, window, .. } = limit;
+            let left = match limit.allowance() {
+                None => most.saturating_sub(self.at_a_time(asker, limit)),
+                Some(allowed) => {
+                    self.used(asker, limit).map_or(most, |used| used.left(allowed, to_ns(now_ms)))
+                }
             };
             Left { setting, most, window, left }
         };
         limits.each().map(of).collect()
+    }
+
+    /// What the tables had no room for since this was asked last, each with what it was: rates that
+    /// were forgotten, exchanges and connections that are not counted.
+    pub fn take_uncounted(&self) -> [(&'static str, u64); 3] {
+        [
+            ("rate", self.rates.take_forgotten()),
+            ("exchange", self.exchanges.take_uncounted()),
+            ("connection", self.connections.take_uncounted()),
+        ]
     }
 
     /// Counts a connection of an address, which may have `most`; none if it has them.
@@ -248,16 +340,46 @@ fn prefix(address: IpAddr) -> u128 {
     }
 }
 
+/// What becomes of a request if one more limit lets it wait.
+fn worse(refused: Option<Refused>, limit: Limit, wait: Option<Duration>) -> Option<Refused> {
+    let Some(wait) = wait else { return refused };
+    let fault = match limit.window {
+        Some(_) => Fault::RateLimited,
+        None => Fault::TooManyConcurrent,
+    };
+    let refused = refused.unwrap_or(Refused { fault, wait });
+    Some(Refused { wait: refused.wait.max(wait), ..refused })
+}
+
 /// A request that was counted: its exchange counts for as long as this lasts.
 #[derive(Debug)]
 pub struct Admitted {
     clients: Arc<Clients>,
-    places: [Place; 3],
+    places: [Place; 2],
+    app: Option<Arc<AppCell>>,
+}
+
+impl Admitted {
+    fn enter(&mut self, asker: &Asker, limit: Limit) -> bool {
+        match asker.key(limit.whom) {
+            Some(key) => {
+                let place = self.clients.exchanges.enter(key, limit.most);
+                self.places[limit.whom as usize] = place.unwrap_or(Place::NONE);
+                place.is_some()
+            }
+            None => {
+                let entered = asker.app.meter.enter(limit.most);
+                self.app = entered.then(|| asker.app.clone());
+                entered
+            }
+        }
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.places.iter().for_each(|place| self.clients.exchanges.leave(*place));
+        self.app.iter().for_each(|app| app.meter.leave());
     }
 }
 

@@ -194,8 +194,8 @@ fn left(app: &LiveApp, request: &Request, rules: &Rules, now_ms: u64) -> Vec<Lef
     let is_it = |(name, _): &&(String, String)| name.eq_ignore_ascii_case(&limits.header);
     let mut values = request.headers.iter().filter(is_it).map(|(_, value)| value.as_bytes());
     let value = values.next().filter(|_| values.next().is_none());
-    let asker = rules.clients.asker(app.app.name.as_str(), client, value);
-    rules.clients.left(asker, limits, now_ms)
+    let asker = rules.clients.asker(app.app.name.as_str(), &app.cell, client, value);
+    rules.clients.left(&asker, limits, now_ms)
 }
 
 /// The outcome for a client of whom that is left: who would be counted is refused if nothing is.

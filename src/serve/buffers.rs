@@ -42,6 +42,11 @@ impl Buffers {
         self.take(&self.large, LARGE)
     }
 
+    /// A buffer without room, that takes as much as it is told to: none of the pool.
+    pub fn none(self: &Rc<Self>) -> Buf {
+        Buf { bytes: Vec::new(), start: 0, home: self.clone() }
+    }
+
     /// Memory of [`WORKSPACE`] bytes for one step, with whatever the step before left in it.
     pub fn with_workspace<R>(&self, step: impl FnOnce(&mut [u8]) -> R) -> R {
         let mut workspace = self.workspace.borrow_mut();

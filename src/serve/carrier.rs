@@ -57,6 +57,11 @@ pub trait Carrier: Debug {
     /// Bytes that were written and that the other side is not known to have taken.
     fn unacknowledged(&mut self) -> usize;
 
+    /// Are bytes kept here that the socket below did not take?
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     /// Why it broke, where more is known than that it did.
     fn cause(&self) -> Option<Cause> {
         None

@@ -150,6 +150,14 @@ impl Io {
         }
     }
 
+    /// Are bytes kept above the socket that it did not take?
+    pub fn holds_back(&self) -> bool {
+        match self {
+            Io::Plain(_) => false,
+            Io::Carried(carrier) => carrier.borrow().holds_back(),
+        }
+    }
+
     /// Why it broke, where more is known than that it did.
     pub fn cause(&self) -> Option<Cause> {
         match self {

@@ -15,13 +15,15 @@ pub enum Notice {
     Connections,
     /// There are no descriptors for one.
     Descriptors,
+    /// There is no memory for one.
+    Memory,
     /// A client has as many as one may have.
     Address,
     /// A connection did not begin as its listener expects.
     Proxy,
 }
 
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 
 /// When each kind was said last, in milliseconds of the worker's clock; 0: never.
 #[derive(Debug, Default)]

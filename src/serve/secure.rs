@@ -3,33 +3,43 @@
 //! Invariants: a connection that waits holds no buffer, but for a record that has come in part; a
 //! record is decrypted only when somebody wants its data, straight into the reader's buffer where
 //! that has room for all of it; what is encrypted lies in the worker's one workspace, and what the
-//! socket does not take of it, no more than that holds, is kept here until it does; an end
+//! socket does not take of it is kept here until it does, one record where it took not all before;
+//! records that
+//! bring no data are bounded, in one go and in a row; an end
 //! without TLS's own word for it is an error, so that a cut is never taken for an end; a connection
 //! that is dropped in order says that word, one that is broken off does not.
+
+mod duplex;
 
 use std::{
     io::{self, IoSlice},
     mem::{replace, take},
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
 use super::{
-    buffers::{Buf, Buffers, COMMON, LARGE},
+    buffers::{Buf, Buffers, LARGE},
     carrier::Carrier,
     queue,
     socket::{End, Socket},
 };
 use crate::{
     error::Fault,
-    tls::{Broken, HANDSHAKE, MAX_RECORD, Output, RECORD_HEAD, Session},
+    tls::{Broken, HANDSHAKE, MAX_DATA, MAX_RECORD, Output, RECORD_HEAD, Session},
 };
 
 /// The kinds of records that there are (RFC 8446, appendix B.1).
 const KINDS: std::ops::RangeInclusive<u8> = 20..=24;
+
+/// How many bytes of records that bring no data are taken in one go: then others have their turn.
+const DATALESS_AT_ONCE: usize = 32 << 10;
+/// The most bytes of such records in a row: a handshake, tickets, new keys.
+const MAX_DATALESS: usize = 256 << 10;
+/// As how many bytes a record counts at least.
+const LEAST_RECORD: usize = 1 << 10;
+/// The most bytes that are held of a handshake: a greeting, or a chain of certificates.
+const MAX_FLIGHT: usize = 32 << 10;
 
 /// A connection with TLS.
 #[derive(Debug)]
@@ -41,10 +51,15 @@ pub struct Secure {
     incoming: Option<Buf>,
     /// How many bytes of them the session has been handed and not done with: a message in parts.
     handed: usize,
+    /// How many bytes of records in a row have brought no data.
+    dataless: usize,
     /// Data of a record for which its reader had no room.
     data: Option<Buf>,
     /// Records that the socket has not taken.
     outgoing: Option<Buf>,
+    /// How many bytes of data are encrypted at once: twice as many after each time that the socket
+    /// took them all, one record's after one that it did not.
+    width: usize,
     /// The last byte of data in them is one that their writer was not told of.
     owed: bool,
     /// The last read filled its buffer: the next may take a large one.
@@ -77,8 +92,10 @@ impl Secure {
             buffers,
             incoming: None,
             handed: 0,
+            dataless: 0,
             data: None,
             outgoing: None,
+            width: MAX_DATA,
             owed: false,
             bulk: false,
             begun: false,
@@ -130,6 +147,7 @@ impl Secure {
 
     /// Does the handshake.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        let before = self.dataless;
         loop {
             if let Poll::Ready(Err(_)) = self.poll_send(cx) {
                 return Poll::Ready(Err(Refused::Gone));
@@ -143,11 +161,13 @@ impl Secure {
             }
             self.begun |= first.is_some();
             if let Some(end) = self.record() {
+                ready!(self.poll_turn(cx, before));
                 if let Err(broken) = self.take_record(end, &mut Vec::new()) {
                     return Poll::Ready(Err(Refused::Failed(broken)));
                 }
-            } else if ready!(self.poll_fill(cx)).is_err() {
-                return Poll::Ready(Err(Refused::Gone));
+            } else if let Err(error) = ready!(self.poll_fill(cx)) {
+                let broken = error.downcast().map_or(Refused::Gone, Refused::Failed);
+                return Poll::Ready(Err(broken));
             }
         }
     }
@@ -165,9 +185,19 @@ impl Secure {
         (rest.len() >= len).then_some(self.handed + len)
     }
 
+    /// Ready if another record may be taken in one go, which began with `before` dataless bytes.
+    fn poll_turn(&self, cx: &mut Context<'_>, before: usize) -> Poll<()> {
+        if self.dataless < before + DATALESS_AT_ONCE {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Takes the record that ends at `end`.
     fn take_record(&mut self, end: usize, data: &mut Vec<u8>) -> Result<(), Broken> {
         let Some(incoming) = &mut self.incoming else { return Ok(()) };
+        let (before, len) = (data.len(), (end - self.handed).max(LEAST_RECORD));
         let buffers = self.buffers.clone();
         let taken = buffers.with_workspace(|workspace| {
             let mut output = Output::new(workspace);
@@ -183,6 +213,11 @@ impl Secure {
         if incoming.is_drained() {
             self.incoming = None;
         }
+        self.dataless = if data.len() > before { 0 } else { self.dataless + len };
+        if self.dataless > MAX_DATALESS {
+            self.silent = true;
+            return Err(Broken::dataless());
+        }
         Ok(())
     }
 
@@ -193,12 +228,17 @@ impl Secure {
         let fresh = || if bulk { self.buffers.large() } else { self.buffers.common() };
         let mut incoming = self.incoming.take().unwrap_or_else(fresh);
         if incoming.room() == 0 && incoming.compact() == 0 {
-            if incoming.len() >= LARGE {
-                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            let most = if self.session.is_handshaking() { MAX_FLIGHT } else { LARGE };
+            if incoming.len() >= most {
+                return Poll::Ready(Err(Broken::dataless().into()));
             }
-            let mut large = self.buffers.large();
-            large.extend_from_slice(incoming.pending());
-            incoming = large;
+            if most < LARGE {
+                incoming.grow(most);
+            } else {
+                let mut large = self.buffers.large();
+                large.extend_from_slice(incoming.pending());
+                incoming = large;
+            }
         }
         let read = self.socket.poll_read(cx, &mut incoming);
         if let Poll::Ready(Ok(count)) = read {
@@ -214,6 +254,7 @@ impl Secure {
     /// Reads data behind `buffer`, which has room; 0 is the end.
     fn poll_data(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let before = buffer.len();
+        let dataless = self.dataless;
         loop {
             if let Some(data) = &mut self.data {
                 let count = data.pending().len().min(buffer.capacity() - buffer.len());
@@ -229,6 +270,9 @@ impl Secure {
             // A record's data is shorter than the record.
             if read > 0 && next.is_none_or(|end| end - self.handed > room) {
                 return Poll::Ready(Ok(read));
+            }
+            if next.is_some() && self.poll_turn(cx, dataless).is_pending() {
+                return if read > 0 { Poll::Ready(Ok(read)) } else { Poll::Pending };
             }
             match next {
                 _ if self.ended => return Poll::Ready(Ok(0)),
@@ -263,9 +307,10 @@ impl Secure {
         let buffers = self.buffers.clone();
         buffers.with_workspace(|workspace| {
             let mut output = Output::new(workspace);
+            let most = output.data_room().min(self.width);
             let mut taken = 0;
             for piece in pieces {
-                let count = piece.len().min(output.data_room());
+                let count = piece.len().min(most - taken).min(output.data_room());
                 let handed = handed(&mut self.incoming, self.handed);
                 self.session.seal(handed, &piece[..count], &mut output)?;
                 taken += count;
@@ -276,6 +321,11 @@ impl Secure {
                     Poll::Ready(count) => left = &left[count?..],
                     Poll::Pending => break,
                 }
+            }
+            if !left.is_empty() {
+                self.width = MAX_DATA;
+            } else if taken == most {
+                self.width = most * 2;
             }
             keep(&mut self.outgoing, &self.buffers, left);
             Ok(taken)
@@ -314,17 +364,34 @@ impl Carrier for Secure {
     }
 
     fn has_come(&mut self) -> bool {
-        if self.data.is_some() || self.record().is_some() || self.ended {
+        if self.data.is_some() || self.ended {
             return true;
         }
-        if self.socket.is_quiet() {
-            return false;
+        // It may be something that the session keeps to itself. Past the runtime, which says "not
+        // yet" of anything once the task has used up what it may do in one go.
+        loop {
+            if let Some(end) = self.record() {
+                let mut data = self.buffers.common();
+                if self.take_record(end, &mut data).is_err() || self.ended {
+                    return true;
+                }
+                self.data = Some(data).filter(|data| !data.is_drained());
+                if self.data.is_some() {
+                    return true;
+                }
+                continue;
+            }
+            let mut incoming = self.incoming.take().unwrap_or_else(|| self.buffers.common());
+            let read = self.socket.try_fill(&mut incoming);
+            self.incoming = Some(incoming).filter(|incoming| !incoming.is_drained());
+            match read {
+                Ok(count) if count > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.incoming.is_some();
+                }
+                _ => return true,
+            }
         }
-        // It may be something that the session keeps to itself.
-        let mut data = self.buffers.common();
-        let read = self.poll_data(&mut Context::from_waker(Waker::noop()), &mut data);
-        self.data = Some(data).filter(|data| !data.is_drained());
-        read.is_ready()
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -361,66 +428,13 @@ impl Carrier for Secure {
         self.socket.reset_on_drop();
     }
 
+    fn holds_back(&self) -> bool {
+        self.outgoing.is_some()
+    }
+
     fn unacknowledged(&mut self) -> usize {
         let kept = self.outgoing.as_ref().map_or(0, |outgoing| outgoing.pending().len());
         kept + queue::unacknowledged(&self.socket)
-    }
-}
-
-/// For a protocol above that reads and writes by itself: what is written may wait for the flush.
-impl AsyncRead for Secure {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.data.is_none() {
-            let mut data = this.buffers.common();
-            let read = this.poll_data(cx, &mut data);
-            let _ = this.poll_send(cx);
-            this.data = Some(data).filter(|data| !data.is_drained());
-            ready!(read)?;
-        }
-        if let Some(data) = &mut this.data {
-            let count = data.pending().len().min(into.remaining());
-            into.put_slice(&data.pending()[..count]);
-            data.consume(count);
-            this.data = this.data.take().filter(|data| !data.is_drained());
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Secure {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        Poll::Ready(this.seal(cx, pieces))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_send(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Carrier::poll_shutdown(self.get_mut(), cx)
     }
 }
 
@@ -437,11 +451,12 @@ fn handed(incoming: &mut Option<Buf>, count: usize) -> &mut [u8] {
     incoming.as_mut().map_or(&mut [], |incoming| &mut incoming.pending_mut()[..count])
 }
 
-/// Keeps records until the socket takes them.
+/// Keeps records until the socket takes them, which may be long: no more room than they need.
 fn keep(outgoing: &mut Option<Buf>, buffers: &Rc<Buffers>, records: &[u8]) {
     if !records.is_empty() {
-        let fresh = || if records.len() > COMMON { buffers.large() } else { buffers.common() };
-        outgoing.get_or_insert_with(fresh).extend_from_slice(records);
+        let kept = outgoing.get_or_insert_with(|| buffers.none());
+        kept.reserve_exact(records.len());
+        kept.extend_from_slice(records);
     }
 }
 

@@ -82,13 +82,14 @@ impl Socket {
         Socket { kind, unread: Cell::new(false), unwritten: Cell::new(false) }
     }
 
-    /// The TCP connection, of which nobody has waited for the end.
+    /// The TCP connection.
     pub fn into_tcp(self) -> Option<TcpStream> {
-        debug_assert!(!self.unread.get() && !self.unwritten.get());
-        match self.kind {
-            Kind::Tcp(stream) => Some(stream),
-            Kind::Unix(_) => None,
+        let Kind::Tcp(stream) = self.kind else { return None };
+        if self.unread.get() || self.unwritten.get() {
+            // Given to the runtime anew, it tells again of what it was made to forget.
+            return TcpStream::from_std(stream.into_std().ok()?).ok();
         }
+        Some(stream)
     }
 
     /// Is it a TCP connection?
@@ -141,6 +142,21 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] if nothing is, and whatever broke the connection.
     fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         either!(&self.kind, stream => stream.try_read(bytes))
+    }
+
+    /// Reads what is known to be there into the spare capacity of `buffer`, past what the runtime
+    /// lets a task do in one go; 0 is the end of the stream, or a buffer without room.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing is, and whatever broke the connection.
+    pub fn try_fill(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        if self.unread.get() {
+            match rustix::io::read(self, spare_capacity(buffer)) {
+                Err(rustix::io::Errno::AGAIN) => self.unread.set(false),
+                read => return read.map_err(io::Error::from),
+            }
+        }
+        either!(&self.kind, stream => stream.try_read_buf(buffer))
     }
 
     /// Is something there to be read? A byte of it may be lost: for whoever wants none of it.

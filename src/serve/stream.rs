@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    buffers::{Buf, Buffers},
+    buffers::{Buf, Buffers, LARGE},
     io::Io,
     socket::End,
 };
@@ -31,6 +31,8 @@ pub struct Stream {
     accepted: usize,
     /// The last read filled its buffer: the next may take a large one.
     bulk: bool,
+    /// How many bytes were passed on since the other side last took none.
+    passed: usize,
 }
 
 /// What a read found.
@@ -47,7 +49,7 @@ pub enum Heard {
 impl Stream {
     /// A stream from which nothing was read yet.
     pub fn new(io: Io) -> Stream {
-        Stream { io, input: None, accepted: 0, bulk: false }
+        Stream { io, input: None, accepted: 0, bulk: false, passed: 0 }
     }
 
     /// The bytes that were read and not yet passed on.
@@ -133,9 +135,29 @@ impl Stream {
         if self.accepted == 0 {
             return Poll::Ready(Ok(0));
         }
-        let count = ready!(to.poll_write(cx, &self.pending()[..self.accepted]))?;
+        let Poll::Ready(count) = to.poll_write(cx, &self.pending()[..self.accepted]) else {
+            if to.holds_back() {
+                self.hold_less();
+            }
+            return Poll::Pending;
+        };
+        let count = count?;
+        self.passed = self.passed.saturating_add(count);
         self.consume(count);
         Poll::Ready(Ok(count))
+    }
+
+    /// A reader that takes less than a large buffer at a time gets what lies there, and then common
+    /// ones.
+    fn hold_less(&mut self) {
+        let is_slow = std::mem::take(&mut self.passed) < LARGE;
+        if is_slow
+            && std::mem::take(&mut self.bulk)
+            && let Some(input) = &mut self.input
+        {
+            input.compact();
+            input.shrink();
+        }
     }
 
     /// Drops the first `count` pending bytes; what was accepted goes first.

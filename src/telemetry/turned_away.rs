@@ -47,17 +47,20 @@ pub enum Pause {
     Connections,
     /// The process or the machine has no descriptors or memory left.
     Descriptors,
+    /// The process has as much memory as it may have.
+    Memory,
 }
 
 impl Pause {
     /// Each, as it is numbered.
-    pub const ALL: [Pause; 2] = [Pause::Connections, Pause::Descriptors];
+    pub const ALL: [Pause; 3] = [Pause::Connections, Pause::Descriptors, Pause::Memory];
 
     /// The label of the metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Pause::Connections => "connections",
             Pause::Descriptors => "descriptors",
+            Pause::Memory => "memory",
         }
     }
 }

@@ -8,8 +8,10 @@
 use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use rustls::{
-    ConfigBuilder, ServerConfig, SupportedProtocolVersion,
-    server::{NoServerSessionStorage, WantsServerCert, WebPkiClientVerifier},
+    ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    server::{
+        NoServerSessionStorage, WantsServerCert, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
     sign::SingleCertAndKey,
 };
 use tokio::{
@@ -70,8 +72,9 @@ impl Acceptor {
             let files = files.clone();
             move |identity: &Identity| {
                 let key = SingleCertAndKey::from(identity.certified.clone());
-                let mut config =
-                    builder(&files, rustls::DEFAULT_VERSIONS)?.with_cert_resolver(Arc::new(key));
+                let verifier = clients(&files)?.map(|clients| clients.verifier);
+                let builder = builder(verifier, rustls::DEFAULT_VERSIONS).map_err(setup)?;
+                let mut config = builder.with_cert_resolver(Arc::new(key));
                 config.alpn_protocols = vec![HTTP_1.to_vec()];
                 config.session_storage = Arc::new(NoServerSessionStorage {});
                 config.send_tls13_tickets = 0;
@@ -101,7 +104,7 @@ impl Acceptor {
 }
 
 /// Makes what a listener needs of what its files hold, and gives it to the listener.
-type Publish = dyn Fn(&Identity) -> Result<(), FileError> + Send;
+type Publish = dyn FnMut(&Identity) -> Result<(), FileError> + Send;
 
 /// Replaces what a listener proves itself with, once its files changed.
 pub struct Renewal {
@@ -117,7 +120,7 @@ impl Renewal {
     pub(super) fn open<T: Send + Sync + 'static>(
         listener: &'static str,
         files: AcceptFiles,
-        make: impl Fn(&Identity) -> Result<T, FileError> + Send + 'static,
+        mut make: impl FnMut(&Identity) -> Result<T, FileError> + Send + 'static,
     ) -> Result<(watch::Receiver<T>, Renewal), FileError> {
         let stamps = stamps(&files);
         let identity = files::identity(&files.chain, &files.key)?;
@@ -177,21 +180,36 @@ fn stamps(files: &AcceptFiles) -> Vec<Stamp> {
         .collect()
 }
 
-/// A configuration up to its certificate: versions, and whom it asks for theirs.
-pub(super) fn builder(
-    files: &AcceptFiles,
-    versions: &[&'static SupportedProtocolVersion],
-) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, FileError> {
-    let setup = |error: &dyn std::fmt::Display| FileError::Setup(error.to_string());
-    let builder = ServerConfig::builder_with_provider(identity::provider());
-    let builder = builder.with_protocol_versions(versions).map_err(|error| setup(&error))?;
-    let Some(ClientFiles { authorities: path, required }) = &files.clients else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let roots = identity::authorities(&files::read(path)?);
-    let roots = Arc::new(roots.map_err(FileError::content(path))?);
+/// Whose certificates a listener asks for.
+pub(super) struct Clients {
+    pub(super) authorities: Arc<RootCertStore>,
+    pub(super) verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// Reads whose certificates a listener asks for, if it does.
+pub(super) fn clients(files: &AcceptFiles) -> Result<Option<Clients>, FileError> {
+    let Some(ClientFiles { authorities: path, required }) = &files.clients else { return Ok(None) };
+    let authorities = identity::authorities(&files::read(path)?);
+    let authorities = Arc::new(authorities.map_err(FileError::content(path))?);
+    let roots = authorities.clone();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, identity::provider());
     let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
-    let verifier = verifier.build().map_err(|error| setup(&error))?;
-    Ok(builder.with_client_cert_verifier(verifier))
+    Ok(Some(Clients { authorities, verifier: verifier.build().map_err(setup)? }))
+}
+
+/// A configuration up to its certificate: versions, and who judges the clients'.
+pub(super) fn builder(
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(identity::provider());
+    let builder = builder.with_protocol_versions(versions)?;
+    Ok(match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => builder.with_client_cert_verifier(clients),
+    })
+}
+
+fn setup(error: impl std::fmt::Display) -> FileError {
+    FileError::Setup(error.to_string())
 }

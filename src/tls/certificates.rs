@@ -4,8 +4,8 @@
 //! that it touches, so that one renewed certificate of ten thousand costs microseconds. Invariants:
 //! a name's own certificates come before those of its wildcard, which covers one label (RFC 9525,
 //! section 6.3); of several for one name the cheapest to prove comes first that the client can
-//! check, one whose time has passed last; a key is read when it is first needed, and kept for as
-//! long as its certificate; one without its key is not here.
+//! check, then those that have ended, and last those that are yet to begin; a key is read when it
+//! is first needed, and kept for as long as its certificate; one without its key is not here.
 
 use std::{
     cmp::Reverse,
@@ -13,6 +13,7 @@ use std::{
     fmt,
     hash::BuildHasher,
     sync::{Arc, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rustls::{
@@ -21,7 +22,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::identity;
+use super::{certificate, identity};
 use crate::route::{Certificate, CoveredHost, KeyKind};
 
 /// Over how many shards the names are spread.
@@ -35,7 +36,15 @@ pub struct Credential {
 
 enum Source {
     Pushed(Arc<Certificate>),
-    Files(Vec<CoveredHost>),
+    Files(Option<certificate::Facts>),
+}
+
+/// Where a certificate is in its time, the better ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    Valid,
+    Ended,
+    Future,
 }
 
 impl fmt::Debug for Credential {
@@ -49,14 +58,18 @@ impl Credential {
         Credential { source: Source::Pushed(certificate), certified: OnceLock::new() }
     }
 
-    pub(super) fn of_files(hosts: Vec<CoveredHost>, certified: Arc<CertifiedKey>) -> Credential {
-        Credential { source: Source::Files(hosts), certified: OnceLock::from(Some(certified)) }
+    /// One of files; nothing is known of it that proves nothing, or cannot be read.
+    pub(super) fn of_files(
+        facts: Option<certificate::Facts>,
+        certified: Arc<CertifiedKey>,
+    ) -> Credential {
+        Credential { source: Source::Files(facts), certified: OnceLock::from(Some(certified)) }
     }
 
     fn hosts(&self) -> &[CoveredHost] {
         match &self.source {
             Source::Pushed(certificate) => &certificate.hosts,
-            Source::Files(hosts) => hosts,
+            Source::Files(facts) => facts.as_ref().map_or(&[], |facts| &facts.hosts),
         }
     }
 
@@ -89,11 +102,27 @@ impl Credential {
         matches!(&self.source, Source::Pushed(certificate) if Arc::ptr_eq(certificate, other))
     }
 
-    fn not_after_s(&self) -> u64 {
+    /// When it begins and when it ends, in seconds since the Unix epoch.
+    fn validity(&self) -> (u64, u64) {
         match &self.source {
-            Source::Pushed(certificate) => certificate.not_after_s,
-            Source::Files(_) => u64::MAX,
+            Source::Pushed(certificate) => (certificate.not_before_s, certificate.not_after_s),
+            Source::Files(None) => (0, u64::MAX),
+            Source::Files(Some(facts)) => (seconds(facts.not_before), seconds(facts.not_after)),
         }
+    }
+
+    fn time(&self, now_s: u64) -> Time {
+        let (from, to) = self.validity();
+        match now_s {
+            now if now < from => Time::Future,
+            now if now > to => Time::Ended,
+            _ => Time::Valid,
+        }
+    }
+
+    /// Has it begun, and not ended?
+    pub(super) fn is_valid(&self, now_s: u64) -> bool {
+        self.time(now_s) == Time::Valid
     }
 
     /// How dear it is to prove, and of equal ones which has less time left.
@@ -109,8 +138,13 @@ impl Credential {
             KeyKind::Rsa(_) => 3,
             KeyKind::Ecdsa(_) => 4,
         };
-        (dear, Reverse(self.not_after_s()))
+        (dear, Reverse(self.validity().1))
     }
+}
+
+/// A time in seconds since the Unix epoch; 0 for what lies before.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn read(certificate: &Certificate) -> Result<CertifiedKey, Error> {
@@ -204,8 +238,9 @@ impl Certificates {
             credential.certified().is_some_and(|own| own.key.choose_scheme(schemes).is_some())
         };
         let all = || self.own(host).iter().chain(self.wildcard(host));
-        let is_valid = |credential: &&Arc<Credential>| now_s <= credential.not_after_s();
-        all().filter(is_valid).find(can_check).or_else(|| all().find(can_check))
+        [Time::Valid, Time::Ended, Time::Future].into_iter().find_map(|time| {
+            all().filter(|credential| credential.time(now_s) == time).find(can_check)
+        })
     }
 
     fn own(&self, name: &str) -> &[Arc<Credential>] {

@@ -3,19 +3,24 @@
 //! Invariants: the certificate is chosen by what the client's greeting says and what the table
 //! holds at that moment; a client that names no host, or one that none covers, meets the default
 //! one; tickets are sealed with keys that all workers share and that are replaced every six hours,
-//! those before them still being taken (`TicketRotator`), and no session is kept here; no early
-//! data is taken, since it could be played again; HTTP/2 is offered where the settings say.
+//! those before them still being taken (`TicketRotator`), and at once, those before them for
+//! nothing, when the clients' authorities change; no session is kept here; no early data is taken,
+//! since it could be played again; HTTP/2 is offered where the settings say.
 
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
     crypto::aws_lc_rs::Ticketer,
-    server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert},
+    pki_types::TrustAnchor,
+    server::{
+        ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert,
+        danger::ClientCertVerifier,
+    },
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
@@ -24,9 +29,10 @@ use tokio::sync::watch;
 use super::{
     accept::{self, AcceptFiles, Renewal},
     certificate::Facts,
-    certificates::{Certificates, Credential},
+    certificates::{Certificates, Credential, seconds},
     files::FileError,
     identity::Identity,
+    proven::Proven,
     session::{Broken, Session},
 };
 
@@ -70,9 +76,11 @@ impl fmt::Debug for Listener {
 
 /// What every connection is offered.
 struct Offer {
+    settings: ListenFiles,
     config: ServerConfig,
+    /// Who judges the clients' certificates, where they are asked for one.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
     default: Arc<Credential>,
-    is_self_signed: bool,
 }
 
 impl Listener {
@@ -84,12 +92,10 @@ impl Listener {
         settings: ListenFiles,
         names: Arc<dyn Names>,
     ) -> Result<(Listener, Renewal), FileError> {
-        let setup = |error: rustls::Error| FileError::Setup(error.to_string());
-        let tickets = Ticketer::new().map_err(setup)?;
         let files = settings.files.clone();
-        let make = move |identity: &Identity| {
-            Offer::make(&settings, identity, tickets.clone()).map(Arc::new)
-        };
+        let mut tickets = Tickets::default();
+        let make =
+            move |identity: &Identity| Offer::make(&settings, identity, &mut tickets).map(Arc::new);
         let (offer, renewal) = Renewal::open("https", files, make)?;
         Ok((Listener { offer, names }, renewal))
     }
@@ -100,7 +106,14 @@ impl Listener {
     /// If the library cannot make one.
     pub fn greet(&self) -> Result<(Session, Greeting), Broken> {
         let offer = self.offer.borrow().clone();
-        let mut config = offer.config.clone();
+        let mut config = match &offer.clients {
+            None => offer.config.clone(),
+            Some(clients) => {
+                let tickets = offer.config.ticketer.clone();
+                let proven = Arc::new(Proven::new(clients.clone(), tickets));
+                config(&offer.settings, Some(proven.clone()), proven)?
+            }
+        };
         let chosen = OnceLock::new();
         let greeting = Arc::new(Chooser { offer, names: self.names.clone(), chosen });
         config.cert_resolver = greeting.clone();
@@ -108,29 +121,62 @@ impl Listener {
     }
 }
 
+/// What seals tickets, and the authorities of the clients that it did so for.
+#[derive(Default)]
+struct Tickets(Option<(Vec<TrustAnchor<'static>>, Arc<dyn ProducesTickets>)>);
+
+impl Tickets {
+    /// What seals those of clients of these authorities: another for others, since a ticket stands
+    /// for a proof that may not be good any more.
+    fn of(
+        &mut self,
+        authorities: &[TrustAnchor<'static>],
+    ) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+        match &self.0 {
+            Some((of, tickets)) if of == authorities => Ok(tickets.clone()),
+            _ => {
+                let tickets = Ticketer::new()?;
+                self.0 = Some((authorities.to_vec(), tickets.clone()));
+                Ok(tickets)
+            }
+        }
+    }
+}
+
 impl Offer {
     fn make(
         settings: &ListenFiles,
         identity: &Identity,
-        tickets: Arc<dyn ProducesTickets>,
+        tickets: &mut Tickets,
     ) -> Result<Offer, FileError> {
-        const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
-        let versions = if settings.only_tls13 { &BOTH[..1] } else { BOTH };
-        let builder = accept::builder(&settings.files, versions)?;
-        // Every connection brings one of its own.
-        let mut config = builder.with_cert_resolver(Arc::new(NoCertificate));
-        let protocols: &[&[u8]] = if settings.http2 { &[HTTP_2, HTTP_1] } else { &[HTTP_1] };
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = tickets;
-        config.send_tls13_tickets = TICKETS;
-        let hosts = match settings.is_self_signed {
-            true => Vec::new(),
-            false => identity.facts.as_ref().map(|facts| facts.hosts.clone()).unwrap_or_default(),
-        };
-        let default = Arc::new(Credential::of_files(hosts, identity.certified.clone()));
-        Ok(Offer { config, default, is_self_signed: settings.is_self_signed })
+        let setup = |error: rustls::Error| FileError::Setup(error.to_string());
+        let clients = accept::clients(&settings.files)?;
+        let authorities = clients.as_ref().map_or(&[][..], |clients| &clients.authorities.roots);
+        let tickets = tickets.of(authorities).map_err(setup)?;
+        let clients = clients.map(|clients| clients.verifier);
+        let config = config(settings, clients.clone(), tickets).map_err(setup)?;
+        let facts = identity.facts.clone().filter(|_| !settings.is_self_signed);
+        let default = Arc::new(Credential::of_files(facts, identity.certified.clone()));
+        Ok(Offer { settings: settings.clone(), config, clients, default })
     }
+}
+
+fn config(
+    settings: &ListenFiles,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, rustls::Error> {
+    const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+    let versions = if settings.only_tls13 { &BOTH[..1] } else { BOTH };
+    let builder = accept::builder(clients, versions)?;
+    // Every connection brings one of its own.
+    let mut config = builder.with_cert_resolver(Arc::new(NoCertificate));
+    let protocols: &[&[u8]] = if settings.http2 { &[HTTP_2, HTTP_1] } else { &[HTTP_1] };
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = tickets;
+    config.send_tls13_tickets = TICKETS;
+    Ok(config)
 }
 
 #[derive(Debug)]
@@ -166,11 +212,16 @@ impl ResolvesServerCert for Chooser {
         if let Some(chosen) = self.chosen.get() {
             return chosen.credential.certified().cloned();
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = seconds(SystemTime::now());
         let certificates = self.names.certificates();
         let schemes = hello.signature_schemes();
-        let named = hello.server_name().and_then(|name| certificates.choose(name, schemes, now));
-        let credential = named.unwrap_or(&self.offer.default).clone();
+        let default = &self.offer.default;
+        let named = hello.server_name().and_then(|name| {
+            let chosen = certificates.choose(name, schemes, now)?;
+            let default_is = !chosen.is_valid(now) && default.covers(name) && default.is_valid(now);
+            (!default_is).then_some(chosen)
+        });
+        let credential = named.unwrap_or(default).clone();
         let certified = credential.certified().cloned();
         let asked = hello.server_name().map(Into::into);
         self.chosen.get_or_init(|| Chosen { asked, credential });
@@ -197,7 +248,7 @@ impl Greeting {
     pub fn found(self, session: &Session) -> Option<Presented> {
         let chosen = self.0.chosen.get()?;
         let is_default = Arc::ptr_eq(&chosen.credential, &self.0.offer.default);
-        let is_unproven = is_default && self.0.offer.is_self_signed;
+        let is_unproven = is_default && self.0.offer.settings.is_self_signed;
         Some(Presented {
             credential: chosen.credential.clone(),
             unproven: is_unproven.then(|| chosen.asked.clone()),

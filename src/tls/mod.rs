@@ -16,6 +16,7 @@ mod failure;
 mod files;
 mod identity;
 mod listen;
+mod proven;
 pub mod pushed;
 mod self_signed;
 mod session;

@@ -1,12 +1,22 @@
 //! A certificate as it is pushed: a chain and a key in PEM become what stands in the table.
 //!
 //! Invariants: pure; what is answered can be served: every certificate of the chain can be read,
-//! each is issued by the one behind it, the leaf covers a host, and its key fits; both texts are
+//! each was signed by the one behind it, the leaf covers a host, and its key fits; both texts are
 //! judged, and no byte of the key is in any error.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
-use rustls::{Error, InconsistentKeys, pki_types::CertificateDer, sign::CertifiedKey};
+use rustls::{
+    CertificateError, Error, InconsistentKeys, RootCertStore,
+    client::verify_server_cert_signed_by_trust_anchor,
+    pki_types::{CertificateDer, UnixTime},
+    server::ParsedCertificate,
+    sign::CertifiedKey,
+};
 use x509_cert::{
     certificate::{CertificateInner, Raw, TbsCertificateInner},
     der::{self, Decode, Reader, SliceReader, asn1::UintRef, oid::ObjectIdentifier},
@@ -45,11 +55,19 @@ pub struct Flaw {
 
 type Parsed = CertificateInner<Raw>;
 
-/// Reads what is pushed under a name.
+/// The lengths of RSA keys that are served.
+const RSA_BITS: RangeInclusive<u16> = 2048..=8192;
+
+/// Reads what is pushed under a name, at a time in seconds since the Unix epoch.
 ///
 /// # Errors
 /// Everything that can be told to be wrong.
-pub fn certificate(name: CertName, chain: &str, key: &str) -> Result<Certificate, Vec<Flaw>> {
+pub fn certificate(
+    name: CertName,
+    chain: &str,
+    key: &str,
+    now_s: u64,
+) -> Result<Certificate, Vec<Flaw>> {
     let flaw = |field| move |reason: String| Flaw { field, reason };
     let key = read_key(key).map_err(flaw("key"));
     let read = read_chain(chain).map_err(flaw("chain"));
@@ -58,6 +76,14 @@ pub fn certificate(name: CertName, chain: &str, key: &str) -> Result<Certificate
         (read, key) => return Err(read.err().into_iter().chain(key.err()).collect()),
     };
     let facts = facts(&parsed).map_err(|reason| vec![flaw("chain")(reason)])?;
+    verify(&ders, &parsed, now_s).map_err(|reason| vec![flaw("chain")(reason)])?;
+    if let KeyKind::Rsa(bits) = facts.key_kind
+        && !RSA_BITS.contains(&bits)
+    {
+        let (least, most) = (RSA_BITS.start(), RSA_BITS.end());
+        let reason = format!("it is RSA of {bits} bits: {least} to {most} are served");
+        return Err(vec![flaw("key")(reason)]);
+    }
     let der = key.secret_der().into();
     if let Err(error) = CertifiedKey::from_der(ders.clone(), key, &identity::provider()) {
         let (field, reason) = match error {
@@ -116,6 +142,44 @@ fn read_chain(text: &str) -> Result<(Vec<CertificateDer<'static>>, Vec<Parsed>),
         ));
     }
     Ok((ders, parsed))
+}
+
+/// Did each certificate behind the first sign the one before it, and may it? Those between count at
+/// the time that the first is valid next, as does the last unless it is a root, at whose time
+/// nobody looks.
+fn verify(ders: &[CertificateDer<'_>], parsed: &[Parsed], now_s: u64) -> Result<(), String> {
+    let [leaf, between @ .., last] = ders else { return Ok(()) };
+    let validity = |of: &Parsed| {
+        let validity = of.tbs_certificate().validity();
+        let (from, to) = (validity.not_before, validity.not_after);
+        (from.to_unix_duration().as_secs(), to.to_unix_duration().as_secs())
+    };
+    let (from_s, to_s) = validity(&parsed[0]);
+    let at_s = now_s.max(from_s).min(to_s);
+    let issuer = parsed[ders.len() - 1].tbs_certificate();
+    let (begin_s, end_s) = validity(&parsed[ders.len() - 1]);
+    if issuer.subject() != issuer.issuer() && !(begin_s..=end_s).contains(&at_s) {
+        return Err(format!("its certificate {} has ended, or not begun", ders.len()));
+    }
+    let broken = |error: Error| match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer)
+        | Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "one of its certificates bears the name of the issuer of the one before, but did not \
+             sign it"
+                .to_owned()
+        }
+        error => format!("its certificates do not lead from one to the next: {error}"),
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add(last.clone().into_owned()).map_err(broken)?;
+    verify_server_cert_signed_by_trust_anchor(
+        &ParsedCertificate::try_from(leaf).map_err(broken)?,
+        &roots,
+        between,
+        UnixTime::since_unix_epoch(Duration::from_secs(at_s)),
+        identity::provider().signature_verification_algorithms.all,
+    )
+    .map_err(broken)
 }
 
 /// What is read of the leaf.

@@ -8,7 +8,7 @@
 use std::{fmt, sync::Arc};
 
 use rustls::{
-    ClientConfig, Error as Tls, HandshakeKind, ProtocolVersion, ServerConfig,
+    ClientConfig, Error as Tls, HandshakeKind, PeerMisbehaved, ProtocolVersion, ServerConfig,
     client::UnbufferedClientConnection,
     pki_types::{CertificateDer, ServerName},
     server::UnbufferedServerConnection,
@@ -36,6 +36,11 @@ pub const HANDSHAKE: u8 = 22;
 pub struct Broken(#[from] Tls);
 
 impl Broken {
+    /// The other side sends records and records, and no data.
+    pub fn dataless() -> Broken {
+        Broken(Tls::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments))
+    }
+
     /// What that means.
     pub fn failure(&self) -> Failure {
         Failure::of(&self.0)

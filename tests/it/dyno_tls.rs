@@ -4,13 +4,18 @@
 //! how often it was. Invariant: certificates are of an authority that only the router under test is
 //! told of.
 
-use std::sync::Arc;
+use std::{
+    io::Write,
+    net::{Shutdown, TcpStream},
+    sync::Arc,
+};
 
 use hostler::error::Fault;
+use rustls::ServerConnection;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Authority, Dyno, Program, Router,
+    Authority, Dyno, End, Program, Router,
     certs::Files,
     program::{node, scripts},
     until,
@@ -156,8 +161,14 @@ fn whatever_is_wrong_with_a_certificate_is_told() {
     assert!(router.said.wait_for("a dyno does not prove").contains("not TLS"));
 }
 
-/// Accepts one connection with TLS, by a server that speaks these protocols inside.
-fn shake_hands(dyno: &Dyno, files: &Files, protocols: &[&str]) {
+/// Accepts one connection with TLS, by a server that speaks these protocols inside and gives so
+/// many tickets.
+fn shake_hands(
+    dyno: &Dyno,
+    files: &Files,
+    protocols: &[&str],
+    tickets: usize,
+) -> (ServerConnection, TcpStream) {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
     let chain = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
@@ -166,10 +177,67 @@ fn shake_hands(dyno: &Dyno, files: &Files, protocols: &[&str]) {
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let mut config = config.with_single_cert(chain, key).unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let mut session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+    config.send_tls13_tickets = tickets;
+    let mut session = ServerConnection::new(Arc::new(config)).unwrap();
+    session.set_buffer_limit(None);
     // It fails where no protocol is common to both; its alert is sent all the same.
     let mut conn = dyno.accept().into_tcp();
     while session.is_handshaking() && session.complete_io(&mut conn).is_ok() {}
+    (session, conn)
+}
+
+/// Each is a record that brings the exchange no further.
+#[test]
+fn a_dyno_that_sends_records_without_data_and_no_end_of_them_is_broken_off() {
+    let authority = Authority::new("dynos");
+    let files = authority.issue("one", &["one.internal"]);
+    for (tickets, expected) in [(100, (200, "")), (10_000, (503, "H18"))] {
+        let dyno = Dyno::new();
+        let router = router(&authority, json!({"dynos.max_attempts": 1}), &[&dyno.addr]);
+        let mut client = router.connect();
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n");
+        let (mut session, mut conn) = shake_hands(&dyno, &files, &[], tickets);
+        session.writer().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        while session.wants_write() && session.write_tls(&mut conn).is_ok() {}
+        let answer = client.take_answer();
+        if expected.0 == 200 {
+            assert_eq!(answer.status(), 200, "{tickets}: {answer:?}");
+        } else {
+            assert_eq!(answer.verdict(), expected, "{tickets}");
+        }
+    }
+}
+
+/// Only TLS's own word makes an end of what ends with its connection.
+#[test]
+fn an_answer_without_a_length_that_is_cut_is_no_whole_one() {
+    let authority = Authority::new("dynos");
+    let files = authority.issue("one", &["one.internal"]);
+    for says_so in [true, false] {
+        let dyno = Dyno::new();
+        let router = router(&authority, json!({}), &[&dyno.addr]);
+        let mut client = router.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+        let (mut session, mut conn) = shake_hands(&dyno, &files, &[], 0);
+        while session.process_new_packets().unwrap().plaintext_bytes_to_read() == 0 {
+            session.read_tls(&mut conn).unwrap();
+        }
+        session.writer().write_all(b"HTTP/1.1 200 OK\r\n\r\nall that there is").unwrap();
+        if says_so {
+            session.send_close_notify();
+        }
+        while session.wants_write() {
+            session.write_tls(&mut conn).unwrap();
+        }
+        conn.shutdown(Shutdown::Write).unwrap();
+        let (answer, end) = client.take_all();
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.contains("all that there is"), "{text}");
+        let ended = text.ends_with("\r\n0\r\n\r\n") || !text.contains("chunked");
+        assert_eq!(ended && end == End::Closed, says_so, "{text} {end:?}");
+        let code = if says_so { "at=info method=GET" } else { "code=H18" };
+        router.log.wait_for(code);
+    }
 }
 
 #[test]
@@ -182,7 +250,7 @@ fn a_dyno_that_is_right_but_speaks_no_http2_is_told_as_that() {
         let router = router(&authority, settings, &[&dyno.addr]);
         let mut client = router.connect();
         client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-        shake_hands(&dyno, &files, protocols);
+        shake_hands(&dyno, &files, protocols, 0);
         assert_eq!(client.take_answer().verdict(), (502, "H17"), "{protocols:?}");
         assert_eq!(router.metric("hostler_dyno_certificate_failures_total"), 0.0);
     }

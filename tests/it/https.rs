@@ -14,6 +14,7 @@ use std::{
 };
 
 use hostler::error::Fault;
+use rustix::process::Signal;
 
 use crate::harness::{
     Authority, Conn, Dyno, Named, Router,
@@ -222,6 +223,29 @@ fn handshakes_that_take_their_time_make_room_for_others() {
     https.counts_failed("crowded", 1);
 }
 
+/// Clients that come while the router is stopped are all in the accept queue when it goes on, and
+/// none of their tasks has had its turn while it accepts.
+#[test]
+fn no_more_handshakes_than_there_may_be_are_begun_at_once() {
+    let more = [
+        ("HOSTLER_HTTPS_MAX_HANDSHAKES", "4"),
+        ("HOSTLER_HTTPS_HANDSHAKE_TIMEOUT", "1h"),
+        ("HOSTLER_WORKERS", "1"),
+    ];
+    let https = Https::with(&more);
+    https.router.signal(Signal::STOP);
+    let silent: Vec<Conn> = (0..40).map(|_| https.connect()).collect();
+    https.router.signal(Signal::CONT);
+    until("some have made room for others", || {
+        let begun = https.router.metric("hostler_connections_accepted_total");
+        let crowded = "hostler_tls_handshakes_failed_total{reason=\"crowded\"}";
+        let ended = https.router.metric(crowded);
+        assert!(begun - ended <= 4.0, "{begun} handshakes, of which {ended} have ended");
+        ended >= 4.0
+    });
+    drop(silent);
+}
+
 #[test]
 fn a_ticket_of_one_worker_is_taken_by_the_other() {
     let (authority, dyno) = (Authority::new("ours"), Named::start("one"));
@@ -244,6 +268,41 @@ fn a_ticket_of_one_worker_is_taken_by_the_other() {
         }
     }
     https.counts("hostler_tls_handshakes_total{kind=\"resumed\"}", 20);
+}
+
+#[test]
+fn a_ticket_ends_when_the_authorities_of_clients_change() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+    let trust = |authorities: &[&Authority]| {
+        let text = authorities.iter().map(|one| std::fs::read_to_string(one.ca()).unwrap());
+        std::fs::write(path("new"), text.collect::<String>()).unwrap();
+        std::fs::rename(path("new"), path("ca")).unwrap();
+    };
+    trust(&[&ours, &theirs]);
+    let (ca, ci) = (path("ca"), theirs.issue("ci", &["ci"]));
+    let settings =
+        [("HOSTLER_HTTPS_CLIENT_CA", &*ca), ("HOSTLER_HTTPS_CLIENT_CERT_REQUIRED", "true")];
+    let https = Https::proven(&ours.issue("a", &["a.test"]), &settings);
+    let ask = |version: &str, how: &str| {
+        let session = path(version);
+        let proof = ["-cert", &ci.cert, "-key", &ci.key, "-servername", "a.test"];
+        https.openssl(&[&proof[..], &[version, how, &session]].concat(), CLOSE)
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let first = ask(version, "-sess_out");
+        assert!(first.contains("New, TLSv1.") && first.contains("404 Not"), "{first}");
+        let again = ask(version, "-sess_in");
+        assert!(again.contains("Reused, TLSv1.") && again.contains("404 Not"), "{again}");
+    }
+    trust(&[&ours]);
+    https.router.said.wait_for_many("https speaks TLS with", 2);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let late = ask(version, "-sess_in");
+        assert!(!late.contains("404 Not"), "{late}");
+    }
+    https.counts_failed("client_certificate", 2);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Conn, Dyno, End, Named, Router,
+    frames::{block, frame, get},
     lines::steady,
     router::{command, serve},
     until,
@@ -99,17 +100,30 @@ fn what_is_left_at_the_deadline_is_cut_and_the_exit_is_0() {
 
 #[test]
 fn connections_in_the_accept_queue_are_served_at_the_end() {
-    let (mut router, dyno) = (Router::start(), Named::start("one"));
-    router.app("one", "a.test", &[&dyno.addr]);
-    let mut clients: Vec<Conn> = (0..50).map(|_| router.connect()).collect();
-    for client in &mut clients {
-        client.send(GET);
+    const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let first = [HTTP2, &frame(4, 0, 0, b""), &frame(1, 5, 1, &block(&get("a.test")))].concat();
+    for h2c in ["false", "true"] {
+        let (mut router, dyno) = (Router::with(&[("HOSTLER_HTTP_H2C", h2c)]), Named::start("one"));
+        router.app("one", "a.test", &[&dyno.addr]);
+        let pid = rustix::process::Pid::from_raw(router.pid().cast_signed()).unwrap();
+        // So that all of them wait when it is told to end.
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        let speaks_http2 = |at: usize| h2c == "true" && at % 2 == 1;
+        let mut clients: Vec<Conn> = (0..50).map(|_| router.connect()).collect();
+        for (at, client) in clients.iter_mut().enumerate() {
+            client.send(if speaks_http2(at) { &first } else { GET.as_bytes() });
+        }
+        router.terminate();
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+        for (at, client) in clients.iter_mut().enumerate() {
+            match speaks_http2(at) {
+                true => drop(client.take_until("one GET / HTTP/1.1 0\n")),
+                false => assert_eq!(client.take_answer().status(), 200),
+            }
+        }
+        drop(clients);
+        assert!(router.wait().success());
     }
-    router.terminate();
-    for client in &mut clients {
-        assert_eq!(client.take_answer().status(), 200);
-    }
-    assert!(router.wait().success());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Conn, Dyno, Named, Router, until};
+use crate::harness::{Conn, Dyno, H2, Named, Router, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -63,32 +63,27 @@ fn with_as_many_exchanges_as_there_may_be_new_ones_are_turned_away_until_some_en
 }
 
 #[test]
-fn with_more_memory_than_it_may_have_nothing_begins_and_what_has_begun_goes_on() {
-    const ROOM: usize = 24 << 20;
+fn with_more_memory_than_it_may_have_nothing_begins_until_it_has_less() {
+    // More than the router keeps of what it was told, whatever the table is then.
+    const ROOM: usize = 80 << 20;
     let resident = Router::start().resident();
     let bound = (resident + ROOM).to_string();
-    let router = Router::with(&[("HOSTLER_LIMITS_MEMORY", &bound)]);
+    // Whatever waits does for as long as the pushes take.
+    let waits = ["HOSTLER_TIMEOUTS_FIRST_BYTE", "HOSTLER_TIMEOUTS_KEEP_ALIVE"];
+    let [first_byte, keep_alive] = waits.map(|name| (name, "10m"));
+    let settings = [("HOSTLER_LIMITS_MEMORY", &bound[..]), first_byte, keep_alive];
+    let router = Router::with(&settings);
     let (dyno, other) = (Dyno::new(), Named::start("two"));
     router.app("one", "a.test", &[&dyno.addr]);
     router.app("two", "b.test", &[&other.addr]);
     let (mut held, mut conn) = begin(&router, &dyno);
-    let mut client = router.connect();
-    assert_eq!(client.get("b.test", "/").status(), 200);
-    // The table grows until the bound is passed.
+    assert_eq!(router.get("b.test", "/").status(), 200);
+    // The table alone is more than there is room for.
     let page = "x".repeat(64 << 10);
-    for round in 0.. {
-        assert!(round < 100, "it never comes to the bound");
-        let app = |i: usize| format!("/apps/p{round}-{i}");
-        let body = json!({"pages": {"error": {"html": page}}});
-        let ops: Vec<_> =
-            (0..50).map(|i| json!({"method": "PUT", "path": app(i), "body": body})).collect();
-        let reply = router.call("POST", "/v1/transactions", Some(json!({"ops": ops})));
-        assert_eq!(reply.status(), 200, "pushes go on");
-        if is_overloaded(&router, "memory") {
-            break;
-        }
-    }
-    assert_eq!(client.get("b.test", "/").verdict(), (503, "overloaded"));
+    let rounds = ROOM * 5 / 4 / page.len() / 50;
+    push(&router, rounds, "PUT", &json!({"pages": {"error": {"html": page}}}));
+    until("memory is short", || is_overloaded(&router, "memory"));
+    assert_eq!(router.get("b.test", "/").verdict(), (503, "overloaded"));
     // Nor does a head get more memory that does not come whole.
     let answer = router.connect().ask("GET / HTTP/1.1\r\nHost: b.te");
     assert_eq!(answer.verdict(), (503, "overloaded"));
@@ -101,6 +96,49 @@ fn with_more_memory_than_it_may_have_nothing_begins_and_what_has_begun_goes_on()
     assert_eq!(held.take_answer().text(), "ok");
     let (answered, before) = (router.call("GET", "/v1/revision", None).status(), other.requests());
     assert_eq!((answered, before), (200, 1));
+    let mut idle = pile_up(&router);
+    assert!(is_overloaded(&router, "memory"), "it lasts as long as the table");
+    push(&router, rounds, "DELETE", &json!(null));
+    until("what was freed is given back", || ready(&router).0 == 200);
+    assert!(!is_overloaded(&router, "memory"));
+    router.said.wait_for("over: overloaded: the process has more than");
+    assert!(idle.iter_mut().all(|client| client.get("b.test", "/").status() == 200));
+}
+
+/// More connections than are accepted while memory is short.
+fn pile_up(router: &Router) -> Vec<Conn> {
+    let idle = (0..300).map(|_| router.connect()).collect();
+    let metric = "hostler_accept_pauses_total{reason=\"memory\"}";
+    until("accepting pauses", || router.metric(metric) > 0.0);
+    assert!(router.metric("hostler_connections_open") <= 2.0 * 64.0);
+    router.said.wait_for("the process has more than limits.memory");
+    idle
+}
+
+/// Does the same to 50 apps, so many times.
+fn push(router: &Router, rounds: usize, method: &str, body: &serde_json::Value) {
+    for round in 0..rounds {
+        let path = |i: usize| format!("/apps/p{round}-{i}");
+        let op = |i| json!({"method": method, "path": path(i), "body": body});
+        let ops: Vec<_> = (0..50).map(op).collect();
+        let reply = router.call("POST", "/v1/transactions", Some(json!({"ops": ops})));
+        assert_eq!(reply.status(), 200, "pushes go on");
+    }
+}
+
+#[test]
+fn where_memory_is_short_a_connection_ends_with_its_answer() {
+    let settings = [("HOSTLER_LIMITS_MEMORY", "1"), ("HOSTLER_HTTP_H2C", "true")];
+    let (router, dyno) = (Router::with(&settings), Dyno::new());
+    router.app("one", "a.test", &[&dyno.addr]);
+    until("memory is short", || is_overloaded(&router, "memory"));
+    let answer = router.connect().ask(GET);
+    assert_eq!(answer.verdict(), (503, "overloaded"));
+    assert_eq!(answer.head.get("connection"), Some("close"));
+    // GOAWAY says it over HTTP/2.
+    let client = H2::connect(router.http);
+    assert_eq!(client.get("a.test", "/").head.status().as_u16(), 503);
+    client.end().unwrap();
 }
 
 #[test]

@@ -122,6 +122,30 @@ fn a_connection_without_a_right_header_gets_no_answer() {
     assert!(dyno.is_idle());
 }
 
+/// A worker once asked again and again for the rest of a header that could not come any more.
+#[test]
+fn a_header_that_is_cut_short_ends_its_connection_at_once() {
+    let dyno = Dyno::new();
+    let router = router(&[("HOSTLER_TIMEOUTS_PROXY_HEADER", "1h")], &dyno.addr);
+    let v2 = v2();
+    for (part, count) in [(&V1[..20], 1.0), (&v2[..5], 2.0), (&v2[..20], 3.0)] {
+        for waits in [false, true] {
+            let mut client = router.connect();
+            let (first, rest) = part.split_at(if waits { 3 } else { 0 });
+            client.send(first);
+            client.send(rest);
+            client.shut_write();
+            assert!(client.take_all().0.is_empty());
+        }
+        until("it is counted", || turned_away(&router, "proxy_timeout") == 2.0 * count);
+    }
+    // What is whole is served, though its client sends no more.
+    let mut client = router.connect();
+    client.send([V1, b"GET / HTTP/1.1\r\nHost: no.test\r\n\r\n"].concat());
+    assert_eq!(client.take_answer().status(), 404);
+    assert!(dyno.is_idle());
+}
+
 #[test]
 fn a_header_from_another_network_is_not_read() {
     let dyno = Dyno::new();

@@ -2,7 +2,11 @@
 //!
 //! Invariant: what a push was answered for is there after any end of the process.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use serde_json::json;
 
@@ -87,6 +91,34 @@ fn a_kill_loses_nothing_that_was_answered() {
     for i in 0..20 {
         let dyno = router.call("GET", &format!("/v1/apps/one/dynos/web.{i}"), None);
         assert_eq!(dyno.json["weight"], i + 1);
+    }
+}
+
+/// Keys of certificates are in it, and the directory may be one that others can enter.
+#[test]
+fn the_store_is_its_owners_alone_in_a_directory_that_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    set(dir.path(), 0o755).unwrap();
+    let files = || {
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.is_file()).collect::<Vec<_>>()
+    };
+    for made in ["here", "before"] {
+        let router = Router::on(dir.path(), &[]);
+        router.write("PUT", "/v1/apps/one", json!({"maintenance": made == "here"}));
+        let files = files();
+        for name in ["hostler.db", "hostler.db-wal", "hostler.db-shm"] {
+            assert!(files.contains(&dir.path().join(name)), "{name} is not in {files:?}");
+        }
+        for path in &files {
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{} made {made}", path.display());
+        }
+        router.kill();
+        // As an earlier release made them.
+        let database = |path: &&PathBuf| path.to_str().unwrap().contains("hostler.db");
+        files.iter().filter(database).for_each(|path| set(path, 0o644).unwrap());
     }
 }
 

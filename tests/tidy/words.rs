@@ -26,7 +26,7 @@ const NOT_USED: [(&str, &str); 9] = [
 ];
 
 /// Names that others chose.
-const OTHERS_NAMES: [&str; 27] = [
+const OTHERS_NAMES: [&str; 28] = [
     // Heroku's log line, and the metric that follows it.
     "service_ms",
     "service_seconds",
@@ -41,6 +41,7 @@ const OTHERS_NAMES: [&str; 27] = [
     "TowerToHyperService",
     "Target",
     "PeerClosed",
+    "PeerMisbehaved",
     "peer_addr",
     "peer_cred",
     "peer_certificates",

@@ -22,11 +22,16 @@ pub fn read(
     now_s: u64,
 ) -> Result<Arc<Certificate>, Vec<Mistake>> {
     const MISSING: &str = "it is missing: a certificate is set whole, chain and key in PEM";
+    if body.is_some_and(|body| !body.is_object() && !body.is_null()) {
+        return Err(vec![Mistake::malformed("body", "it should be an object: chain and key")]);
+    }
     let mut fields = Fields::of("a certificate", body)?;
     let (chain, key) = (fields.required("chain", MISSING), fields.required("key", MISSING));
-    fields.finish()?;
+    fields
+        .finish()
+        .map_err(|mistakes| mistakes.into_iter().map(without_key).collect::<Vec<_>>())?;
     let (chain, key) = (chain.unwrap_or_default(), key.unwrap_or_default());
-    let read = pushed::certificate(name.clone(), &chain, &key);
+    let read = pushed::certificate(name.clone(), &chain, &key, now_s);
     let told = |flaw: pushed::Flaw| Mistake::malformed(flaw.field, flaw.reason);
     let flaws = |flaws: Vec<pushed::Flaw>| flaws.into_iter().map(told).collect::<Vec<_>>();
     let mut certificate = read.map_err(flaws)?;
@@ -41,4 +46,16 @@ pub fn read(
         certificate.key.sealed = Some(sealed.ok_or_else(|| vec![failed()])?.into());
     }
     Ok(Arc::new(certificate))
+}
+
+/// A mistake that names no field whose name could be a part of a key.
+fn without_key(mistake: Mistake) -> Mistake {
+    const LONGEST: usize = 16;
+    let is_word = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if mistake.field.len() <= LONGEST && is_word(&mistake.field) {
+        return mistake;
+    }
+    let reason = "it has a field that is not told, since a key could be in its name: it has chain \
+                  and key";
+    Mistake::malformed("body", reason)
 }

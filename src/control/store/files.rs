@@ -10,7 +10,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -57,6 +57,21 @@ pub fn fresh(dir: &Path) -> Result<PathBuf, StoreError> {
 /// Makes an empty file that is its owner's alone.
 pub fn make_private(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
+/// Takes from all but its owner what they may do with a database and what SQLite keeps beside it.
+pub fn keep_private(database: &Path) -> io::Result<()> {
+    for file in std::iter::once(database.to_owned()).chain(beside(database)) {
+        let mode = match fs::metadata(&file) {
+            Ok(found) => found.permissions().mode(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if mode & 0o077 != 0 {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode & 0o700))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a database that was never finished, and what SQLite left beside it.

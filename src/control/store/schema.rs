@@ -160,14 +160,20 @@ pub(super) enum Versions {
     Past,
 }
 
-/// Opens the database to read and write; makes it if there is none.
+/// Opens the database to read and write; makes it if there is none. Private keys are in it: it is
+/// its owner's alone, and so is what SQLite makes beside it, to which it gives the same mode.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     let failed = StoreError::sqlite(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Where no file can be made SQLite finds so too, and tells it better.
+    let _ = files::make_private(path);
     let mut connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     let found = check(&connection, path)?;
+    if let Err(error) = files::keep_private(path) {
+        tracing::warn!(path = %path.display(), %error, "others than its owner can read the store");
+    }
     // With the last connection SQLite would empty its log into a database that is damaged.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&failed)?;
     // SQLite opens a file that it may not write all the same, to read.

@@ -3,7 +3,7 @@
 //! Invariants: reads files of the kernel's alone, which do not wait for a disk; whatever they say,
 //! the looks go on.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, thread};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -46,6 +46,9 @@ impl Watched {
         let beats = self.pulses.iter().map(|pulse| pulse.beats()).collect();
         let changes = judge.take(&Look { beats, memory, shed: self.load.shed() });
         self.load.set_out_of_memory(judge.is_out_of_memory());
+        if judge.is_out_of_memory() {
+            give_back();
+        }
         let gauge = |cause: &str, is_so: bool| {
             self.metrics.overloaded.with_label_values(&[cause]).set(is_so.into());
         };
@@ -62,6 +65,15 @@ impl Watched {
     }
 }
 
+/// Has the allocator give back to the kernel what was freed a second ago or earlier. By itself it
+/// does so with every 10,000th slow allocation of a thread, which may never come while requests are
+/// turned away; but also whenever a thread ends. (Its `mi_collect` could not be called without
+/// `unsafe`.)
+fn give_back() {
+    // If there is no thread to be had, there may be at the next look.
+    let _ = thread::Builder::new().name("give-back".into()).spawn(|| ());
+}
+
 /// Memory of this process that is resident, in bytes (proc(5)).
 fn resident() -> Option<usize> {
     let pages = fs::read_to_string("/proc/self/statm").ok()?;
@@ -73,7 +85,6 @@ fn resident() -> Option<usize> {
 mod tests {
     use std::{
         sync::mpsc,
-        thread,
         time::{Duration, Instant},
     };
 

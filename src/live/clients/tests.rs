@@ -68,17 +68,18 @@ fn networks_let_in_and_keep_out() {
 #[test]
 fn clients_are_told_apart_by_app_address_and_header() {
     let clients = clients();
-    let key = |whom: usize, asker: Asker| asker.0[whom];
+    let key = |whom: usize, asker: Asker| asker.keys[whom];
+    let cell = Arc::default();
     let of = |app, address, value: Option<&str>| {
-        clients.asker(app, ip(address), value.map(str::as_bytes))
+        clients.asker(app, &cell, ip(address), value.map(str::as_bytes))
     };
     let one = of("a", "192.0.2.1", Some("x"));
-    for whom in 0..3 {
-        assert_eq!(key(whom, one), key(whom, of("a", "::ffff:192.0.2.1", Some("x"))));
-        assert_ne!(key(whom, one), key(whom, of("b", "192.0.2.1", Some("x"))));
+    for whom in 0..2 {
+        assert_eq!(key(whom, one.clone()), key(whom, of("a", "::ffff:192.0.2.1", Some("x"))));
+        assert_ne!(key(whom, one.clone()), key(whom, of("b", "192.0.2.1", Some("x"))));
     }
-    assert_ne!(key(0, one), key(0, of("a", "192.0.2.2", Some("x"))));
-    assert_ne!(key(1, one), key(1, of("a", "192.0.2.1", Some("y"))));
+    assert_ne!(key(0, one.clone()), key(0, of("a", "192.0.2.2", Some("x"))));
+    assert_ne!(key(1, one.clone()), key(1, of("a", "192.0.2.1", Some("y"))));
     assert_ne!(key(1, of("a", "192.0.2.1", Some(""))), key(1, of("a", "192.0.2.1", None)));
     assert_eq!(key(0, of("a", "2001:db8::1", None)), key(0, of("a", "2001:db8::2:3:4:5", None)));
     assert_ne!(key(0, of("a", "2001:db8::1", None)), key(0, of("a", "2001:db8:0:1::1", None)));
@@ -86,41 +87,108 @@ fn clients_are_told_apart_by_app_address_and_header() {
 }
 
 #[test]
-fn who_is_refused_for_what_he_alone_did_uses_nothing_of_the_others() {
-    let clients = clients();
-    let limits =
-        ClientLimits { rate: Each { app: 10, address: 2, header: 0 }, ..ClientLimits::default() };
-    let asker = |address| clients.asker("a", ip(address), None);
-    let admit = |address| clients.admit(asker(address), &limits, NOW).map(drop);
-    let left = |address| -> Vec<u32> {
-        clients.left(asker(address), &limits, NOW).iter().map(|left| left.left).collect()
+fn who_is_refused_uses_nothing_and_is_told_the_longest_wait() {
+    let (clients, cell) = (clients(), Arc::default());
+    let limits = ClientLimits {
+        rate: Each { app: 10, address: 2, header: 4 },
+        concurrency: Each { app: 0, address: 3, header: 0 },
+        header: "x-key".into(),
+        ..ClientLimits::default()
     };
-    assert_eq!((admit("192.0.2.1"), admit("192.0.2.1")), (Ok(()), Ok(())));
-    for _ in 0..20 {
-        assert_eq!(admit("192.0.2.1"), Err(Refused::Rate(Duration::from_millis(500))));
+    let asker =
+        |address: &str, value: &str| clients.asker("a", &cell, ip(address), Some(value.as_bytes()));
+    let admit = |address: &str, value: &str| clients.admit(&asker(address, value), &limits, NOW);
+    let left = |address, value| -> Vec<u32> {
+        let left = clients.left(&asker(address, value), &limits, NOW);
+        left.iter().map(|left| left.left).collect()
+    };
+    let rate = |ms| Refused { fault: Fault::RateLimited, wait: Duration::from_millis(ms) };
+    let after = |admitted: Result<Admitted, Refused>| admitted.map(drop);
+    // Its address has none left.
+    assert_eq!((after(admit("192.0.2.1", "x")), after(admit("192.0.2.1", "x"))), (Ok(()), Ok(())));
+    assert!((0..20).all(|_| after(admit("192.0.2.1", "x")) == Err(rate(500))));
+    assert_eq!(left("192.0.2.1", "x"), [3, 0, 2, 8]);
+    // The header has none left, which is seen last of the two: the address keeps what it has.
+    assert_eq!((after(admit("192.0.2.2", "x")), after(admit("192.0.2.3", "x"))), (Ok(()), Ok(())));
+    assert!((0..20).all(|_| after(admit("192.0.2.4", "x")) == Err(rate(250))));
+    assert_eq!(left("192.0.2.4", "x"), [3, 2, 0, 6]);
+    assert_eq!(after(admit("192.0.2.1", "x")), Err(rate(500)), "the longer of both");
+    // The app has none left.
+    for other in ["5", "6", "7", "8", "9", "10"] {
+        assert_eq!(after(admit(&format!("192.0.2.{other}"), other)), Ok(()));
     }
-    assert_eq!(left("192.0.2.1"), [0, 8]);
-    assert_eq!(admit("192.0.2.2"), Ok(()));
+    assert!((0..20).all(|_| after(admit("192.0.2.4", "y")) == Err(rate(100))));
+    assert_eq!(left("192.0.2.4", "y"), [3, 2, 4, 0]);
+}
+
+#[test]
+fn of_too_many_at_a_time_and_in_a_window_the_longer_wait_is_told() {
+    let (clients, cell) = (clients(), Arc::default());
+    let asker = clients.asker("a", &cell, ip("192.0.2.1"), None);
+    for (window_s, wait_s) in [(1, 1), (60, 60)] {
+        let limits = ClientLimits {
+            rate: Each { app: 1, ..Each::default() },
+            concurrency: Each { app: 1, ..Each::default() },
+            window: Duration::from_secs(window_s),
+            ..ClientLimits::default()
+        };
+        let now = NOW + window_s * 100_000;
+        let _held = clients.admit(&asker, &limits, now).unwrap();
+        let wait = Duration::from_secs(wait_s);
+        let refused = clients.admit(&asker, &limits, now).unwrap_err();
+        assert_eq!(refused, Refused { fault: Fault::TooManyConcurrent, wait });
+    }
+}
+
+#[test]
+fn however_many_clients_there_are_an_app_as_a_whole_is_counted() {
+    let (clients, cell) = (Arc::new(Clients::new(1, 1)), Arc::default());
+    let limits = ClientLimits {
+        rate: Each { app: 500, address: 1, header: 0 },
+        concurrency: Each { app: 400, address: 1, header: 0 },
+        window: Duration::from_secs(3600),
+        ..ClientLimits::default()
+    };
+    let admit = |n: u32| {
+        let asker = clients.asker("a", &cell, IpAddr::V4(n.into()), None);
+        clients.admit(&asker, &limits, NOW)
+    };
+    let held: Vec<_> = (0..400).map(|n| admit(n).unwrap()).collect();
+    assert_eq!(admit(9999).unwrap_err().fault, Fault::TooManyConcurrent);
+    drop(held);
+    assert!((400..500).all(|n| admit(n).is_ok()));
+    assert_eq!(admit(9999).unwrap_err().fault, Fault::RateLimited);
+    let [(_, rates), (_, exchanges), (_, connections)] = clients.take_uncounted();
+    assert!(rates >= 400 && exchanges >= 300 && connections == 0, "{rates} {exchanges}");
+    assert_eq!(clients.take_uncounted().map(|(_, count)| count), [0; 3]);
 }
 
 #[test]
 fn exchanges_count_until_they_end_and_a_refused_one_never() {
-    let clients = clients();
+    let (clients, cell) = (clients(), Arc::default());
     let limits = ClientLimits {
         concurrency: Each { app: 3, address: 2, header: 1 },
         header: "x-key".into(),
         ..ClientLimits::default()
     };
     let admit = |address, value: &str| {
-        clients.admit(clients.asker("a", ip(address), Some(value.as_bytes())), &limits, NOW)
+        clients.admit(&clients.asker("a", &cell, ip(address), Some(value.as_bytes())), &limits, NOW)
     };
     let first = admit("192.0.2.1", "x").unwrap();
-    assert_eq!(admit("192.0.2.2", "x").unwrap_err(), Refused::Concurrency, "of the header");
+    assert_eq!(
+        admit("192.0.2.2", "x").unwrap_err().fault,
+        Fault::TooManyConcurrent,
+        "of the header"
+    );
     let second = admit("192.0.2.1", "y").unwrap();
-    assert_eq!(admit("192.0.2.1", "z").unwrap_err(), Refused::Concurrency, "of the address");
+    assert_eq!(
+        admit("192.0.2.1", "z").unwrap_err().fault,
+        Fault::TooManyConcurrent,
+        "of the address"
+    );
     let third = admit("192.0.2.2", "z").unwrap();
-    assert_eq!(admit("192.0.2.3", "w").unwrap_err(), Refused::Concurrency, "of the app");
-    let left = clients.left(clients.asker("a", ip("192.0.2.2"), Some(b"w")), &limits, NOW);
+    assert_eq!(admit("192.0.2.3", "w").unwrap_err().fault, Fault::TooManyConcurrent, "of the app");
+    let left = clients.left(&clients.asker("a", &cell, ip("192.0.2.2"), Some(b"w")), &limits, NOW);
     let left: Vec<_> = left.iter().map(|left| (left.setting, left.left)).collect();
     assert_eq!(
         left,
@@ -141,9 +209,9 @@ fn without_a_header_nothing_is_counted_by_its_value() {
     let limits =
         ClientLimits { rate: Each { header: 1, ..Each::default() }, ..ClientLimits::default() };
     let clients = clients();
-    let asker = clients.asker("a", ip("192.0.2.1"), None);
-    assert!((0..5).all(|_| clients.admit(asker, &limits, NOW).is_ok()));
-    assert!(clients.left(asker, &limits, NOW).is_empty());
+    let asker = clients.asker("a", &Arc::default(), ip("192.0.2.1"), None);
+    assert!((0..5).all(|_| clients.admit(&asker, &limits, NOW).is_ok()));
+    assert!(clients.left(&asker, &limits, NOW).is_empty());
 }
 
 #[test]

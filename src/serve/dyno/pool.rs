@@ -2,9 +2,8 @@
 //!
 //! Invariants: a connection belongs to one cell, hence to one app, name, address and release, and
 //! to the name that its dyno has proven, and is never used for another; one on which anything has
-//! come, the end included, is not used again;
-//! the youngest is used first, so that the others can age; what is kept is bounded per dyno and in
-//! all.
+//! come, the end included, is not used again; the youngest is used first, so that the others can
+//! age; what is kept is bounded per dyno and in all.
 
 use std::{
     cell::{Cell, RefCell},

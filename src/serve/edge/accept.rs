@@ -1,8 +1,8 @@
 //! Accepts clients' connections and gives each a task.
 //!
 //! Invariants: no more connections than the worker may have, further ones wait in the kernel's
-//! queue; running out of descriptors pauses accepting and says so, it never ends it; when accepting
-//! is told to end, the connections that the kernel took already are served.
+//! queue; running out of descriptors or memory pauses accepting and says so, it never ends it; when
+//! accepting is told to end, the connections that the kernel took already are served.
 
 use std::{
     io,
@@ -31,6 +31,9 @@ use crate::{
 /// How long accepting pauses when the process or the machine has no descriptors or memory left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections a worker may have however short memory is, so that some hear of it.
+const FEW: usize = 64;
+
 /// Accepts until the task is aborted; then takes what waits in the accept queue. Every connection
 /// speaks TLS where it is said how.
 pub async fn run(worker: Rc<Worker>, listener: TcpListener, tls: Option<Rc<tls::Listener>>) {
@@ -43,6 +46,10 @@ pub async fn run(worker: Rc<Worker>, listener: TcpListener, tls: Option<Rc<tls::
         }
         if acceptor.worker.open.get() >= acceptor.worker.max_connections {
             acceptor.wait_for_room().await;
+            continue;
+        }
+        if acceptor.worker.open.get() >= FEW && acceptor.worker.share.is_out_of_memory() {
+            acceptor.wait_for_memory().await;
             continue;
         }
         match acceptor.listener.accept().await {
@@ -76,6 +83,18 @@ impl Acceptor {
             );
         }
         worker.closed.notified().await;
+    }
+
+    async fn wait_for_memory(&self) {
+        let worker = &self.worker;
+        worker.metrics.borrow().accept_paused(Pause::Memory);
+        if worker.notices.is_due(Notice::Memory, worker.clock.now_ms()) {
+            tracing::warn!(
+                "accepting pauses for {PAUSE:?}: the process has more than limits.memory, and the \
+                 worker {FEW} connections or more (said now and then)"
+            );
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 
     async fn pause(&self, error: &io::Error) {

@@ -66,33 +66,37 @@ impl Handshakes {
     }
 }
 
-/// Counts a handshake for as long as it lasts.
-struct Counted<'a>(&'a Handshakes);
+/// Counts a handshake from its connection's admission on, for as long as it lasts.
+struct Counted(Rc<Worker>);
 
-impl Counted<'_> {
-    fn new(handshakes: &Handshakes) -> Counted<'_> {
+impl Counted {
+    fn new(worker: &Rc<Worker>) -> Counted {
+        let handshakes = &worker.handshakes;
         handshakes.open.set(handshakes.open.get() + 1);
-        Counted(handshakes)
+        Counted(worker.clone())
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-        self.0.ended.notify_waiters();
+        let handshakes = &self.0.handshakes;
+        handshakes.open.set(handshakes.open.get() - 1);
+        handshakes.ended.notify_waiters();
     }
 }
 
-/// Serves a connection that begins with a handshake.
+/// Serves a connection that begins with a handshake, which counts from this call on: not only once
+/// the connection's task has its turn, for accepting goes on meanwhile.
 pub fn serve(
     open: Open,
     listener: Rc<Listener>,
     socket: Socket,
     link: Link,
 ) -> impl Future<Output = ()> {
+    let counted = Counted::new(open.worker());
     // What the handshake needs is gone once there is a client.
     let handshake = Box::pin(async move {
-        let greeted = handshake(open.worker(), &listener, socket, link).await;
+        let greeted = handshake(open.worker(), counted, &listener, socket, link).await;
         greeted.map(|greeted| (open, greeted))
     });
     async move {
@@ -115,11 +119,11 @@ enum Greeted {
 
 async fn handshake(
     worker: &Rc<Worker>,
+    counted: Counted,
     listener: &Listener,
     socket: Socket,
     mut link: Link,
 ) -> Option<Greeted> {
-    let counted = Counted::new(&worker.handshakes);
     let (session, greeting) = match listener.greet() {
         Ok(begun) => begun,
         Err(broken) => {

@@ -1,18 +1,20 @@
 //! The PROXY header of a client's connection, before anything else of it is read.
 //!
 //! Invariants: only what belongs to the header is taken from the socket, so that whatever speaks
-//! next finds its first byte; the wait has a time of its own; a connection without a right header
-//! is closed without a word.
+//! next finds its first byte; the wait has a time of its own, and ends with what the other side
+//! sends; a connection without a right header is closed without a word.
 
 use std::{
     future::poll_fn,
-    io,
-    os::fd::BorrowedFd,
+    os::fd::{AsFd, BorrowedFd},
     rc::Rc,
     task::{Poll, Waker},
 };
 
-use rustix::net::{RecvFlags, recv};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 
 use super::{
     accept::{self, Open},
@@ -54,46 +56,58 @@ async fn header(worker: &Worker, socket: &Socket) -> Result<Option<Header>, Turn
     timer.set(worker.settings.timeouts.proxy_header);
     poll_fn(|cx| {
         timer.wake(cx.waker());
-        // Who has sent something by then is served in the drain.
-        if worker.cut.get() || worker.draining.get() && !socket.holds_input() {
+        if worker.cut.get() {
             return Poll::Ready(Ok(None));
         }
-        let mut found = Ok(None);
-        let read = socket.poll_read_with(cx, |socket| {
-            found = look(socket)?;
-            Ok(0)
-        });
-        match read {
-            Poll::Ready(read) => Poll::Ready(if read.is_ok() { found } else { Ok(None) }),
-            Poll::Pending if timer.is_over() => Poll::Ready(Err(TurnedAway::ProxyTimeout)),
-            Poll::Pending => Poll::Pending,
+        // A part of a header stays in the socket, so that this waits for what comes behind it. It
+        // is asked first: what came before the end is then seen.
+        let has_ended = socket.poll_end(cx).is_ready();
+        match look(socket.as_fd()) {
+            Seen::Whole(header) => Poll::Ready(Ok(Some(header))),
+            Seen::Wrong(why) => Poll::Ready(Err(why)),
+            Seen::End => Poll::Ready(Ok(None)),
+            Seen::Part if has_ended => Poll::Ready(Err(TurnedAway::ProxyTimeout)),
+            // Who has sent something by then is served in the drain.
+            Seen::Nothing if worker.draining.get() => Poll::Ready(Ok(None)),
+            _ if timer.is_over() => Poll::Ready(Err(TurnedAway::ProxyTimeout)),
+            _ => Poll::Pending,
         }
     })
     .await
 }
 
+/// What lies in a socket at the begin of its connection.
+enum Seen {
+    Nothing,
+    /// The end of the connection, in order or not.
+    End,
+    Part,
+    Whole(Header),
+    Wrong(TurnedAway),
+}
+
 /// Looks at what has come; takes the header if it is whole.
-///
-/// # Errors
-/// [`io::ErrorKind::WouldBlock`] if more must come: then the socket is looked at again when it
-/// has, though what came before still lies there.
-fn look(socket: BorrowedFd<'_>) -> io::Result<Result<Option<Header>, TurnedAway>> {
+fn look(socket: BorrowedFd<'_>) -> Seen {
     let mut bytes = [0; MAX_HEADER];
-    let (_, count) = recv(socket, &mut bytes, RecvFlags::PEEK)?;
-    if count == 0 {
-        return Ok(Ok(None));
-    }
+    let count = match recv(socket, &mut bytes, RecvFlags::PEEK) {
+        Ok((_, count)) if count > 0 => count,
+        Err(Errno::AGAIN) => return Seen::Nothing,
+        _ => return Seen::End,
+    };
     match proxy::parse(&bytes[..count]) {
         Ok(Some(header)) => {
             let mut taken = 0;
             while taken < header.len {
-                taken += recv(socket, &mut bytes[taken..header.len], RecvFlags::empty())?.1;
+                match recv(socket, &mut bytes[taken..header.len], RecvFlags::empty()) {
+                    Ok((_, count)) if count > 0 => taken += count,
+                    _ => return Seen::End,
+                }
             }
-            Ok(Ok(Some(header)))
+            Seen::Whole(header)
         }
-        Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
-        Err(ProxyError::Missing) => Ok(Err(TurnedAway::ProxyMissing)),
-        Err(_) => Ok(Err(TurnedAway::ProxyMalformed)),
+        Ok(None) => Seen::Part,
+        Err(ProxyError::Missing) => Seen::Wrong(TurnedAway::ProxyMissing),
+        Err(_) => Seen::Wrong(TurnedAway::ProxyMalformed),
     }
 }
 

@@ -94,19 +94,23 @@ fn asker(
         return Err(Fault::ForbiddenClient);
     }
     let value = forwarded::only(head, fields, &limits.header);
-    Ok(Some(worker.clients.asker(app.app.name.as_str(), address, value)))
+    Ok(Some(worker.clients.asker(app.app.name.as_str(), &app.cell, address, value)))
 }
 
 /// Counts the exchange, unless the router carries as much as it may, or its client has had as much.
 fn admit(worker: &Worker, exchange: &mut Exchange, asker: Option<Asker>) -> Result<(), Fault> {
     exchange.in_flight = Some(worker.share.begin().ok_or(Fault::Overloaded)?);
     let Some(asker) = asker else { return Ok(()) };
-    let admitted = worker.clients.admit(asker, &exchange.terms.clients, exchange.began_ms);
-    if let Err(Refused::Rate(wait)) = admitted {
-        exchange.retry_after = Some(wait);
+    match worker.clients.admit(&asker, &exchange.terms.clients, exchange.began_ms) {
+        Ok(admitted) => {
+            exchange.admitted = Some(admitted);
+            Ok(())
+        }
+        Err(Refused { fault, wait }) => {
+            exchange.retry_after = Some(wait);
+            Err(fault)
+        }
     }
-    exchange.admitted = Some(admitted?);
-    Ok(())
 }
 
 /// What is known of every request whose head could be parsed, whether or not it is one to carry.

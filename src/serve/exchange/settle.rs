@@ -98,7 +98,9 @@ async fn answer(
     let format = format(worker, exchange);
     exchange.status = fault.status();
     let read = exchange.body.is_done() && client.stream.accepted() == 0;
-    let persists = facts.keeps_alive && read && fault.keeps_client() && !worker.draining.get();
+    // Where memory is short, what the connection has is worth more than the connection.
+    let wanted = !worker.draining.get() && !worker.share.is_out_of_memory();
+    let persists = facts.keeps_alive && read && fault.keeps_client() && wanted;
     let location = (fault == Fault::HttpsRedirect).then(|| location(exchange));
     let mut out = worker.buffers.common();
     let len = worker.clock.with_date(|date| {

@@ -203,7 +203,7 @@ mod tests {
             let (head, _) = parts(Fault::RateLimited, &Reply { retry_after, ..REPLY });
             assert!(head.contains(&format!("\r\nRetry-After: {told}\r\n")), "{head}");
         }
-        assert!(!parts(Fault::TooManyConcurrent, &REPLY).0.contains("Retry-After"));
+        assert!(!parts(Fault::NoDynos, &REPLY).0.contains("Retry-After"));
     }
 
     #[test]

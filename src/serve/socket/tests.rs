@@ -154,3 +154,14 @@ async fn a_closed_connection_is_not_taken_for_a_quiet_one_by_a_busy_task() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_forgotten_is_told_of_again_when_the_connection_is_taken_out() {
+    let (io, mut other) = pair().await;
+    other.write_all(b"unread").await.unwrap();
+    readable(&io).await;
+    assert!(is_pending(|cx| io.poll_end(cx).is_pending()).await);
+    let mut taken = [0; 6];
+    io.into_tcp().unwrap().read_exact(&mut taken).await.unwrap();
+    assert_eq!(&taken, b"unread");
+}

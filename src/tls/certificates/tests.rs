@@ -24,13 +24,23 @@ fn made(
     algorithm: &'static SignatureAlgorithm,
     until: i32,
 ) -> Arc<Certificate> {
+    within(name, hosts, algorithm, (1975, until))
+}
+
+fn within(
+    name: &str,
+    hosts: &[&str],
+    algorithm: &'static SignatureAlgorithm,
+    (from, until): (i32, i32),
+) -> Arc<Certificate> {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut params = CertificateParams::new(hosts).unwrap();
+    params.not_before = date_time_ymd(from, 1, 1);
     params.not_after = date_time_ymd(until, 1, 1);
     let key = KeyPair::generate_for(algorithm).unwrap();
     let chain = params.self_signed(&key).unwrap().pem();
     let name = CertName::parse(name).unwrap();
-    Arc::new(pushed::certificate(name, &chain, &key.serialize_pem()).unwrap())
+    Arc::new(pushed::certificate(name, &chain, &key.serialize_pem(), THEN_S).unwrap())
 }
 
 fn all(certificates: &[&Arc<Certificate>]) -> Certificates {
@@ -94,6 +104,28 @@ fn one_that_has_ended_is_chosen_last() {
     assert_eq!(chosen(&all(&[&ended, &wild]), "a.test", &ALL, NOW_S), "wild");
     assert_eq!(chosen(&all(&[&ended]), "a.test", &ALL, NOW_S), "ended", "better than none");
     assert_eq!(chosen(&all(&[&ended, &longer]), "a.test", &ALL, THEN_S), "longer");
+}
+
+#[test]
+fn one_that_is_pushed_ahead_is_chosen_once_it_begins() {
+    let kind = &PKCS_ECDSA_P256_SHA256;
+    let now = within("now", &["a.test"], kind, (2000, 2100));
+    // In the order of cost and end alone both would come first.
+    let ahead = within("ahead", &["a.test"], kind, (2030, 2999));
+    let wild = within("wild", &["*.test"], &PKCS_ECDSA_P384_SHA384, (2000, 2999));
+    let ended = within("ended", &["a.test"], &PKCS_RSA_SHA256, (2000, 2010));
+    for (others, expected) in [
+        (&[&ahead, &now][..], "now"),
+        (&[&ahead, &wild], "wild"),
+        (&[&ahead, &ended], "ended"),
+        (&[&ahead], "ahead"),
+    ] {
+        assert_eq!(chosen(&all(others), "a.test", &ALL, THEN_S), expected);
+        assert_eq!(chosen(&all(others), "a.test", &ALL, NOW_S), "ahead");
+    }
+    let (begin, _) = Credential::pushed(ahead.clone()).validity();
+    assert_eq!(chosen(&all(&[&ahead, &now]), "a.test", &ALL, begin - 1), "now");
+    assert_eq!(chosen(&all(&[&ahead, &now]), "a.test", &ALL, begin), "ahead");
 }
 
 #[test]

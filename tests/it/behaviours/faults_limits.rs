@@ -49,7 +49,7 @@ faults! {
         dyno.take_request();
         x.send(ASK);
         let answer = x.is_answered(429, "too_many_concurrent");
-        assert_eq!(answer.head.get("retry-after"), None);
+        assert_eq!(answer.head.get("retry-after"), Some("1"));
         let rest = "dyno= connect= service= status=429 bytes=";
         let start = "at=warning code=too_many_concurrent desc=\"Too many requests at a time\"";
         x.logs(start, ASKED, rest);

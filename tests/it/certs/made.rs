@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, RsaKeySize,
-    SignatureAlgorithm,
+    SignatureAlgorithm, date_time_ymd,
 };
 use serde_json::{Value, json};
 
@@ -58,15 +58,21 @@ impl Made {
 
     /// One that an authority vouches for through another, which is in the chain.
     pub fn through_two(names: &[&str]) -> (Made, [String; 3]) {
-        let authority = |name: &str| {
+        Made::through_two_until(names, 2999, 2999)
+    }
+
+    /// One whose authorities end with the first days of these years: that between, and the root.
+    pub fn through_two_until(names: &[&str], middle: i32, root: i32) -> (Made, [String; 3]) {
+        let authority = |name: &str, until: i32| {
             let mut params = CertificateParams::default();
             params.distinguished_name.push(DnType::CommonName, name);
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.not_after = date_time_ymd(until, 1, 1);
             params
         };
         let key = || KeyPair::generate().unwrap();
-        let root = CertifiedIssuer::self_signed(authority("root"), key()).unwrap();
-        let middle = CertifiedIssuer::signed_by(authority("middle"), key(), &root).unwrap();
+        let root = CertifiedIssuer::self_signed(authority("root", root), key()).unwrap();
+        let middle = CertifiedIssuer::signed_by(authority("middle", middle), key(), &root).unwrap();
         let own = key();
         let leaf = params(names).signed_by(&own, &middle).unwrap().pem();
         let parts = [leaf, middle.pem(), root.pem()];
@@ -75,6 +81,11 @@ impl Made {
 
     fn with(chain: String, key: &KeyPair) -> Made {
         Made { chain, key: key.serialize_pem(), der: key.serialize_der() }
+    }
+
+    /// Its key with another chain.
+    pub fn with_chain(&self, parts: &[&str]) -> Made {
+        Made { chain: parts.concat(), ..self.clone() }
     }
 
     /// What is sent.

@@ -49,10 +49,15 @@ impl Authority {
 
     /// One that ends with the first day of a year.
     pub fn issue_until(&self, name: &str, names: &[&str], year: i32) -> Files {
+        self.issue_within(name, names, (2000, year))
+    }
+
+    /// One that begins and ends with the first days of years.
+    pub fn issue_within(&self, name: &str, names: &[&str], (from, to): (i32, i32)) -> Files {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(to, 1, 1);
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

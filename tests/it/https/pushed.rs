@@ -86,6 +86,22 @@ fn a_certificate_is_swapped_while_connections_are_kept() {
 }
 
 #[test]
+fn a_certificate_that_is_pushed_ahead_is_not_met_before_it_begins() {
+    let authority = Authority::new("ours");
+    let https = Https::proven(&authority.issue("default", &["c.test"]), &[]);
+    for host in ["a.test", "b.test", "c.test"] {
+        https.push(&format!("{host}-next"), &authority.issue_within("next", &[host], (2900, 2999)));
+    }
+    https.push("a", &authority.issue_within("now", &["a.test"], (2000, 2890)));
+    let met = |host: &str| https.meet(host, &["-CAfile", &authority.ca()]);
+    for (host, subject) in [("a.test", "now"), ("b.test", "next"), ("c.test", "default")] {
+        let met = met(host);
+        assert!(met.contains(&format!("subject=CN = {subject}\n")), "{host}: {met}");
+    }
+    assert!(met("a.test").contains("Verify return code: 0 (ok)"));
+}
+
+#[test]
 fn the_client_gets_the_kind_of_key_that_it_can_check() {
     let https = Https::with(&[]);
     let folder = tempfile::tempdir().unwrap();

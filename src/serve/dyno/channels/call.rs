@@ -298,8 +298,10 @@ impl Call {
             self.seat.close();
         }
         let ended = error.get_io().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        // An end is one in order only as long as nothing was promised.
+        let is_orderly = ended && matches!(self.down, Down::Unasked | Down::Head { .. });
         if !matches!(self.down, Down::End) {
-            self.down = if ended { Down::End } else { Down::Broken };
+            self.down = if is_orderly { Down::End } else { Down::Broken };
         }
         self.cause = self.cause.or(cause);
         self.up = Up::Sent;
@@ -412,8 +414,10 @@ impl Carrier for Call {
     }
 
     fn break_off(&mut self, fault: Option<Fault>) {
-        if matches!(fault, Some(Fault::RequestTimeout | Fault::IdleConnection)) {
-            // It may be the dyno's machine that is gone: others should not wait for it too.
+        if matches!(fault, Some(Fault::RequestTimeout | Fault::IdleConnection | Fault::BadResponse))
+        {
+            // It may be the dyno's machine that is gone: others should not wait for it too. And one
+            // that breaks the rules may go on sending what nobody reads.
             self.seat.close();
         }
         self.reset(Reason::CANCEL);

@@ -110,7 +110,7 @@ where
     let mut handshake = pin!(builder(&worker.settings).handshake(io));
     poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(connection) => Poll::Ready(connection.ok()),
-        Poll::Pending if timer.is_over() || worker.draining.get() => Poll::Ready(None),
+        Poll::Pending if timer.is_over() || worker.cut.get() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await
@@ -188,7 +188,8 @@ where
             }
             self.look(worker);
             let over = self.timer.is_over();
-            if !self.going && (worker.draining.get() || (self.mood == Mood::Idle && over)) {
+            let unwanted = over || worker.share.is_out_of_memory();
+            if !self.going && (worker.draining.get() || (self.mood == Mood::Idle && unwanted)) {
                 self.going = true;
                 self.connection.graceful_shutdown();
                 // The frame is to be written.

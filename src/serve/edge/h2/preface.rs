@@ -66,10 +66,13 @@ fn poll_preface(cx: &mut Context<'_>, worker: &Worker, client: &mut Client) -> P
             // The engine knows what to do with the beginning of a request.
             Poll::Ready(_) if len > 0 => return Poll::Ready(Some(false)),
             Poll::Ready(_) => return Poll::Ready(None),
-            Poll::Pending if client.timer.is_over() || worker.draining.get() => {
+            Poll::Pending if client.timer.is_over() || worker.cut.get() => {
                 return Poll::Ready(None);
             }
-            Poll::Pending => return Poll::Pending,
+            // Who has sent something by then is served in the drain.
+            Poll::Pending if len > 0 || !worker.draining.get() => return Poll::Pending,
+            Poll::Pending if !client.stream.io.holds_input() => return Poll::Ready(None),
+            Poll::Pending => {}
         }
     }
 }
