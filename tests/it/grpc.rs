@@ -44,6 +44,14 @@ fn every_kind_of_call_passes_with_deadlines_cancellation_and_failures() {
 }
 
 #[test]
+fn streams_of_many_small_messages_are_no_flood() {
+    let (router, _dyno) = start();
+    client(&router, "small");
+    let lines = router.log.wait_for_many("path=\"/test.Calls/", 3);
+    assert!(lines.iter().all(|line| line.contains("status=200 ")), "{lines:#?}");
+}
+
+#[test]
 fn a_call_for_which_no_dyno_is_there_is_unavailable() {
     let (router, _dyno) = start();
     router.set_state("one", "web.1", "crashed");

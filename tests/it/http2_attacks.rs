@@ -65,6 +65,31 @@ fn floods_of_frames_are_cut_off() {
     assert!(dyno.is_idle());
 }
 
+/// CVE-2019-9511: an answer that is asked for byte by byte.
+#[test]
+fn a_window_of_a_byte_at_a_time_is_cut_off() {
+    let (router, dyno) = with_dyno(&[]);
+    let mut client = Frames::with(router.connect(), &[(4, 0)]);
+    client.ask(1, true, &get("a.test"));
+    let mut served = dyno.accept();
+    served.take_request();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n";
+    served.send([head.as_bytes(), &[b'd'; 20000]].concat());
+    assert_eq!(client.status(), 200);
+    let one = frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
+    let (mut got, mut code) = (0, None);
+    while code.is_none() && got < 20000 && client.try_send(&one) {
+        let frame = client.next().expect("data, or the end is told");
+        match frame.kind {
+            kind::DATA => got += frame.payload.len(),
+            kind::GOAWAY => code = Some(frame.code()),
+            _ => {}
+        }
+    }
+    assert_eq!(code, Some(ENHANCE_YOUR_CALM), "after {got} bytes");
+    router.log.wait_for("code=H33");
+}
+
 #[test]
 fn a_body_of_empty_frames_is_cut_off() {
     let (router, dyno) = with_dyno(&[]);
@@ -302,9 +327,11 @@ fn who_sends_or_takes_too_slowly_is_cut() {
     client.send(kind::WINDOW_UPDATE, 0, 3, &[0, 1, 0, 0]);
     let mut asked = dyno.accept();
     asked.take_head();
-    let mut slow = true;
+    let (mut slow, mut turns) = (true, 0);
     until("the router has had enough of both", || {
-        if slow {
+        turns += 1;
+        // Slowly enough to be no flood of updates.
+        if slow && turns % 8 == 0 {
             client.send(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
             client.send(kind::DATA, 0, 3, &[b'u'; 10]);
         }

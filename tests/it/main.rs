@@ -30,6 +30,7 @@ mod guards;
 mod http2;
 mod http2_attacks;
 mod http2_clients;
+mod http2_earnest;
 mod https;
 mod keep_alive;
 mod kills;

@@ -1,8 +1,9 @@
-"""A gRPC client: every kind of call, or one that finds no dyno. Called as PORT HOST calls|gone."""
+"""A gRPC client: every kind of call, or one that finds no dyno. Called as PORT HOST WHAT."""
 
 import json
 import queue
 import sys
+import time
 
 import grpc
 
@@ -104,6 +105,27 @@ def giving_up():
     assert given_up(b"", timeout=LONG) == b"yes"
 
 
+def small_messages():
+    # The dyno reads none before the client can say no more, or has said all.
+    count = 30_000
+    said = 0
+
+    def messages():
+        nonlocal said
+        for said in range(1, count + 1):
+            yield b"0123456789"
+
+    call = channel.stream_unary(method("Late")).future(messages(), timeout=LONG)
+    before = -1
+    while before != said:
+        before = said
+        time.sleep(0.3)
+    assert channel.unary_unary(method("Release"))(b"", timeout=LONG) == b""
+    assert call.result() == b"%d" % (count * 10)
+    echoed = channel.stream_stream(method("Echo"))(iter([b"hello"] * 20_000), timeout=LONG)
+    assert sum(map(len, echoed)) == 100_000
+
+
 def gone():
     error = refused(lambda: unary(b"", timeout=LONG), grpc.StatusCode.UNAVAILABLE)
     print(error.details(), file=sys.stderr)
@@ -118,6 +140,6 @@ def calls():
     giving_up()
 
 
-{"calls": calls, "gone": gone}[WHAT]()
+{"calls": calls, "small": small_messages, "gone": gone}[WHAT]()
 channel.close()
 print("ok")

@@ -65,6 +65,23 @@ def hold(_, context):
     return b"too late"
 
 
+go_on = threading.Event()
+
+
+def late(requests, _):
+    go_on.wait()
+    return b"%d" % sum(map(len, requests))
+
+
+def release(request, _):
+    go_on.set()
+    return request
+
+
+def echo(requests, _):
+    yield from requests
+
+
 def given_up(_, __):
     ended.acquire()
     return b"yes"
@@ -79,6 +96,9 @@ handlers = {
     "Many": grpc.unary_stream_rpc_method_handler(many),
     "Each": grpc.stream_stream_rpc_method_handler(each),
     "Hold": grpc.unary_unary_rpc_method_handler(hold),
+    "Late": grpc.stream_unary_rpc_method_handler(late),
+    "Release": grpc.unary_unary_rpc_method_handler(release),
+    "Echo": grpc.stream_stream_rpc_method_handler(echo),
     "GivenUp": grpc.unary_unary_rpc_method_handler(given_up),
 }
 

@@ -44,7 +44,12 @@ impl Carrier for StreamCarrier {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.outlet.poll_write(cx, bytes, &mut self.worker.fields.borrow_mut())
+        let written = self.outlet.poll_write(cx, bytes, &mut self.worker.fields.borrow_mut());
+        if matches!(written, Poll::Ready(Err(_))) {
+            // The stream knows why.
+            let _ = self.poll_end(cx);
+        }
+        written
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -52,6 +57,7 @@ impl Carrier for StreamCarrier {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.inlet.absorb(cx);
         self.outlet.poll_broken(cx).map(|violated| {
             self.inlet.fail(violated);
             End::Broken

@@ -49,6 +49,9 @@ use crate::{
 const PARTING: Duration = Duration::from_secs(2);
 /// The most bytes that one stream has written and the socket has not taken.
 const SEND_BUFFER: usize = 64 << 10;
+/// What DATA frames of less than 256 bytes may cost, each 256 less its length, before the tasks of
+/// their streams take them: many times what is read in one turn.
+const SMALL_FRAMES: usize = 4 << 20;
 /// The most requests that were taken back before they were looked at: the flood is told first.
 const TAKEN_BACK: usize = 2 * RESETS as usize;
 /// The most requests of a connection that are malformed as HTTP/2.
@@ -127,6 +130,7 @@ fn builder(settings: &Settings) -> Builder {
         .initial_connection_window_size(bounded(bounds.connection_window))
         .max_header_list_size(bounded(settings.limits.request_head))
         .enable_connect_protocol()
+        .data_frame_budget(SMALL_FRAMES)
         .max_pending_accept_reset_streams(TAKEN_BACK)
         .max_local_error_reset_streams(Some(MALFORMED))
         .max_send_buffer_size(SEND_BUFFER);
@@ -171,7 +175,8 @@ where
             if !self.said {
                 match self.connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, response)))) => {
-                        let counted = Counted::new(self.shared.clone());
+                        let stream = response.stream_id().as_u32();
+                        let counted = Counted::new(self.shared.clone(), stream);
                         tokio::task::spawn_local(stream::serve(counted, request, response));
                         continue;
                     }

@@ -1,15 +1,16 @@
 //! The request of a stream, as HTTP/1.1 text.
 //!
-//! Invariants: at most one DATA frame is taken ahead of the reader, and its window given back as it
-//! is read; the last byte of a request whose length is stated is handed over when the stream has
-//! ended as the length says, so that no dyno takes a request for whole that is not.
+//! Invariants: what is taken ahead of the reader lies together, since frames cost more than their
+//! bytes, and its window is given back as it is read, which bounds it; the last byte of a request
+//! whose length is stated is handed over when the stream has ended as the length says, so that no
+//! dyno takes a request for whole that is not.
 
 use std::{
     io::{self, Write},
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::{Reason, RecvStream};
 use http::request::Parts;
 
@@ -55,8 +56,10 @@ pub struct Inlet {
     text: Vec<u8>,
     /// What of it was read.
     at: usize,
-    /// What is left of the last DATA frame.
+    /// What is left of the data that was taken last.
     data: Bytes,
+    /// What was taken off the stream behind that, while nobody read.
+    ahead: BytesMut,
     /// The last byte of a request of a stated length.
     last: Option<u8>,
     broken: bool,
@@ -74,8 +77,18 @@ impl Inlet {
             Some((_, Length::Stated(length))) if !ended => Body::Stated(length),
             _ => Body::Done,
         };
-        let (text, data) = (Vec::new(), Bytes::new());
-        Inlet { stream, head, body, text, at: 0, data, last: None, broken: false, violated: false }
+        Inlet {
+            stream,
+            head,
+            body,
+            text: Vec::new(),
+            at: 0,
+            data: Bytes::new(),
+            ahead: BytesMut::new(),
+            last: None,
+            broken: false,
+            violated: false,
+        }
     }
 
     /// Is something there to be read?
@@ -85,6 +98,18 @@ impl Inlet {
             || self.head.is_some()
             || self.at < self.text.len()
             || !self.data.is_empty()
+            || !self.ahead.is_empty()
+    }
+
+    /// Takes what has come off the stream, for when it is read.
+    pub fn absorb(&mut self, cx: &mut Context<'_>) {
+        if self.broken || matches!(self.body, Body::RawEnd | Body::Done) {
+            return;
+        }
+        // The end, of whatever kind, comes again.
+        while let Poll::Ready(Some(Ok(data))) = self.stream.poll_data(cx) {
+            self.ahead.extend_from_slice(&data);
+        }
     }
 
     /// The stream broke.
@@ -173,6 +198,11 @@ impl Inlet {
         if self.body == Body::Done {
             // Whether the stream breaks meanwhile is asked elsewhere.
             return Poll::Pending;
+        }
+        if !self.ahead.is_empty() {
+            let data = std::mem::take(&mut self.ahead).freeze();
+            self.take_data(data);
+            return Poll::Ready(Ok(()));
         }
         match ready!(self.stream.poll_data(cx)) {
             Some(Ok(data)) => {

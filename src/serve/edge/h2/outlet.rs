@@ -108,7 +108,6 @@ impl Outlet {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        self.tally.credit(matches!(self.state, State::Whole(_)));
         Poll::Ready(Ok(taken))
     }
 
@@ -126,7 +125,8 @@ impl Outlet {
             }
             State::Length(stream, left) => {
                 let most = usize::try_from(*left).unwrap_or(usize::MAX).min(text.len());
-                let count = ready!(poll_data(cx, stream, &text[..most], most as u64 == *left))?;
+                let last = most as u64 == *left;
+                let count = ready!(poll_data(cx, stream, &self.tally, &text[..most], last))?;
                 *left -= count as u64;
                 let ended = *left == 0;
                 self.ended(ended);
@@ -139,7 +139,7 @@ impl Outlet {
                     Piece::Framing => {}
                     Piece::Data(data) => {
                         let end = Chunks::plain_end(&text[data.len()..]);
-                        gone = ready!(poll_data(cx, stream, data, end.is_some()))?;
+                        gone = ready!(poll_data(cx, stream, &self.tally, data, end.is_some()))?;
                         chunks.take(gone);
                         if let Some(end) = end.filter(|_| gone == data.len()) {
                             gone += end;
@@ -158,7 +158,7 @@ impl Outlet {
                 self.ended(ended);
                 Poll::Ready(Ok(gone))
             }
-            State::Open(stream) => poll_data(cx, stream, text, false),
+            State::Open(stream) => poll_data(cx, stream, &self.tally, text, false),
             State::Muted(_) => Poll::Ready(Ok(text.len())),
             State::Whole(_) | State::Broken => Poll::Ready(Err(broken())),
         }
@@ -179,10 +179,15 @@ impl Outlet {
         let State::Head(response) = &mut self.state else { return Err(broken()) };
         if answer.status.is_informational() {
             response.send_informational(head).map_err(|_| broken())?;
+            self.tally.sent(len, true);
             return Ok(len);
         }
         let ended = muted || answer.body.is_done();
         let stream = response.send_response(head, ended).map_err(|_| broken())?;
+        self.tally.sent(len, true);
+        if ended {
+            self.tally.answered();
+        }
         self.state = match answer.body {
             _ if muted => State::Muted(stream),
             Body::Done => State::Whole(stream),
@@ -198,6 +203,7 @@ impl Outlet {
         if !ended {
             return;
         }
+        self.tally.answered();
         self.state = match std::mem::replace(&mut self.state, State::Broken) {
             State::Length(stream, _) | State::Chunks(stream, _) | State::Open(stream) => {
                 State::Whole(stream)
@@ -296,6 +302,7 @@ fn why(fault: Fault) -> String {
 fn poll_data(
     cx: &mut Context<'_>,
     stream: &mut SendStream<Bytes>,
+    tally: &Tally,
     data: &[u8],
     last: bool,
 ) -> Poll<io::Result<usize>> {
@@ -308,7 +315,9 @@ fn poll_data(
         }
     }
     let count = stream.capacity().min(data.len());
-    let last = last && count == data.len();
-    stream.send_data(Bytes::copy_from_slice(&data[..count]), last).map_err(|_| broken())?;
+    let is_all = count == data.len();
+    let sent = stream.send_data(Bytes::copy_from_slice(&data[..count]), last && is_all);
+    sent.map_err(|_| broken())?;
+    tally.sent(count, is_all);
     Poll::Ready(Ok(count))
 }

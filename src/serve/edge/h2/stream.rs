@@ -30,29 +30,34 @@ use crate::{
 };
 
 /// Counts a stream for as long as its exchange takes.
-pub struct Counted(Rc<Shared>);
+pub struct Counted {
+    shared: Rc<Shared>,
+    stream: u32,
+}
 
 impl Counted {
     /// One more stream of the connection.
-    pub fn new(shared: Rc<Shared>) -> Counted {
+    pub fn new(shared: Rc<Shared>, stream: u32) -> Counted {
         shared.streams.set(shared.streams.get() + 1);
-        Counted(shared)
+        shared.tally.begin(stream, shared.open.worker().clock.coarse_ms());
+        Counted { shared, stream }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let left = self.0.streams.get() - 1;
-        self.0.streams.set(left);
+        self.shared.tally.end(self.stream);
+        let left = self.shared.streams.get() - 1;
+        self.shared.streams.set(left);
         if left == 0 {
-            self.0.wake();
+            self.shared.wake();
         }
     }
 }
 
 /// Carries one request.
 pub async fn serve(counted: Counted, request: Request<RecvStream>, response: SendResponse<Bytes>) {
-    let shared = &counted.0;
+    let shared = &counted.shared;
     let worker = shared.open.worker();
     let (parts, body) = request.into_parts();
     let asks = match parts.extensions.get::<Protocol>() {

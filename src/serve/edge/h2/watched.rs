@@ -51,9 +51,24 @@ impl Tally {
         }
     }
 
-    /// A frame of an answer was sent in earnest, perhaps its last.
-    pub fn credit(&self, last: bool) {
-        self.watch.borrow_mut().credit(1, u32::from(last));
+    /// So many bytes were sent: a piece of an answer, or what there is a window for of one.
+    pub fn sent(&self, bytes: usize, is_piece: bool) {
+        self.watch.borrow_mut().sent(bytes, is_piece);
+    }
+
+    /// An answer was sent to its end.
+    pub fn answered(&self) {
+        self.watch.borrow_mut().answered();
+    }
+
+    /// A stream begins.
+    pub fn begin(&self, stream: u32, now_ms: u64) {
+        self.watch.borrow_mut().begin(stream, now_ms);
+    }
+
+    /// A stream is over.
+    pub fn end(&self, stream: u32) {
+        self.watch.borrow_mut().end(stream);
     }
 
     fn see(&self, bytes: &[u8], now_ms: u64) -> bool {
@@ -89,6 +104,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.tally.flood.get().is_some() {
+            return Poll::Pending;
+        }
+        if self.tally.watch.borrow_mut().is_turn_over() {
+            // The tasks of the streams come first.
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buffer.filled().len();
