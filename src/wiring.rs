@@ -213,6 +213,7 @@ impl Running {
                 metrics: self.metrics.worker(),
                 began: self.began,
                 max_connections: settings.serve.max_connections.div_ceil(count),
+                max_pipes: settings.serve.max_pipes / count,
                 clients: self.figures.clients.clone(),
                 load: self.figures.load.clone(),
                 pulse: self.figures.pulses[number].clone(),
@@ -302,6 +303,7 @@ impl Running {
     fn watched(&self, settings: &serve::Settings) -> (watch::Watched, watch::Bounds) {
         let watched = watch::Watched {
             load: self.figures.load.clone(),
+            clients: self.figures.clients.clone(),
             pulses: self.figures.pulses.clone(),
             status: self.status.clone(),
             metrics: self.metrics.clone(),

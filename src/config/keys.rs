@@ -33,8 +33,8 @@ const OBJECTS: RangeInclusive<usize> = 1..=1 << 24;
 const CERTS: RangeInclusive<usize> = 1..=100_000;
 /// Tokens.
 const TOKENS: RangeInclusive<usize> = 1..=100_000;
-/// Clients whose figures are kept: eight to sixteen bytes each.
-const CLIENTS: RangeInclusive<usize> = 1..=1 << 26;
+/// Clients whose figures are kept, each in 48 to 96 bytes.
+const CLIENTS: RangeInclusive<usize> = 1..=1 << 24;
 /// Readers of the feed: each has a connection of the control listener.
 const FEEDS: RangeInclusive<usize> = 1..=768;
 /// Between two heartbeats: a router that follows is live for 15 s behind each.
@@ -160,7 +160,8 @@ keys! {
     /// Addresses that take plain HTTP. $PORT stands for [::]:$PORT and wins over the file.
     "http.listen" = "[::]:8080",
         Read::List(|s, v| { s.http_listen = parse::listeners(v)?; Ok(()) });
-    /// Most client connections; auto: half of the limit on open files, less a reserve.
+    /// Most client connections; auto: two fifths of the limit on open files, less a reserve. As
+    /// many are for dynos, what is left for the pipes that move large bodies.
     "http.max_connections" = "auto",
         Read::Auto(1..=10_000_000, Machine::connections, |s| &mut s.serve.max_connections);
     /// Most client connections of one address, IPv6 by its first 64 bits; 0: any number.
@@ -174,8 +175,8 @@ keys! {
         Read::List(|s, v| { s.serve.proxy_from = units::networks(v)?; Ok(()) });
     /// Name of this router in Via.
     "http.via" = "hostler", Read::Text(|s, v| { s.serve.via = parse::via_name(v)?; Ok(()) });
-    /// Networks whose X-Forwarded-Proto, X-Forwarded-Port and X-Request-Start are kept, as in
-    /// 10.0.0.0/8.
+    /// Networks whose X-Forwarded-Proto, X-Forwarded-Port and X-Request-Start are kept, and whose
+    /// X-Forwarded-For says whose a request is for the limits per client, as in 10.0.0.0/8.
     "http.trusted_networks" = "",
         Read::List(|s, v| { s.serve.trusted_networks = units::list(v, units::network)?; Ok(()) });
     /// How often a request may have come through routers of this name before it is 508.
@@ -359,7 +360,8 @@ keys! {
     /// The client header: its values tell clients apart, those without one value are one.
     "limits.client_header" = "",
         Read::Text(|s, v| { s.serve.clients.header = units::header(v)?.into(); Ok(()) });
-    /// How many clients' rates, and how many's exchanges, are kept at a time.
+    /// How many clients' rates, and how many's exchanges, are kept at a time; each takes up to 96
+    /// bytes, all at most half of limits.memory.
     "limits.clients" = "65536", Read::Count(CLIENTS, |s| &mut s.serve.max_clients);
     /// Most exchanges in flight of the router, others get 503; auto: what its open files and
     /// memory allow; 0: any number.

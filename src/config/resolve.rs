@@ -12,7 +12,7 @@ use super::{
     mistake::{Mistake, Mistakes, Source},
     settings::{Settings, Stated},
 };
-use crate::{near::did_you_mean, units::show_duration};
+use crate::{near::did_you_mean, serve::settings::CLIENT_BYTES, units::show_duration};
 
 /// Variables with our prefix that are not settings: the client commands read them, `load` the last.
 const OTHER_ENV: [&str; 6] = [
@@ -52,9 +52,16 @@ impl Default for Machine {
 }
 
 impl Machine {
-    /// How many client connections there is room for, when each may need one to a dyno.
+    /// How many client connections there is room for, when each may need one to a dyno, and a fifth
+    /// of the files is for pipes.
     pub fn connections(&self) -> usize {
-        (self.files_for_connections() / 2).clamp(1, 1_000_000)
+        (self.files_for_connections() / 5 * 2).clamp(1, 1_000_000)
+    }
+
+    /// How many pipes there is room for beside so many connections.
+    pub fn pipes(&self, connections: usize) -> usize {
+        let left = self.files_for_connections().saturating_sub(connections.saturating_mul(2));
+        (left / 2).min(connections)
     }
 
     /// How many exchanges there is room for at a time.
@@ -111,6 +118,7 @@ pub fn resolve(sources: Sources<'_>) -> Result<Settings, Mistakes> {
             }),
         }
     }
+    settings.serve.max_pipes = sources.machine.pipes(settings.serve.max_connections);
     mistakes.extend(Checks { settings: &settings, machine: &sources.machine }.run());
     if mistakes.is_empty() { Ok(settings) } else { Err(Mistakes(mistakes)) }
 }
@@ -200,6 +208,7 @@ impl Checks<'_> {
             self.somebody_may_connect(),
             self.header_is_named(),
             self.connections_fit(),
+            self.clients_fit(),
         ];
         checks.into_iter().flatten().collect()
     }
@@ -351,6 +360,22 @@ impl Checks<'_> {
         ];
         let (key, _) = given.into_iter().find(|(_, most)| *most > 0)?;
         self.mistake(key, "no header is named".into(), "name it in limits.client_header")
+    }
+
+    fn clients_fit(&self) -> Option<Mistake> {
+        let serve = &self.settings.serve;
+        let bytes = serve.max_clients.saturating_mul(CLIENT_BYTES);
+        // The default is made to fit, but into a bound that is not meant to be kept.
+        let is_default = self.source("limits.clients")? == &Source::Default;
+        if is_default || serve.max_memory == 0 || bytes <= serve.max_memory / 2 {
+            return None;
+        }
+        self.source("limits.memory")?;
+        self.mistake(
+            "limits.clients",
+            format!("they may take {bytes} bytes, more than half of limits.memory"),
+            "lower it, or raise limits.memory",
+        )
     }
 
     fn connections_fit(&self) -> Option<Mistake> {

@@ -38,6 +38,7 @@ fn without_sources_every_part_has_its_own_defaults() {
     let settings = resolve(Sources::default()).unwrap();
     let expected = serve::Settings {
         max_connections: Machine::default().connections(),
+        max_pipes: Machine::default().pipes(Machine::default().connections()),
         max_exchanges: Machine::default().exchanges(),
         max_memory: Machine::default().memory_bound(),
         ..serve::Settings::default()
@@ -96,7 +97,7 @@ fn the_figures_are_the_documented_ones() {
 #[test]
 fn what_is_left_to_the_machine_follows_from_it() {
     let settings = read("", &[], &[]).unwrap();
-    assert_eq!((settings.workers, settings.serve.max_connections), (3, 10_000));
+    assert_eq!((settings.workers, settings.serve.max_connections), (3, 8000));
 }
 
 #[test]
@@ -253,6 +254,18 @@ fn two_listeners_on_one_address_are_refused() {
 }
 
 #[test]
+fn every_open_file_is_a_connections_a_dynos_a_pipes_or_kept_back() {
+    for open_files in [64, 256, 1024, 20_256, 1 << 20, usize::MAX] {
+        let machine = Machine { open_files, ..Machine::default() };
+        let (connections, pipes) = (machine.connections(), machine.pipes(machine.connections()));
+        assert!(pipes >= 1 && connections >= pipes, "{open_files}: {connections} {pipes}");
+        let used = connections.saturating_mul(2).saturating_add(pipes.saturating_mul(2));
+        assert!(used <= open_files - (open_files / 4).min(256), "{open_files}");
+        assert_eq!(machine.pipes(open_files), 0);
+    }
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (file, what) in [
         ("[limits]\nrequest_head = \"4KiB\"", "limits.request_head: limits.request_line is 8192"),
@@ -260,6 +273,10 @@ fn settings_that_contradict_each_other_are_refused() {
         ("[timeouts]\nconnect = \"2m\"", "timeouts.connect is 2m, timeouts.connect_total only"),
         ("[drain]\ngrace = \"31s\"", "drain.grace is 31s, drain.deadline only 30s; lower"),
         ("[http]\nmax_connections = 30000", "need more than the 20256 open files"),
+        (
+            "[limits]\nclients = 100000\nmemory = \"16MiB\"",
+            "limits.clients: they may take 9600000 bytes, more than half of limits.memory",
+        ),
     ] {
         let text = refused(file, &[]);
         assert!(text.contains(what), "{what} is not in:\n{text}");

@@ -342,12 +342,21 @@ fn contradictions(own: &OwnSettings) -> Vec<Refused> {
         is_over
             .then(|| (less.into(), format!("it is more than {more}; lower {less} or raise {more}")))
     }
+    // Without a header nobody is told apart, and the limit would do nothing.
+    fn nameless(setting: &str, most: Option<u32>, header: Option<&Arc<str>>) -> Option<Refused> {
+        let is_nameless = most.is_some_and(|most| most > 0) && header.is_none_or(|h| h.is_empty());
+        let reason = "no header is named; name it in limits.client_header, of this app";
+        is_nameless.then(|| (setting.into(), reason.into()))
+    }
+    let (clients, header) = (&own.clients, own.clients.client_header.as_ref());
     let head = ("limits.response_head", own.response_head);
     [
         over(("timeouts.connect", own.connect), ("timeouts.connect_total", own.connect_total)),
         over(("limits.status_line", own.status_line), head),
         over(("limits.set_cookie", own.set_cookie), head),
         over(("limits.response_header", own.response_header), head),
+        nameless("limits.rate_per_header", clients.rate_per_header, header),
+        nameless("limits.concurrency_per_header", clients.concurrency_per_header, header),
     ]
     .into_iter()
     .flatten()

@@ -15,6 +15,7 @@ pub mod swap;
 pub use cell::{AppCell, Cell};
 pub use clients::{ClientLimits, Clients};
 pub use load::{Load, Share};
+pub use meter::CLIENT_BYTES;
 pub use pulse::Pulse;
 pub use registry::Registry;
 pub use snapshot::{LiveApp, LiveDyno, Snapshot};

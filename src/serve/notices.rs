@@ -19,11 +19,19 @@ pub enum Notice {
     Memory,
     /// A client has as many as one may have.
     Address,
-    /// A connection did not begin as its listener expects.
-    Proxy,
+    /// There is no room for another handshake.
+    Handshakes,
+    /// A connection comes from where no PROXY header may come from.
+    ProxyNetwork,
+    /// It began with none.
+    ProxyMissing,
+    /// It began with a wrong one.
+    ProxyMalformed,
+    /// It did not have a whole one in time.
+    ProxyTimeout,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 9;
 
 /// When each kind was said last, in milliseconds of the worker's clock; 0: never.
 #[derive(Debug, Default)]
@@ -48,8 +56,9 @@ mod tests {
     #[test]
     fn a_kind_is_said_once_in_a_while_whatever_the_others() {
         let notices = Notices::default();
-        assert!(notices.is_due(Notice::Proxy, 5) && notices.is_due(Notice::Address, 5));
-        assert!(!notices.is_due(Notice::Proxy, 5) && !notices.is_due(Notice::Proxy, 10_004));
-        assert!(notices.is_due(Notice::Proxy, 10_005) && !notices.is_due(Notice::Proxy, 10_006));
+        let (one, last) = (Notice::Connections, Notice::ProxyTimeout);
+        assert!(notices.is_due(one, 5) && notices.is_due(last, 5));
+        assert!(!notices.is_due(one, 5) && !notices.is_due(one, 10_004));
+        assert!(notices.is_due(one, 10_005) && !notices.is_due(one, 10_006));
     }
 }

@@ -12,6 +12,8 @@ use crate::{
     route::{Network, network},
 };
 
+pub use crate::live::CLIENT_BYTES;
+
 /// The data plane's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -19,6 +21,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// The most client connections of one address; 0: any number.
     pub max_connections_per_address: u32,
+    /// The most pipes of the process: what connections leave of the open files.
+    pub max_pipes: usize,
     /// Connections to the listeners of plain HTTP begin with a PROXY header.
     pub proxy_protocol: bool,
     /// So do those to the listeners of HTTPS, before the handshake.
@@ -264,6 +268,7 @@ impl Default for Settings {
         Settings {
             max_connections: 10_000,
             max_connections_per_address: 0,
+            max_pipes: 1000,
             proxy_protocol: false,
             https_proxy_protocol: false,
             proxy_from: Vec::new(),

@@ -3,12 +3,14 @@
 //! A body that comes faster than its buffers empty is passed by reference to its pages, not copied
 //! through the worker. Measured by `benches/versus` on 10 MB answers; the figures are in the
 //! README. Invariants: only bytes that framing already calls data go this way; what is in a pipe
-//! leaves it before anything else is sent; a pipe goes back to its worker empty, or is closed.
+//! leaves it before anything else is sent; a pipe goes back to its worker empty, or is closed; a
+//! worker has no more pipes than its part of the open files, and copies what finds none.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     os::fd::OwnedFd,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -28,12 +30,27 @@ const KEPT: usize = 16;
 struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
+    _counted: Counted,
 }
 
-/// The empty pipes of one worker.
-#[derive(Debug, Default)]
+/// One of a worker's pipes, for as long as this lasts.
+#[derive(Debug)]
+struct Counted(Rc<Cell<usize>>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// The pipes of one worker.
+#[derive(Debug)]
 pub struct Pipes {
     free: RefCell<Vec<Pipe>>,
+    /// How many there may be, and how many there are, in use or not.
+    most: usize,
+    made: Rc<Cell<usize>>,
+    short: Cell<u64>,
 }
 
 /// One direction's way through the kernel.
@@ -131,14 +148,33 @@ fn step(from: impl std::os::fd::AsFd, to: impl std::os::fd::AsFd, len: usize) ->
 }
 
 impl Pipes {
+    /// None yet, and at most so many.
+    pub fn new(most: usize) -> Pipes {
+        Pipes { free: RefCell::default(), most, made: Rc::default(), short: Cell::new(0) }
+    }
+
+    /// How often there was none since this was asked last.
+    pub fn take_short(&self) -> u64 {
+        self.short.take()
+    }
+
     fn take(&self) -> Option<Pipe> {
-        if let Some(pipe) = self.free.borrow_mut().pop() {
-            return Some(pipe);
+        let pipe = self.free.borrow_mut().pop().or_else(|| self.make());
+        if pipe.is_none() {
+            self.short.set(self.short.get() + 1);
+        }
+        pipe
+    }
+
+    fn make(&self) -> Option<Pipe> {
+        if self.made.get() >= self.most {
+            return None;
         }
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         // A pipe that stays small is slower, nothing else.
         let _ = fcntl_setpipe_size(&write, PIPE_SIZE);
-        Some(Pipe { read, write })
+        self.made.set(self.made.get() + 1);
+        Some(Pipe { read, write, _counted: Counted(self.made.clone()) })
     }
 
     fn give(&self, pipe: Pipe) {
@@ -177,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_goes_in_comes_out_whole_and_the_pipe_goes_home() {
-        let pipes = Pipes::default();
+        let pipes = Pipes::new(2);
         let ((mut dyno, from), (to, mut client)) = (pair().await, pair().await);
         dyno.write_all(b"hello, world").await.unwrap();
         let (from, to) = (Io::from(from), Io::from(to));
@@ -196,7 +232,7 @@ mod tests {
     /// The deadline of a client that reads slowly once moved only when all of a pipe had gone.
     #[tokio::test]
     async fn a_part_that_went_is_progress_and_a_full_pipe_never_goes_home() {
-        let pipes = Pipes::default();
+        let pipes = Pipes::new(2);
         let (to, client) = pair().await;
         socket2::SockRef::from(&to).set_send_buffer_size(4096).unwrap();
         socket2::SockRef::from(&client).set_recv_buffer_size(4096).unwrap();
@@ -215,5 +251,20 @@ mod tests {
         drop(conduit);
         assert!(pipes.free.borrow().is_empty());
         drop(client);
+    }
+
+    #[test]
+    fn there_are_no_more_than_there_may_be_and_one_that_is_closed_makes_room() {
+        let pipes = Pipes::new(2);
+        let (one, two) = (pipes.take().unwrap(), pipes.take().unwrap());
+        assert!(pipes.take().is_none() && pipes.take().is_none());
+        assert_eq!((pipes.take_short(), pipes.take_short()), (2, 0));
+        drop(one);
+        let three = pipes.take().unwrap();
+        pipes.give(two);
+        let again = pipes.take().unwrap();
+        assert!(pipes.take().is_none());
+        drop((three, again));
+        assert_eq!(pipes.made.get(), 0);
     }
 }

@@ -59,6 +59,8 @@ pub struct Parts {
     pub began: Instant,
     /// The most connections of this worker.
     pub max_connections: usize,
+    /// The most pipes of this worker for bodies that the kernel moves.
+    pub max_pipes: usize,
     /// What clients of all workers have done.
     pub clients: Arc<Clients>,
     /// Its part in the exchanges of the process.
@@ -128,7 +130,7 @@ async fn serve(parts: Parts) -> io::Result<()> {
         settings: parts.settings,
         snapshots: parts.snapshots,
         buffers: Rc::default(),
-        pipes: Pipes::default(),
+        pipes: Pipes::new(parts.max_pipes),
         dialer: parts.dialer,
         dynos: Pool::default(),
         channels: Channels::default(),
@@ -215,6 +217,7 @@ async fn tick(worker: Rc<Worker>, pulse: Arc<Pulse>) {
         if count.is_multiple_of(TICKS_A_FLUSH) {
             worker.log.borrow_mut().flush();
             worker.metrics.borrow_mut().exchanges_open(worker.share.open());
+            worker.metrics.borrow_mut().pipes_short(worker.pipes.take_short());
             worker.metrics.borrow_mut().flush();
         }
         if count.is_multiple_of(TICKS_A_SWEEP) {

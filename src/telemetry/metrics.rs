@@ -96,6 +96,10 @@ metrics! {
     connections_turned_away: IntCounterVec = "hostler_connections_turned_away_total" ["reason"];
     /// How often accepting paused, by what was missing.
     accept_pauses: IntCounterVec = "hostler_accept_pauses_total" ["reason"];
+    /// How often a part of a body was copied because all pipes were in use.
+    pipes_short: IntCounter = "hostler_pipes_short_total" [];
+    /// What limits per client have no room to count, for limits.clients are too few, by what it is.
+    clients_uncounted: IntCounterVec = "hostler_clients_uncounted_total" ["what"];
     /// Exchanges that are in flight.
     exchanges_open: IntGauge = "hostler_exchanges_open" [];
     /// 1 while the router turns exchanges away for having too many, or too little memory, else 0.

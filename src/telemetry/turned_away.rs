@@ -47,19 +47,23 @@ pub enum Pause {
     Connections,
     /// The process or the machine has no descriptors or memory left.
     Descriptors,
+    /// There are as many handshakes of TLS as there may be.
+    Handshakes,
     /// The process has as much memory as it may have.
     Memory,
 }
 
 impl Pause {
     /// Each, as it is numbered.
-    pub const ALL: [Pause; 3] = [Pause::Connections, Pause::Descriptors, Pause::Memory];
+    pub const ALL: [Pause; 4] =
+        [Pause::Connections, Pause::Descriptors, Pause::Handshakes, Pause::Memory];
 
     /// The label of the metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Pause::Connections => "connections",
             Pause::Descriptors => "descriptors",
+            Pause::Handshakes => "handshakes",
             Pause::Memory => "memory",
         }
     }

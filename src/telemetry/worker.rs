@@ -76,6 +76,7 @@ pub struct WorkerMetrics {
     bytes_in: LocalIntCounter,
     bytes_out: LocalIntCounter,
     connections_accepted: LocalIntCounter,
+    pipes_short: IntCounter,
     dyno_connects: LocalIntCounter,
     dyno_connect_failures: LocalIntCounter,
     dyno_unproven: LocalIntCounter,
@@ -110,6 +111,7 @@ impl WorkerMetrics {
             bytes_in: metrics.bytes_in.local(),
             bytes_out: metrics.bytes_out.local(),
             connections_accepted: metrics.connections_accepted.local(),
+            pipes_short: metrics.pipes_short.clone(),
             dyno_connects: metrics.dyno_connects.local(),
             dyno_connect_failures: metrics.dyno_connect_failures.local(),
             dyno_unproven: metrics.dyno_unproven.local(),
@@ -183,6 +185,13 @@ impl WorkerMetrics {
         let open = open as i64;
         let (told, gauge) = &mut self.exchanges_open;
         gauge.add(open - std::mem::replace(told, open));
+    }
+
+    /// Counts how often a pipe was missing.
+    pub fn pipes_short(&self, count: u64) {
+        if count > 0 {
+            self.pipes_short.inc_by(count);
+        }
     }
 
     /// Counts a handshake that came about.

@@ -3,10 +3,13 @@
 //! Clients come from several addresses of the machine's own loopback. Invariants: a limit is met at
 //! its edge; windows are so long that none passes within a test.
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Conn, Dyno, H2, Named, Router, until};
+use crate::harness::{
+    Answer, Conn, Dyno, H2, Named, Router,
+    frames::{self, Frames},
+    until,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -176,13 +179,95 @@ fn a_tunnel_counts_for_as_long_as_it_lasts() {
     conn.send(format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}"));
     assert_eq!(client.take_head().status(), 101);
     assert_eq!(verdict(&router, "127.0.0.2", ""), limit("too_many_concurrent"));
-    drop((client, conn));
+    // It ends with both sides: the dyno is told.
+    drop(client);
+    conn.take_end();
+    drop(conn);
     let mut other = router.connect_from("127.0.0.2");
     until("there is room again", || {
         other.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
         until("it is decided", || dyno.has_caller() || other.has_input());
         dyno.has_caller() || other.take_answer().status() != 429
     });
+}
+
+/// What is left of the app's concurrency and rate.
+fn left(router: &Router) -> Vec<u64> {
+    let question = json!({"host": "a.test", "client": "127.0.0.9"});
+    let told = router.call("POST", "/v1/explain", Some(question)).json;
+    let limits = told["limits"].as_array().unwrap();
+    limits.iter().map(|limit| limit["left"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_stream_that_its_client_resets_counts_no_longer() {
+    let (router, dyno) = (Router::with(&[("HOSTLER_HTTP_H2C", "true")]), Dyno::new());
+    router.app("one", "a.test", &[&dyno.addr]);
+    router.write("PUT", "/v1/apps/one", json!({"settings": {"limits.concurrency": 2}}));
+    let mut client = Frames::connect(router.http);
+    let mut held = Vec::new();
+    for stream in [1, 3] {
+        client.ask(stream, true, &frames::get("a.test"));
+        let mut conn = dyno.accept();
+        conn.take_request();
+        held.push(conn);
+    }
+    client.ask(5, true, &frames::get("a.test"));
+    assert_eq!(client.status(), 429);
+    client.send(frames::kind::RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+    until("there is room again", || left(&router) == [1]);
+    client.ask(7, true, &frames::get("a.test"));
+    let mut last = dyno.accept();
+    last.take_request();
+    drop(client);
+    until("nothing is in flight", || left(&router) == [2]);
+}
+
+#[test]
+fn limits_that_are_pushed_hold_for_what_was_counted_before() {
+    let (router, dyno) = (Router::start(), Dyno::new());
+    router.app("one", "a.test", &[&dyno.addr]);
+    let set = |concurrency: u32, rate: u32| {
+        let settings = json!({"limits.concurrency": concurrency, "limits.rate": rate,
+                              "limits.rate_window": "1h"});
+        router.write("PUT", "/v1/apps/one", json!({"settings": settings}));
+        // It is told as it is served.
+        left(&router)
+    };
+    assert_eq!(set(2, 4), [2, 4]);
+    let mut held = vec![begin(&router, &dyno, "127.0.0.2"), begin(&router, &dyno, "127.0.0.2")];
+    assert_eq!(verdict(&router, "127.0.0.3", ""), limit("too_many_concurrent"));
+    // Half of the rate is used, however much that is.
+    assert_eq!(set(3, 20), [1, 10]);
+    held.push(begin(&router, &dyno, "127.0.0.3"));
+    assert_eq!(set(1, 2), [0, 0]);
+    assert_eq!(verdict(&router, "127.0.0.3", ""), limit("too_many_concurrent"));
+    held.into_iter().for_each(end);
+    until("all have ended", || left(&router) == [1, 0]);
+    assert_eq!(verdict(&router, "127.0.0.3", ""), limit("rate_limited"));
+    assert_eq!(set(1, 0), [1]);
+    end(begin(&router, &dyno, "127.0.0.3"));
+}
+
+#[test]
+fn a_limit_by_header_names_its_header() {
+    let router = Router::start();
+    let settings = json!({"settings": {"limits.rate_per_header": 5}});
+    let reply = router.call("PUT", "/v1/apps/one", Some(settings));
+    assert_eq!(reply.status(), 422, "{:#}", reply.json);
+    assert!(reply.json.to_string().contains("limits.client_header"), "{:#}", reply.json);
+}
+
+#[test]
+fn clients_that_are_not_counted_are_told_of() {
+    let router = Router::with(&[("HOSTLER_LIMITS_CLIENTS", "1")]);
+    let _dyno = limited(&router, json!({"limits.rate_per_address": 1, "limits.rate_window": "1h"}));
+    for client in 2..80 {
+        assert_eq!(verdict(&router, &format!("127.0.0.{client}"), ""), served());
+    }
+    let metric = "hostler_clients_uncounted_total{what=\"rate\"}";
+    until("it is counted", || router.metric(metric) >= 40.0);
+    router.said.wait_for("limits per client are not exact");
 }
 
 #[test]
@@ -315,30 +400,4 @@ fn with_as_many_connections_as_there_may_be_others_wait() {
     assert!(!third.has_input());
     drop(held.pop());
     assert_eq!(third.take_answer().status(), 404);
-}
-
-#[test]
-fn a_full_descriptor_table_pauses_accepting_and_says_so() {
-    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
-    let mut before = router.connect();
-    assert!(is_connected(&mut before));
-    let pid = Pid::from_raw(router.pid().cast_signed());
-    // What is open stays open; nothing is opened beside it.
-    let limit = Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) };
-    // The control listener has its connection before.
-    let mut control = router.connect_control();
-    let ask = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
-    assert_eq!(control.ask(ask).status(), 200);
-    let limit = prlimit(pid, Resource::Nofile, limit).unwrap();
-    let mut waiting = router.connect();
-    waiting.send("GET / HTTP/1.1\r\nHost: no.test\r\n\r\n");
-    router.said.wait_for("accepting pauses for 100ms: ");
-    assert!(is_connected(&mut before), "who is there is served");
-    assert_eq!(control.ask(ask).status(), 200, "and so is the control listener");
-    assert!(!waiting.has_input());
-    prlimit(pid, Resource::Nofile, limit).unwrap();
-    assert_eq!(waiting.take_answer().status(), 404);
-    until("it is counted", || {
-        router.metric("hostler_accept_pauses_total{reason=\"descriptors\"}") >= 1.0
-    });
 }

@@ -16,6 +16,7 @@ mod conditions;
 mod control_tls;
 mod corners;
 mod damage;
+mod descriptors;
 mod disk;
 mod dyno_protocols;
 mod dyno_tls;

@@ -5,7 +5,12 @@
 
 use serde_json::json;
 
-use crate::harness::{Conn, Dyno, H2, Named, Router, until};
+use crate::harness::{
+    Conn, Dyno, H2, Named, Router,
+    program::python,
+    router::{serve, through},
+    until,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -141,20 +146,54 @@ fn where_memory_is_short_a_connection_ends_with_its_answer() {
     client.end().unwrap();
 }
 
+/// Holds a thread of the router by ptrace for as long as somebody writes to a FIFO. The tracer is
+/// its child and allowed by it, so that it may wherever ptrace is there.
+const HOLD: &str = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long] * 4
+SEIZE, INTERRUPT, DETACH, WALL, DEATH_SIGNAL, ALLOW = 0x4206, 0x4207, 17, 0x40000000, 1, 0x59616D61
+router = os.getpid()
+os.mkfifo(sys.argv[1])
+tracer = os.fork()
+if tracer != 0:
+    libc.prctl(ALLOW, tracer, 0, 0, 0)
+    os.execv(sys.argv[2], sys.argv[2:])
+libc.prctl(DEATH_SIGNAL, 9, 0, 0, 0)
+os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+fifo = open(sys.argv[1])
+tasks = f"/proc/{router}/task"
+name = lambda task: open(f"{tasks}/{task}/comm").read().strip()
+held = next(int(task) for task in os.listdir(tasks) if name(task) == "worker-0")
+for request in (SEIZE, INTERRUPT):
+    if libc.ptrace(request, held, 0, 0) != 0:
+        sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
+os.dup2(1, 2)
+os.waitpid(held, WALL)
+fifo.read()
+libc.ptrace(DETACH, held, 0, 0)
+os._exit(0)
+"#;
+
 #[test]
-fn workers_that_turn_are_not_taken_for_ones_that_stand_still() {
-    let router = Router::with(&[("HOSTLER_TIMEOUTS_WORKER_STALL", "500ms")]);
-    let pid = rustix::process::Pid::from_raw(router.pid().cast_signed()).unwrap();
-    // A process that is stopped as a whole is not one whose workers stand still.
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-    until("it stands", || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", router.pid())).unwrap();
-        stat.contains(") T ")
-    });
-    let began = std::time::Instant::now();
-    until("a while has passed", || began.elapsed() > std::time::Duration::from_secs(1));
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
-    assert_eq!(router.get("no.test", "/").status(), 404);
+fn a_worker_that_stands_still_is_named_until_it_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("held");
+    let mut holding = python();
+    holding.args(["-c", HOLD]).arg(&fifo);
+    let settings = [("HOSTLER_TIMEOUTS_WORKER_STALL", "500ms")];
+    let router = Router::by(through(holding, &serve(&dir.path().join("data"), &settings)));
+    assert_eq!((router.ready().status(), router.metric("hostler_workers_stalled")), (200, 0.0));
+    let held = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
+    until("it is seen", || ready(&router).0 == 503);
+    let (_, reasons) = ready(&router);
+    assert!(reasons.contains("worker-0 has stood still"), "{reasons}");
+    assert_eq!(router.metric("hostler_workers_stalled"), 1.0);
+    // The other one serves, and so does the control listener.
+    router.write("PUT", "/v1/apps/one", json!({}));
+    drop(held);
+    until("it turns", || ready(&router) == (200, "[]".to_owned()));
+    router.said.wait_for("over: worker-0 has stood still");
     assert_eq!(router.metric("hostler_workers_stalled"), 0.0);
-    assert_eq!(ready(&router), (200, "[]".to_owned()));
+    assert_eq!(router.get("no.test", "/").status(), 404);
 }

@@ -175,6 +175,33 @@ fn connections_are_counted_by_the_address_of_the_header() {
 }
 
 #[test]
+fn an_address_of_ipv6_counts_by_what_one_customer_gets() {
+    let dyno = Named::start("one");
+    let router = router(&[("HOSTLER_HTTP_MAX_CONNECTIONS_PER_ADDRESS", "3")], &dyno.addr);
+    let settings = json!({"settings": {"limits.rate_per_address": 2, "limits.rate_window": "1h"}});
+    router.write("PUT", "/v1/apps/one", settings);
+    let connect = |client: &str| {
+        let mut conn = router.connect();
+        conn.send(format!("PROXY TCP6 {client} 2001:db8::ffff 1 2\r\n{GET}"));
+        conn
+    };
+    let mut held = Vec::new();
+    for (client, status) in [
+        ("2001:db8:0:1::1", 200),
+        ("2001:db8:0:1:ffff:ffff:ffff:ffff", 200),
+        ("2001:db8:0:1:8000::", 429),
+        ("2001:db8:0:2::1", 200),
+        ("::ffff:203.0.113.7", 200),
+    ] {
+        let mut conn = connect(client);
+        assert_eq!(conn.take_answer().status(), status, "{client}");
+        held.push(conn);
+    }
+    assert!(connect("2001:db8:0:1::2").take_all().0.is_empty(), "a fourth connection");
+    until("it is counted", || turned_away(&router, "address") == 1.0);
+}
+
+#[test]
 fn connections_that_wait_when_the_router_is_told_to_end_are_served() {
     let dyno = Named::start("one");
     let mut router = router(&[], &dyno.addr);

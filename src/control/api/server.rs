@@ -6,7 +6,11 @@
 //! outside of it; the listener serves through the drain, so that `/readyz` can say so, and ends
 //! with the process's stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
@@ -44,6 +48,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long no connection is accepted after the system gave none, for want of descriptors, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long it is not said again that none is accepted.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
 /// Serves the push API until the process stops, and then until calls that run have ended, for
 /// at most two seconds.
 pub async fn serve(
@@ -54,6 +61,7 @@ pub async fn serve(
 ) {
     let mut connections = JoinSet::new();
     let waiting = Arc::new(Waiting::default());
+    let mut said: Option<Instant> = None;
     loop {
         tokio::select! {
             () = shutdown.stopped() => break,
@@ -74,7 +82,13 @@ pub async fn serve(
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the control listener cannot accept");
+                    if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                        said = Some(Instant::now());
+                        tracing::warn!(
+                            "the control listener accepts nobody for {ACCEPT_PAUSE:?}: {error} \
+                             (said now and then)"
+                        );
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -35,8 +35,12 @@ fn every_setting_has_a_place_of_its_own_and_reads_back() {
     let own = read(&full()).unwrap().unwrap();
     assert_eq!(show(Some(&own)), full());
     for (name, value) in &full() {
-        let one = of(json!({ name: value })).unwrap().unwrap();
-        assert_eq!(Value::Object(show(Some(&one))), json!({ name: value }));
+        let mut alone = json!({ name: value });
+        if name.ends_with("_per_header") {
+            alone["limits.client_header"] = "x-key".into();
+        }
+        let one = of(alone.clone()).unwrap().unwrap();
+        assert_eq!(Value::Object(show(Some(&one))), alone);
         // The place is named as the setting is; some would say too little.
         let place = match name.as_str() {
             "dynos.keep_alive" => "keep_alive_to_dynos",
@@ -146,6 +150,13 @@ fn two_settings_of_the_app_are_judged_together_and_one_alone_is_not() {
         "limits.status_line": 65, "limits.set_cookie": 65, "limits.response_header": 65,
     }));
     assert_eq!(refused.unwrap_err().len(), 3);
+    for setting in ["limits.rate_per_header", "limits.concurrency_per_header"] {
+        for nameless in [json!({ setting: 5 }), json!({ setting: 5, "limits.client_header": "" })] {
+            assert_eq!(of(nameless).unwrap_err()[0].0, setting);
+        }
+        assert!(of(json!({ setting: 0 })).is_ok());
+        assert!(of(json!({ setting: 5, "limits.client_header": "x-key" })).is_ok());
+    }
 }
 
 #[test]

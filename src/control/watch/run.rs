@@ -3,22 +3,32 @@
 //! Invariants: reads files of the kernel's alone, which do not wait for a disk; whatever they say,
 //! the looks go on.
 
-use std::{fs, sync::Arc, thread};
+use std::{
+    fs,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::judge::{Bounds, Change, Judge, LOOK, Look};
 use crate::{
-    live::{Load, Pulse, Status},
+    live::{Clients, Load, Pulse, Status},
     shutdown::Shutdown,
     telemetry::Metrics,
 };
+
+/// How long something that goes on is not said again.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// What is looked at, and who is told.
 #[derive(Debug, Clone)]
 pub struct Watched {
     /// The exchanges of the process.
     pub load: Arc<Load>,
+    /// What clients have done.
+    pub clients: Arc<Clients>,
     /// Each worker's sign of life.
     pub pulses: Vec<Arc<Pulse>>,
     /// Whom `/readyz` asks.
@@ -30,17 +40,37 @@ pub struct Watched {
 /// Looks every quarter of a second until the process ends.
 pub async fn run(watched: Watched, bounds: Bounds, shutdown: Shutdown) {
     let mut judge = Judge::new(bounds);
+    let mut said = None;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = looks.tick() => watched.look(&mut judge),
+            _ = looks.tick() => {
+                watched.look(&mut judge);
+                watched.look_at_clients(&mut said);
+            }
             () = shutdown.stopped() => return,
         }
     }
 }
 
 impl Watched {
+    /// Counts what there was no room to count, and says so now and then.
+    fn look_at_clients(&self, said: &mut Option<Instant>) {
+        let uncounted = self.clients.take_uncounted();
+        for (what, count) in uncounted.into_iter().filter(|(_, count)| *count > 0) {
+            self.metrics.clients_uncounted.with_label_values(&[what]).inc_by(count);
+        }
+        let is_any = uncounted.iter().any(|(_, count)| *count > 0);
+        if is_any && said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            tracing::warn!(
+                "limits per client are not exact: more clients than limits.clients have to be \
+                 counted at a time (said now and then)"
+            );
+        }
+    }
+
     fn look(&self, judge: &mut Judge) {
         let memory = resident();
         let beats = self.pulses.iter().map(|pulse| pulse.beats()).collect();
@@ -83,10 +113,7 @@ fn resident() -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::mpsc,
-        time::{Duration, Instant},
-    };
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -115,6 +142,7 @@ mod tests {
         });
         let watched = Watched {
             load: Arc::new(Load::new(0, 1)),
+            clients: Arc::new(Clients::new(1, 1)),
             pulses: vec![pulse.clone()],
             status: Arc::default(),
             metrics: Arc::new(Metrics::new(1).unwrap()),

@@ -42,7 +42,7 @@ pub async fn run(worker: Rc<Worker>, listener: TcpListener, tls: Option<Rc<tls::
     let acceptor = Acceptor { local, worker, listener, tls };
     loop {
         if acceptor.tls.is_some() {
-            acceptor.worker.handshakes.have_room().await;
+            room_for_handshake(&acceptor.worker).await;
         }
         if acceptor.worker.open.get() >= acceptor.worker.max_connections {
             acceptor.wait_for_room().await;
@@ -61,6 +61,21 @@ pub async fn run(worker: Rc<Worker>, listener: TcpListener, tls: Option<Rc<tls::
             }
         }
     }
+}
+
+/// Waits until there may be one more handshake, and says so if that is not now.
+pub(super) async fn room_for_handshake(worker: &Worker) {
+    if !worker.handshakes.is_full() {
+        return;
+    }
+    worker.metrics.borrow().accept_paused(Pause::Handshakes);
+    if worker.notices.is_due(Notice::Handshakes, worker.clock.now_ms()) {
+        tracing::warn!(
+            "accepting pauses: the worker has its part of https.max_handshakes; others wait (said \
+             now and then)"
+        );
+    }
+    worker.handshakes.have_room().await;
 }
 
 struct Acceptor {

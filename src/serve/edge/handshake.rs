@@ -61,7 +61,8 @@ impl Handshakes {
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Are there as many as there may be?
+    pub fn is_full(&self) -> bool {
         self.open.get() >= self.most
     }
 }

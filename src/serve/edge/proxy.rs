@@ -40,7 +40,7 @@ pub async fn serve(mut open: Open, tls: Option<Rc<Listener>>, socket: Socket, mu
     match counted {
         Ok(true) => {
             if tls.is_some() {
-                open.worker().handshakes.have_room().await;
+                accept::room_for_handshake(open.worker()).await;
             }
             accept::begin(open, tls, socket, link);
         }
@@ -118,11 +118,11 @@ pub(super) fn turn_away(worker: &Worker, link: &Link, why: TurnedAway) {
         TurnedAway::Address => {
             (Notice::Address, "its address has http.max_connections_per_address of them")
         }
-        TurnedAway::ProxyNetwork => (Notice::Proxy, "its network is not in http.proxy_from"),
-        TurnedAway::ProxyMissing => (Notice::Proxy, "it begins with no PROXY header"),
-        TurnedAway::ProxyMalformed => (Notice::Proxy, "its PROXY header is wrong"),
+        TurnedAway::ProxyNetwork => (Notice::ProxyNetwork, "its network is not in http.proxy_from"),
+        TurnedAway::ProxyMissing => (Notice::ProxyMissing, "it begins with no PROXY header"),
+        TurnedAway::ProxyMalformed => (Notice::ProxyMalformed, "its PROXY header is wrong"),
         TurnedAway::ProxyTimeout => {
-            (Notice::Proxy, "no whole PROXY header came within timeouts.proxy_header")
+            (Notice::ProxyTimeout, "no whole PROXY header came within timeouts.proxy_header")
         }
     };
     if worker.notices.is_due(notice, worker.clock.now_ms()) {

@@ -47,6 +47,19 @@ pub fn serve(data_dir: &Path, settings: &[(&str, &str)]) -> Command {
     command
 }
 
+/// `outer` with a command behind its arguments, to start it in its own place.
+pub fn through(mut outer: Command, command: &Command) -> Command {
+    outer.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    outer
+}
+
 /// A running router.
 pub struct Router {
     child: Child,
