@@ -29,11 +29,13 @@ pub enum Http2Abuse {
     Excess,
     /// It does not take what is written.
     Stalled,
+    /// A head that has begun does not end.
+    SlowHead,
 }
 
 impl Http2Abuse {
     /// All, with their labels.
-    pub const ALL: [(Http2Abuse, &'static str); 11] = [
+    pub const ALL: [(Http2Abuse, &'static str); 12] = [
         (Http2Abuse::Reset, "reset"),
         (Http2Abuse::Continuation, "continuation"),
         (Http2Abuse::Settings, "settings"),
@@ -45,6 +47,7 @@ impl Http2Abuse {
         (Http2Abuse::Unknown, "unknown"),
         (Http2Abuse::Excess, "excess"),
         (Http2Abuse::Stalled, "stalled"),
+        (Http2Abuse::SlowHead, "slow_head"),
     ];
 
     /// Its label.

@@ -138,13 +138,17 @@ impl Name {
 
     /// Is this header meant for the next hop alone (RFC 9110, 7.6.1)?
     pub fn is_hop_by_hop(self) -> bool {
+        self.is_of_connection() || self == Name::ProxyAuthorization
+    }
+
+    /// Does this header speak of the connection, which HTTP/2 does itself (RFC 9113, 8.2.2)?
+    pub fn is_of_connection(self) -> bool {
         matches!(
             self,
             Name::Connection
                 | Name::TransferEncoding
                 | Name::KeepAlive
                 | Name::ProxyConnection
-                | Name::ProxyAuthorization
                 | Name::Te
                 | Name::Upgrade
         )

@@ -375,7 +375,8 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Span {
     Span::new(start, bytes.len())
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Span {
+/// Writes a header; answers where its value is.
+pub fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Span {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     let span = put(out, value);

@@ -412,7 +412,7 @@ fn a_websocket_is_an_extended_connect() {
         served.send(answer);
         assert_eq!(client.answer(call).unwrap().head.status(), status);
     }
-    router.log.wait_for("code=H17");
+    router.log.wait_for_many("code=H17", 2);
     let other = client.begin(connect("connect-udp"), false);
     assert_eq!(client.answer(other).unwrap().verdict(), (405, "method_not_allowed"));
 }

@@ -296,14 +296,8 @@ fn a_client_that_reads_nothing_at_all_has_left() {
 }
 
 #[test]
-fn a_beginning_that_trickles_has_its_time() {
+fn a_head_that_trickles_is_an_idle_connection() {
     let (router, dyno) = with_dyno(&[("HOSTLER_TIMEOUTS_KEEP_ALIVE", "300ms")]);
-    // The preface, and the preface without the SETTINGS behind it.
-    for begin in [&PREFACE[..20], &[PREFACE, &[0, 16]].concat()] {
-        let mut client = router.connect();
-        client.send(begin);
-        client.take_all();
-    }
     // A head is no stream before its end, whatever comes of it.
     let mut client = Frames::connect(router.http);
     let head = frame(kind::HEADERS, END_STREAM, 1, &[0; 16_000]);
@@ -311,6 +305,64 @@ fn a_beginning_that_trickles_has_its_time() {
     until("the router has had enough", || !client.try_send(&[0]));
     until("the connection is closed", || router.metric("hostler_connections_open") == 0.0);
     assert!(dyno.is_idle());
+}
+
+#[test]
+fn a_head_that_does_not_end_is_cut_beside_a_stream_that_runs() {
+    let (router, dyno) = with_dyno(&[("HOSTLER_TIMEOUTS_REQUEST_HEAD", "300ms")]);
+    // The preface, and the preface without the SETTINGS behind it.
+    for begin in [&PREFACE[..20], &[PREFACE, &[0, 16]].concat()] {
+        let mut client = router.connect();
+        client.send(begin);
+        client.take_all();
+    }
+    let metric = "hostler_http2_abuse_total{kind=\"slow_head\"}";
+    until(metric, || router.metric(metric) == 1.0);
+    let head = block(&get("a.test"));
+    for (number, begin) in [
+        frame(kind::HEADERS, END_STREAM, 3, &head),
+        frame(kind::HEADERS, END_STREAM | END_HEADERS, 3, &head)[..12].to_vec(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = Frames::connect(router.http);
+        client.ask(1, true, &get("a.test"));
+        let mut served = dyno.accept();
+        served.take_request();
+        assert!(client.try_send(&begin));
+        assert_eq!(client.wait_for(kind::GOAWAY).code(), ENHANCE_YOUR_CALM);
+        router.log.wait_for_many("code=H33", number + 1);
+        assert!(served.take_all().0.is_empty() && dyno.is_idle());
+    }
+    until(metric, || router.metric(metric) == 3.0);
+}
+
+/// CVE-2025-8671: the router is made to reset streams that it has asked a dyno for.
+#[test]
+fn streams_that_the_router_is_made_to_reset_are_cancelled_and_bounded() {
+    let (router, dyno) = with_dyno(&[]);
+    let mut client = Frames::connect(router.http);
+    let overflow = [0x7f, 0xff, 0xff, 0xff];
+    let mut goaway = None;
+    for number in 0..200 {
+        let stream = number * 2 + 1;
+        client.ask(stream, true, &get("a.test"));
+        let mut served = dyno.accept();
+        served.take_request();
+        client.send(kind::WINDOW_UPDATE, 0, stream, &overflow);
+        // The dyno hears of it each time.
+        assert!(served.take_all().0.is_empty());
+        let end = std::iter::from_fn(|| client.next())
+            .find(|frame| [kind::RST_STREAM, kind::GOAWAY].contains(&frame.kind))
+            .unwrap();
+        if end.kind == kind::GOAWAY {
+            goaway = Some((number, end.code()));
+            break;
+        }
+    }
+    assert_eq!(goaway, Some((128, ENHANCE_YOUR_CALM)));
+    router.log.wait_for_many("code=H33", 129);
 }
 
 #[test]
@@ -383,4 +435,24 @@ fn no_request_is_lost_to_a_drain() {
     let ended = client.rest().iter().filter(|frame| frame.flags & END_STREAM != 0).count();
     assert_eq!(ended, 2);
     assert!(router.wait().success());
+}
+
+#[test]
+fn who_does_not_say_that_it_heard_of_the_drain_asks_in_vain() {
+    let (mut router, dyno) = with_dyno(&[]);
+    let mut client = Frames::connect(router.http);
+    client.ask(1, true, &get("a.test"));
+    let mut first = dyno.accept();
+    first.take_request();
+    router.terminate();
+    client.wait_for(kind::GOAWAY);
+    // The PING behind it is never answered.
+    let goaway = client.wait_for(kind::GOAWAY);
+    assert_eq!(goaway.payload[..4], [0, 0, 0, 1]);
+    client.ask(3, true, &get("a.test"));
+    first.send("HTTP/1.1 204 No Content\r\n\r\n");
+    let ended: Vec<_> =
+        client.rest().into_iter().filter(|frame| frame.flags & END_STREAM != 0).collect();
+    assert_eq!(ended.iter().map(|frame| frame.stream).collect::<Vec<_>>(), [1]);
+    assert!(router.wait().success() && dyno.is_idle());
 }

@@ -116,3 +116,17 @@ fn deadlines_that_pass_are_no_rapid_reset() {
     client.ask(stream, true, &get("b.test"));
     assert_eq!(client.status(), 200);
 }
+
+#[test]
+fn no_level_of_diagnostics_tells_of_each_frame() {
+    let settings = [("HOSTLER_HTTP_H2C", "true"), ("HOSTLER_LOG_LEVEL", "trace")];
+    let (router, dyno) = (Router::with(&settings), Named::start("one"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    let mut client = Frames::connect(router.http);
+    client.ask(1, true, &get("a.test"));
+    assert_eq!(client.status(), 200);
+    let told = router.said.all();
+    assert!(told.iter().any(|line| line.contains("http listens on")));
+    let of_frames = told.iter().find(|line| line.contains(" h2::"));
+    assert_eq!(of_frames, None);
+}

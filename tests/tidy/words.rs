@@ -26,7 +26,7 @@ const NOT_USED: [(&str, &str); 9] = [
 ];
 
 /// Names that others chose.
-const OTHERS_NAMES: [&str; 28] = [
+const OTHERS_NAMES: [&str; 30] = [
     // Heroku's log line, and the metric that follows it.
     "service_ms",
     "service_seconds",
@@ -40,6 +40,8 @@ const OTHERS_NAMES: [&str; 28] = [
     "into_make_service",
     "TowerToHyperService",
     "Target",
+    "Targets",
+    "with_targets",
     "PeerClosed",
     "PeerMisbehaved",
     "peer_addr",

@@ -10,7 +10,7 @@ use super::{Format, page};
 use crate::{
     error::Fault,
     route::Pages,
-    wire::rewrite::{Hsts, Persistence, number_line, status},
+    wire::rewrite::{Hsts, Persistence, line, number_line, status},
 };
 
 /// The methods that a router passes on, for `Allow`: any but CONNECT and TRACE, of which these are
@@ -50,27 +50,27 @@ pub fn fault(fault: Fault, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     out.push(b' ');
     out.extend_from_slice(reason(fault.status()).as_bytes());
     out.extend_from_slice(b"\r\n");
-    line(out, "Content-Type", content_type.as_bytes());
+    line(out, b"Content-Type", content_type.as_bytes());
     number_line(out, b"Content-Length", body.len() as u64);
     if fault.status() >= 400 {
-        line(out, "Hostler-Error", fault.code().as_bytes());
+        line(out, b"Hostler-Error", fault.code().as_bytes());
     }
     if matches!(fault, Fault::MethodNotAllowed | Fault::LastHop) {
         // RFC 9110, sections 15.5.6 and 9.3.7.
-        line(out, "Allow", ALLOW.as_bytes());
+        line(out, b"Allow", ALLOW.as_bytes());
     }
     if let Some(wait) = reply.retry_after {
         // Whole seconds, and not too early (RFC 9110, section 10.2.3).
         number_line(out, b"Retry-After", wait.as_secs_f64().ceil().max(1.0) as u64);
     }
     if let Some(location) = reply.location {
-        line(out, "Location", location);
+        line(out, b"Location", location);
     }
     if let Some(hsts) = reply.hsts {
         hsts.write(out);
     }
-    line(out, "Cache-Control", b"no-store");
-    line(out, "Date", reply.date);
+    line(out, b"Cache-Control", b"no-store");
+    line(out, b"Date", reply.date);
     out.extend_from_slice(b"Via: 1.1 ");
     out.extend_from_slice(reply.via.as_bytes());
     out.extend_from_slice(match reply.persistence {
@@ -83,13 +83,6 @@ pub fn fault(fault: Fault, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     }
     out.extend_from_slice(body.as_bytes());
     body.len()
-}
-
-fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The reason phrase of a fault's status (RFC 9110, section 15; RFC 6585; RFC 5842).

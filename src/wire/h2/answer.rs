@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::wire::{
     framing::Body,
     head::Fields,
-    name::Name,
     response::{Bounds, Response},
 };
 
@@ -46,7 +45,7 @@ impl Answer {
         let status = StatusCode::from_u16(response.status).map_err(|_| Malformed)?;
         let copy = (head.len() <= SHARED).then(|| Bytes::copy_from_slice(head));
         let mut map = HeaderMap::with_capacity(fields.len());
-        for field in fields.iter().filter(|field| !is_of_connection(field.kind)) {
+        for field in fields.iter().filter(|field| !field.kind.is_of_connection()) {
             let name = HeaderName::from_bytes(field.name.of(head)).map_err(|_| Malformed)?;
             let value = match (field.value.of(head), &copy) {
                 ([], _) => Bytes::new(),
@@ -64,18 +63,6 @@ impl Answer {
 fn range(head: &[u8], value: &[u8]) -> Range<usize> {
     let start = value.as_ptr() as usize - head.as_ptr() as usize;
     start..start + value.len()
-}
-
-fn is_of_connection(kind: Name) -> bool {
-    matches!(
-        kind,
-        Name::Connection
-            | Name::TransferEncoding
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::Upgrade
-            | Name::Te
-    )
 }
 
 #[cfg(test)]

@@ -103,6 +103,10 @@ pub struct Watch {
     streams: Vec<(u32, u64)>,
     /// What small frames have cost in this turn.
     small: u32,
+    /// Heads that have begun, as the first of which the client's SETTINGS count.
+    heads: u32,
+    /// Is one under way, up to its END_HEADERS?
+    in_block: bool,
     /// CONTINUATIONs of the block that has not ended.
     continuations: u32,
     most_continuations: u32,
@@ -153,6 +157,18 @@ impl Watch {
         Some(self.streams.remove(at).1)
     }
 
+    /// The number of the head that has begun and not ended. From the beginning one has: the
+    /// SETTINGS that come first.
+    pub fn head(&self) -> Option<u32> {
+        let is_head = matches!(self.head[3], 1 | 9) && self.payload > 0;
+        (self.heads == 0 || self.in_block || is_head).then_some(self.heads)
+    }
+
+    /// Is what was seen whole frames, and whole heads?
+    pub fn is_between_frames(&self) -> bool {
+        self.have == 0 && self.payload == 0 && self.head().is_none()
+    }
+
     /// Did so many small frames come since that was last so that they should be taken off their
     /// streams before there are more?
     pub fn is_turn_over(&mut self) -> bool {
@@ -171,6 +187,7 @@ impl Watch {
             if self.payload > 0 {
                 let skipped = bytes.len().min(self.payload as usize);
                 self.payload -= skipped as u32;
+                self.settle();
                 bytes = &bytes[skipped..];
                 continue;
             }
@@ -187,11 +204,24 @@ impl Watch {
         Ok(())
     }
 
+    /// The SETTINGS that come first are whole with their payload.
+    fn settle(&mut self) {
+        if self.payload == 0 {
+            self.heads = self.heads.max(1);
+        }
+    }
+
     fn take_head(&mut self, now_ms: u64) -> Result<(), Flood> {
         let [a, b, c, kind, flags, stream @ ..] = self.head;
         self.payload = u32::from_be_bytes([0, a, b, c]);
         let empty = self.payload == 0;
         let flag = |bit: u8| flags & bit != 0;
+        self.settle();
+        if matches!(kind, 1 | 9) {
+            self.heads = self.heads.wrapping_add(u32::from(kind == 1)).max(1);
+            // END_HEADERS ends the block.
+            self.in_block = !flag(0x4);
+        }
         let flood = match kind {
             // END_STREAM makes something of it.
             0 if empty && !flag(0x1) => Flood::EmptyData,
@@ -201,8 +231,7 @@ impl Watch {
             }
             1 | 9 => {
                 self.continuations = if kind == 1 { 0 } else { self.continuations + 1 };
-                // END_HEADERS ends the block.
-                if !flag(0x4) && self.continuations >= self.most_continuations {
+                if self.in_block && self.continuations >= self.most_continuations {
                     return Err(Flood::Continuation);
                 }
                 if !empty {
@@ -327,19 +356,44 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_charged_once_the_stream_is_young_or_gone() {
+    fn a_reset_is_charged_where_its_stream_is_young_or_gone() {
         let reset = frame(3, 0, b"abcd");
+        let mut spent = Watch::new(0, 64 << 10);
+        spent.see(&reset.repeat(200), 0).unwrap();
+        assert_eq!(spent.clone().see(&reset, 500), Err(Flood::Reset), "it is not known");
+        spent.begin(1, 0);
+        spent.begin(3, 0);
+        assert_eq!(spent.clone().see(&reset, 99), Err(Flood::Reset));
+        assert_eq!(spent.see(&reset, 100), Ok(()));
+        assert_eq!((spent.end(1), spent.end(3)), (None, Some(0)));
+        assert_eq!(spent.see(&reset, 500), Err(Flood::Reset), "it is gone");
+    }
+
+    #[test]
+    fn a_head_is_under_way_until_its_last_byte() {
         let mut watch = Watch::new(0, 64 << 10);
-        watch.see(&reset.repeat(200), 0).unwrap();
-        for (age, verdict) in [(99, Err(Flood::Reset)), (100, Ok(()))] {
-            // Behind a flood nothing is looked at.
-            let mut watch = watch.clone();
-            watch.begin(1, 0);
-            watch.begin(3, 0);
-            assert_eq!(watch.see(&reset, age), verdict, "{age}");
-            assert_eq!((watch.end(1), watch.end(3)), (None, Some(0)));
+        let mut heads = Vec::new();
+        for part in [
+            &[][..],
+            &frame(4, 0, b"abcdef")[..14],
+            b"f",
+            &frame(1, 0, b"ab"),
+            &frame(9, 4, b"cd")[..10],
+            b"d",
+            &frame(0, 0, b"data")[..10],
+            b"ata",
+            &frame(1, 5, b"ab")[..10],
+            b"b",
+        ] {
+            watch.see(part, 0).unwrap();
+            heads.push((watch.head(), watch.is_between_frames()));
         }
-        assert_eq!(watch.see(&reset, 100), Err(Flood::Reset), "it is gone");
+        let (between, within) = ((None, true), (None, false));
+        let under_way = |head| (Some(head), false);
+        let first = [under_way(0), under_way(0), between];
+        let second = [under_way(2), under_way(2), between];
+        let third = [within, between, under_way(3), between];
+        assert_eq!(heads, [&first[..], &second, &third].concat());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub fn head(
     if let Some(key) = asked.socket.filter(|_| status.is_success()) {
         out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-        line(out, b"Sec-WebSocket-Accept", &accept_key::of(key));
+        rewrite::line(out, b"Sec-WebSocket-Accept", &accept_key::of(key));
         write(fields, |name| *name != header::CONTENT_LENGTH, out);
         return Ok(Framing::Tunnel);
     }
@@ -89,15 +89,7 @@ pub fn interim(status: StatusCode, fields: &HeaderMap, out: &mut Vec<u8>) -> Res
 fn judge(status: StatusCode, fields: &HeaderMap) -> Result<(), Malformed> {
     let is_bare = |byte: Option<&u8>| !matches!(byte, Some(b' ' | b'\t'));
     let passes = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
-        let of_connection = matches!(
-            Name::of(name.as_str().as_bytes()),
-            Name::Connection
-                | Name::TransferEncoding
-                | Name::KeepAlive
-                | Name::ProxyConnection
-                | Name::Upgrade
-                | Name::Te
-        );
+        let of_connection = Name::of(name.as_str().as_bytes()).is_of_connection();
         let value = value.as_bytes();
         !of_connection && is_bare(value.first()) && is_bare(value.last())
     };
@@ -125,15 +117,8 @@ fn status_line(status: StatusCode, out: &mut Vec<u8>) {
 /// Writes the fields that pass, and the empty line.
 fn write(fields: &HeaderMap, passes: impl Fn(&header::HeaderName) -> bool, out: &mut Vec<u8>) {
     for (name, value) in fields.iter().filter(|(name, _)| passes(name)) {
-        line(out, name.as_str().as_bytes(), value.as_bytes());
+        rewrite::line(out, name.as_str().as_bytes(), value.as_bytes());
     }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -14,7 +14,7 @@ use http::{
 use crate::wire::{
     name::Name,
     request::{is_forwarded, parse_length},
-    rewrite::number_line,
+    rewrite::{line, number_line},
 };
 
 /// What a request is for.
@@ -99,12 +99,7 @@ pub fn judge(request: &Parts, asks: Asks, ended: bool) -> Result<Length, Refusal
 fn is_of_connection(name: &HeaderName, value: &[u8]) -> bool {
     match Name::of(name.as_str().as_bytes()) {
         Name::Te => value != b"trailers",
-        Name::Connection
-        | Name::TransferEncoding
-        | Name::KeepAlive
-        | Name::ProxyConnection
-        | Name::Upgrade => true,
-        _ => false,
+        name => name.is_of_connection(),
     }
 }
 
@@ -183,15 +178,10 @@ pub fn write(request: &Parts, asks: Asks, length: Length, out: &mut Vec<u8>) {
     match length {
         Length::None => {}
         Length::Stated(length) => number_line(out, b"content-length", length),
-        Length::Unknown => line(out, b"transfer-encoding", b"chunked"),
+        Length::Unknown => {
+            line(out, b"transfer-encoding", b"chunked");
+        }
     }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 

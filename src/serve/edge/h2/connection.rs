@@ -1,9 +1,11 @@
 //! The life of one HTTP/2 connection of a client.
 //!
-//! 1. The preface must come within the time of a request's head.
+//! 1. The preface must come within the time of a request's head, and so must the rest of each head
+//!    that has begun.
 //! 2. Each stream that is accepted gets a task; this one moves the frames of all of them.
 //! 3. A connection without streams is idle: it is told to go (GOAWAY) after the keep-alive time.
-//! 4. So it is when the router drains; streams under way end first. It is given a while to hear it.
+//! 4. So it is when the router drains; streams under way end first. It is given a while to hear it:
+//!    what it asks after that is nobody's.
 //! 5. A client that takes nothing of what is to be written for the idle time has left.
 //! 6. One that floods is told so (GOAWAY, ENHANCE_YOUR_CALM), and nothing of it is read any more.
 //!
@@ -86,7 +88,7 @@ where
 {
     let worker = open.worker().clone();
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let timer = worker.wheel.timer(&waker);
+    let (timer, head_timer) = (worker.wheel.timer(&waker), worker.wheel.timer(&waker));
     let tally = Rc::new(Tally::new(&worker));
     let io = Watched { io, tally: tally.clone(), worker: worker.clone() };
     let shared = Rc::new(Shared {
@@ -100,8 +102,18 @@ where
     timer.set(worker.settings.timeouts.request_head);
     let handshake = Box::pin(greet(&worker, &timer, io));
     let Some(connection) = handshake.await else { return };
-    let (mood, going, said, written) = (Mood::Busy, false, false, 0);
-    let mut connection = Served { connection, shared, timer, mood, going, said, written };
+    let mut connection = Served {
+        connection,
+        shared,
+        timer,
+        mood: Mood::Busy,
+        going: false,
+        told: false,
+        head: None,
+        head_timer,
+        said: false,
+        written: 0,
+    };
     poll_fn(|cx| connection.poll(cx, &worker)).await;
 }
 
@@ -144,6 +156,8 @@ enum Mood {
     Busy,
     /// It waits for a request.
     Idle,
+    /// It has streams, was told to go, and is given a while to say that it heard it.
+    Going,
     /// It was told to go, and has no streams.
     Parting,
     /// What is to be written is not taken.
@@ -159,6 +173,12 @@ struct Served<T> {
     mood: Mood,
     /// It was told to go.
     going: bool,
+    /// It had the time to hear that.
+    told: bool,
+    /// The number of the head that has begun.
+    head: Option<u32>,
+    /// Its time.
+    head_timer: Timer,
     /// The protocol has nothing more to say.
     said: bool,
     /// What was written when the mood was last looked at, in bytes.
@@ -191,6 +211,11 @@ where
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 continue;
             }
+            if self.mood != Mood::Cut && self.is_head_late(worker) {
+                self.cut(worker, Some(Http2Abuse::SlowHead));
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                continue;
+            }
             self.look(worker);
             let over = self.timer.is_over();
             let unwanted = over || worker.share.is_out_of_memory();
@@ -200,16 +225,31 @@ where
                 // The frame is to be written.
                 continue;
             }
+            if self.mood == Mood::Going && over {
+                self.told = true;
+                self.shared.tally.feign_pong();
+                continue;
+            }
             if self.mood == Mood::Stuck && over {
                 self.shared.tally.stalled.set(true);
                 self.count(worker, Http2Abuse::Stalled);
             }
-            let waits = matches!(self.mood, Mood::Busy | Mood::Idle);
+            let waits = matches!(self.mood, Mood::Busy | Mood::Idle | Mood::Going);
             return match !waits && (over || worker.cut.get()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             };
         }
+    }
+
+    /// Has a head that began not come to its end in time?
+    fn is_head_late(&mut self, worker: &Worker) -> bool {
+        let head = self.shared.tally.head();
+        if head != self.head {
+            self.head = head;
+            self.head_timer.set(worker.settings.timeouts.request_head);
+        }
+        head.is_some() && self.head_timer.is_over()
     }
 
     /// The protocol ended the connection.
@@ -247,6 +287,7 @@ where
         let mood = match self.mood {
             Mood::Cut => Mood::Cut,
             _ if tally.stuck.get() => Mood::Stuck,
+            _ if streams && self.going && !self.told => Mood::Going,
             _ if streams => Mood::Busy,
             _ if self.going => Mood::Parting,
             _ => Mood::Idle,
@@ -261,7 +302,7 @@ where
         match mood {
             Mood::Busy | Mood::Cut => {}
             Mood::Idle => self.timer.set(timeouts.keep_alive),
-            Mood::Parting => self.timer.set(PARTING),
+            Mood::Going | Mood::Parting => self.timer.set(PARTING),
             Mood::Stuck => self.timer.set(timeouts.idle),
         }
     }

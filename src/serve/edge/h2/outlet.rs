@@ -268,7 +268,7 @@ fn open_socket(answer: &mut Answer, key: &[u8]) -> io::Result<()> {
         answer.body = Body::Close;
     } else if answer.status.is_success() {
         // Here that would say that there is a WebSocket.
-        answer.status = StatusCode::BAD_GATEWAY;
+        return Err(malformed(()));
     }
     Ok(())
 }

@@ -35,7 +35,8 @@ pub async fn tell(open: Open, mut client: Client) {
         })
         .await;
         client.timer.set(worker.settings.timeouts.keep_alive);
-        poll_fn(|cx| poll_preface(cx, worker, &mut client)).await
+        let mut begun = false;
+        poll_fn(|cx| poll_preface(cx, worker, &mut client, &mut begun)).await
     };
     match is_http2 {
         None => {}
@@ -50,7 +51,12 @@ pub async fn tell(open: Open, mut client: Client) {
 }
 
 /// Ready when it is clear whether the client speaks HTTP/2; nothing, if it left or said too little.
-fn poll_preface(cx: &mut Context<'_>, worker: &Worker, client: &mut Client) -> Poll<Option<bool>> {
+fn poll_preface(
+    cx: &mut Context<'_>,
+    worker: &Worker,
+    client: &mut Client,
+    begun: &mut bool,
+) -> Poll<Option<bool>> {
     use crate::serve::stream::Heard;
     loop {
         let begin = client.stream.pending();
@@ -60,6 +66,9 @@ fn poll_preface(cx: &mut Context<'_>, worker: &Worker, client: &mut Client) -> P
         }
         if len == PREFACE.len() {
             return Poll::Ready(Some(true));
+        }
+        if len > 0 && !std::mem::replace(begun, true) {
+            client.timer.set(worker.settings.timeouts.request_head);
         }
         match client.stream.poll_hear(cx, &worker.buffers) {
             Poll::Ready(Heard::Bytes) => {}
