@@ -4,7 +4,7 @@
 //! reaches a dyno as a request, or as a second one.
 
 use crate::harness::{
-    Dyno, Named, Router,
+    Conn, Dyno, Named, Router,
     frames::{END_HEADERS, END_STREAM, Frames, PREFACE, block, frame, get, kind},
     until,
 };
@@ -411,14 +411,20 @@ fn an_idle_connection_is_told_to_go() {
     assert_eq!(goaway.code(), 0);
 }
 
-#[test]
-fn no_request_is_lost_to_a_drain() {
-    let (mut router, dyno) = with_dyno(&[]);
+/// A router that drains while its dyno has the client's first request.
+fn draining() -> (Router, Dyno, Frames, Conn) {
+    let (router, dyno) = with_dyno(&[]);
     let mut client = Frames::connect(router.http);
     client.ask(1, true, &get("a.test"));
     let mut first = dyno.accept();
     first.take_request();
     router.terminate();
+    (router, dyno, client, first)
+}
+
+#[test]
+fn no_request_is_lost_to_a_drain() {
+    let (mut router, dyno, mut client, mut first) = draining();
     // The first word names no stream: what is under way to the router is still served.
     let goaway = client.wait_for(kind::GOAWAY);
     assert_eq!(goaway.payload[..4], [0x7f, 0xff, 0xff, 0xff]);
@@ -439,12 +445,7 @@ fn no_request_is_lost_to_a_drain() {
 
 #[test]
 fn who_does_not_say_that_it_heard_of_the_drain_asks_in_vain() {
-    let (mut router, dyno) = with_dyno(&[]);
-    let mut client = Frames::connect(router.http);
-    client.ask(1, true, &get("a.test"));
-    let mut first = dyno.accept();
-    first.take_request();
-    router.terminate();
+    let (mut router, dyno, mut client, mut first) = draining();
     client.wait_for(kind::GOAWAY);
     // The PING behind it is never answered.
     let goaway = client.wait_for(kind::GOAWAY);

@@ -150,6 +150,24 @@ impl Case {
         dyno
     }
 
+    /// The client asks and reads the answer, of that length, more slowly than it may, until it is
+    /// cut; answers the line of the log.
+    pub fn is_cut_for_reading_slowly(&mut self, request: &str, length: usize) -> String {
+        self.client = self.router.connect_small();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let mut dyno = self.play(request, head);
+        let sending = std::thread::spawn(move || while dyno.try_send(&[b'x'; 1 << 16]).is_ok() {});
+        self.client.take_head();
+        until("the router has had enough", || {
+            self.client.take_some(600);
+            self.router.log.all().iter().any(|line| line.contains("code="))
+        });
+        let line = self.router.log.wait_for("at=warning code=slow_reader");
+        self.client.take_all();
+        sending.join().unwrap();
+        line
+    }
+
     /// Both connections carry another exchange: both ends were understood.
     pub fn both_go_on(&mut self, dyno: Conn) {
         self.kept = Some(dyno);

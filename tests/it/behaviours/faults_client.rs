@@ -138,19 +138,9 @@ faults! {
     SlowReader => fn slow_reader_of_an_answer_without_end(
         x: Setup::app(json!({"limits.min_body_rate": "1MiB"}))
     ) {
-        x.client = x.router.connect_small();
-        let head = "HTTP/1.1 200 OK\r\nContent-Length: 99000000\r\n\r\n";
-        let mut dyno = x.play("GET /x?y HTTP/1.1\r\nHost: a.test\r\n\r\n", head);
-        let sending = std::thread::spawn(move || while dyno.try_send(&[b'x'; 1 << 16]).is_ok() {});
-        x.client.take_head();
-        until("the router has had enough", || {
-            x.client.take_some(600);
-            x.router.log.all().iter().any(|line| line.contains("code="))
-        });
-        let line = x.router.log.wait_for("at=warning code=slow_reader");
+        let request = "GET /x?y HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        let line = x.is_cut_for_reading_slowly(request, 99_000_000);
         assert!(line.contains(" desc=\"Client reads too slowly\" "), "{line}");
-        x.client.take_all();
-        sending.join().unwrap();
         x.counts("slow_reader", 1);
     }
 }

@@ -137,19 +137,8 @@ fn a_dyno_that_takes_a_body_slowly_is_not_its_clients_fault() {
 #[test]
 fn an_answer_taken_below_the_rate_is_cut() {
     let mut x = Case::start(Kind::Fresh, &Setup::app(json!({"limits.min_body_rate": 1_000_000})));
-    const SIZE: usize = 64 << 20;
-    x.client = x.router.connect_small();
-    let mut dyno = x.play(GET, format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
-    let sending = std::thread::spawn(move || while dyno.try_send(&[b'x'; 1 << 16]).is_ok() {});
-    x.client.take_head();
-    until("the router has had enough", || {
-        x.client.take_some(600);
-        x.router.log.all().iter().any(|line| line.contains("code="))
-    });
-    let line = x.router.log.wait_for("at=warning code=slow_reader");
+    let line = x.is_cut_for_reading_slowly(GET, 64 << 20);
     assert!(line.contains(" status=200 "), "{line}");
-    x.client.take_all();
-    sending.join().unwrap();
 }
 
 #[test]
