@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use super::meter::AppMeter;
+use super::{latency::LatencyCell, meter::AppMeter, outcome::Outcome};
 use crate::balance::Budget;
 
 /// The live state of one dyno.
@@ -18,6 +18,8 @@ use crate::balance::Budget;
 #[derive(Debug, Default)]
 pub struct Cell {
     in_flight: AtomicU32,
+    /// How long it takes to answer.
+    pub latency: LatencyCell,
     strikes: AtomicU32,
     quarantined_until_ms: AtomicU64,
     retired: AtomicBool,
@@ -38,6 +40,11 @@ impl Cell {
     pub fn leave(&self) {
         let before = self.in_flight.fetch_sub(1, Relaxed);
         debug_assert!(before > 0, "a lease is settled once");
+    }
+
+    /// Takes in how an attempt on the dyno ended; `app` is the cell of its app.
+    pub fn settle(&self, app: &AppCell, outcome: &Outcome) {
+        self.latency.settle(&app.latency, outcome);
     }
 
     /// Has its dyno left the table? Connections to it are not kept then.
@@ -88,6 +95,10 @@ pub struct AppCell {
     /// How many exchanges were ever begun, in the upper half (it wraps), and how many are in
     /// flight, in the lower one: both by one step.
     exchanges: AtomicU64,
+    /// How long its dynos take on the whole.
+    pub latency: LatencyCell,
+    /// How many turns its dynos were given.
+    turns: AtomicU64,
     /// Clients' connections whose last request was for the app.
     connections: AtomicU32,
     /// What its clients used of what they may together.
@@ -114,6 +125,11 @@ impl AppCell {
     pub fn leave(&self) {
         let before = self.exchanges.fetch_sub(1, Relaxed);
         debug_assert!(before as u32 > 0, "a lease is settled once");
+    }
+
+    /// The next turn of its dynos.
+    pub fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Relaxed)
     }
 
     /// Counts a client's connection that comes to the app, unless it has `most` (0: any number);

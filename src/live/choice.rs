@@ -5,14 +5,49 @@
 
 use std::sync::Arc;
 
-use super::{LiveApp, LiveDyno};
+use super::{Cell, LiveApp, LiveDyno};
 use crate::{
-    balance::{Bar, Candidate, Unfit},
+    balance::{self, Bar, Candidate, Draw, ONE_WEIGHT, Unfit},
     error::Fault,
     route::DynoState,
 };
 
+/// What an exchange asks for a dyno with.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// What it is hashed by, where the app has its requests hashed; else 0.
+    pub key: u64,
+    /// The addresses of the cells of the dynos that it has tried.
+    pub tried: &'a [usize],
+    /// Now.
+    pub now_ms: u64,
+}
+
+/// Chooses a dyno of the app; `random(n)` answers a number below `n`.
+pub fn choose(
+    app: &LiveApp,
+    asking: &Asking<'_>,
+    random: impl FnMut(usize) -> usize,
+) -> Result<usize, Unfit> {
+    let view = app.view(asking);
+    let candidate = |at: usize| view.candidate(&app.dynos[at]);
+    let mut draw = Draw { key: asking.key, random, turn: || app.cell.turn() };
+    balance::pick(&app.plan, app.dynos.len(), candidate, &mut draw)
+}
+
+/// What the candidates of one choice have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    asking: &'a Asking<'a>,
+    neutral_us: u32,
+}
+
 impl LiveApp {
+    /// What the app's dynos look like to one choice.
+    pub fn view<'a>(&self, asking: &'a Asking<'a>) -> View<'a> {
+        View { asking, neutral_us: self.cell.latency.get().us }
+    }
+
     /// The fault that every request is answered with, if the app's owner wants it so.
     pub fn closed(&self) -> Option<Fault> {
         let settings = &self.app.settings;
@@ -34,20 +69,29 @@ impl LiveApp {
     }
 }
 
-impl LiveDyno {
-    /// The dyno as the choice sees it at `now_ms`, for an exchange that has tried these cells.
-    pub fn candidate(&self, now_ms: u64, tried: &[usize]) -> Candidate {
-        let bar = match self.dyno.state {
+impl View<'_> {
+    /// A dyno as the choice sees it.
+    pub fn candidate(&self, live: &LiveDyno) -> Candidate {
+        let (dyno, cell, now_ms) = (&live.dyno, &live.cell, self.asking.now_ms);
+        let bar = match dyno.state {
             DynoState::Starting => Some(Bar::Starting),
             DynoState::Draining => Some(Bar::Draining),
             DynoState::Crashed => Some(Bar::Crashed),
-            DynoState::Up if tried.contains(&(Arc::as_ptr(&self.cell) as usize)) => {
-                Some(Bar::Tried)
-            }
-            DynoState::Up if self.cell.is_quarantined(now_ms) => Some(Bar::Quarantined),
+            DynoState::Up if self.has_tried(cell) => Some(Bar::Tried),
+            DynoState::Up if cell.is_quarantined(now_ms) => Some(Bar::Quarantined),
             DynoState::Up => None,
         };
-        Candidate { bar, in_flight: self.cell.in_flight(), weight: self.dyno.weight }
+        Candidate {
+            bar,
+            in_flight: cell.in_flight(),
+            weight: u32::from(dyno.weight.max(1)) * ONE_WEIGHT,
+            latency_us: cell.latency.get().at(now_ms, self.neutral_us),
+            load: None,
+        }
+    }
+
+    fn has_tried(&self, cell: &Arc<Cell>) -> bool {
+        self.asking.tried.contains(&(Arc::as_ptr(cell) as usize))
     }
 }
 

@@ -9,10 +9,12 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
-    ClientLimits, Clients, LiveApp, LiveDyno, Snapshot, choice::without_dyno, clients::Left,
+    ClientLimits, Clients, LiveApp, LiveDyno, Snapshot,
+    choice::{Asking, without_dyno},
+    clients::Left,
 };
 use crate::{
-    balance::{self, Bar, Candidate},
+    balance::{self, Bar, Candidate, Draw},
     error::Fault,
     route::{AppName, DynoName, Host, HostPattern, PathPrefix, path},
 };
@@ -74,7 +76,8 @@ pub struct Considered {
     pub candidate: Candidate,
     /// How long it is still passed over after a failed connect, in milliseconds.
     pub quarantined_for_ms: u64,
-    /// The chance that it gets the request, 0 to 1; none if no dyno does.
+    /// The chance that it gets the request, 0 to 1; none if no dyno does, or if that depends on
+    /// the requests between.
     pub chance: Option<f64>,
 }
 
@@ -122,17 +125,20 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     };
     let app = snapshot.find(&request.host, path).cloned();
     let dynos = app.as_ref().map_or(&[][..], |app| &app.dynos);
-    let candidates: Vec<_> = dynos.iter().map(|live| live.candidate(now_ms, &[])).collect();
-    let chances = balance::chances(&candidates);
+    let asking = Asking { key: 0, tried: &[], now_ms };
+    let view = app.as_ref().map(|app| app.view(&asking));
+    let candidate = |live| view.as_ref().map(|view| view.candidate(live));
+    let candidates: Vec<_> = dynos.iter().filter_map(candidate).collect();
+    let chances = app.as_ref().and_then(|app| balance::chances(&app.plan, &candidates));
     let limits = app.as_deref().map_or_else(Vec::new, |app| left(app, request, rules, now_ms));
-    let outcome = outcome(app.as_deref(), request, rules, &candidates, &chances);
+    let outcome = outcome(app.as_deref(), request, rules, &candidates, chances.as_deref());
     let outcome = limited(outcome, &limits);
     let is_drawn = matches!(outcome, Outcome::Dyno(_));
     let considered = |(at, live): (usize, &LiveDyno)| Considered {
         live: live.clone(),
         candidate: candidates[at],
         quarantined_for_ms: live.cell.quarantined_until_ms().saturating_sub(now_ms),
-        chance: is_drawn.then_some(chances[at]),
+        chance: chances.as_ref().map(|chances| chances[at]).filter(|_| is_drawn),
     };
     Explanation {
         path: lossy(path::normalise(path)),
@@ -152,7 +158,7 @@ fn outcome(
     request: &Request,
     rules: &Rules,
     candidates: &[Candidate],
-    chances: &[f64],
+    chances: Option<&[f64]>,
 ) -> Outcome {
     if !(rules.is_forwarded)(request.method.as_bytes()) {
         return Outcome::Fault(Fault::MethodNotAllowed);
@@ -170,14 +176,15 @@ fn outcome(
         return Outcome::Fault(fault);
     }
     // Any draw tells whether there is a dyno to be drawn.
-    let drawn = balance::pick(candidates.len(), |i| candidates[i], |_| 0);
+    let mut draw = Draw { key: 0, random: |_| 0, turn: || 0 };
+    let drawn = balance::pick(&app.plan, candidates.len(), |i| candidates[i], &mut draw);
     let at_most = own.connect_total.unwrap_or(rules.connect_total);
     match drawn.map_err(without_dyno) {
         Ok(_) if !app.has_room(own.max_in_flight.unwrap_or(rules.max_in_flight), 0) => {
             Outcome::Fault(Fault::BacklogTooDeep)
         }
         Ok(_) => {
-            let certain = chances.iter().position(|chance| *chance == 1.0);
+            let certain = chances.and_then(|c| c.iter().position(|chance| *chance == 1.0));
             Outcome::Dyno(certain.map(|at| app.dynos[at].dyno.name.clone()))
         }
         Err((fault, true)) => Outcome::Hold(at_most, fault),

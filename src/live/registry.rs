@@ -11,7 +11,10 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 
 use super::cell::Cell;
-use crate::route::{AppName, Dyno, DynoAddr, DynoName};
+use crate::{
+    balance::Plan,
+    route::{App, AppName, Dyno, DynoAddr, DynoName},
+};
 
 /// What a cell belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,9 +41,16 @@ impl CellKey {
 #[derive(Debug, Default)]
 pub struct Registry {
     departed: DashMap<CellKey, Weak<Cell>>,
+    /// The plan of every app that has no other.
+    plan: Arc<Plan>,
 }
 
 impl Registry {
+    /// How the dynos of an app are chosen.
+    pub fn plan(&self, _app: &App) -> Arc<Plan> {
+        self.plan.clone()
+    }
+
     /// Notes the cell of a dyno that leaves the table, if somebody still holds it.
     pub fn depart(&self, key: CellKey, cell: &Arc<Cell>) {
         cell.set_retired(true);

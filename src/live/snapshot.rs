@@ -12,6 +12,7 @@ use super::{
     swap::Reader,
 };
 use crate::{
+    balance::Plan,
     route::{App, Certificate, Dyno, Host, Slot, Slots, Table},
     tls::{Certificates, Names},
 };
@@ -34,6 +35,8 @@ pub struct LiveApp {
     pub cell: Arc<AppCell>,
     /// Its dynos, sorted by name.
     pub dynos: Box<[LiveDyno]>,
+    /// How they are chosen.
+    pub plan: Arc<Plan>,
 }
 
 /// The table and the cells at one revision.
@@ -132,6 +135,7 @@ impl LiveApp {
             app: app.clone(),
             cell: old.map(|old| old.cell.clone()).unwrap_or_default(),
             dynos: app.dynos.iter().map(live).collect(),
+            plan: registry.plan(app),
         }
     }
 

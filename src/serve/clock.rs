@@ -35,7 +35,12 @@ impl Clock {
 
     /// Milliseconds since the process began; never 0, which stands for never.
     pub fn now_ms(&self) -> u64 {
-        since(self.began)
+        ms(self.now_us())
+    }
+
+    /// The same in microseconds.
+    pub fn now_us(&self) -> u64 {
+        self.began.elapsed().as_micros() as u64 + 1000
     }
 
     /// [`Clock::now_ms`] as it was on the last tick: for what need not be exact, without a look at
@@ -67,6 +72,11 @@ impl Clock {
     pub fn with_date<R>(&self, take: impl FnOnce(&[u8]) -> R) -> R {
         take(self.date.borrow().1.as_bytes())
     }
+}
+
+/// A moment of [`Clock::now_us`] as [`Clock::now_ms`] gives it.
+pub fn ms(us: u64) -> u64 {
+    us / 1000
 }
 
 /// What [`Clock::now_ms`] of a clock says whose zero is `began`.

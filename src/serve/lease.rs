@@ -1,17 +1,18 @@
 //! The in-flight guard: one exchange on one dyno, from the choice to the end of the body.
 //!
-//! Invariant: every lease is settled exactly once, whatever way the exchange ends, by being
-//! dropped.
+//! Invariants: the counts are lowered exactly once, whatever way the exchange ends, by the lease's
+//! being dropped; the cell is told of an outcome at most once, and before.
 
 use std::sync::Arc;
 
-use crate::live::{LiveApp, LiveDyno};
+use crate::live::{LiveApp, LiveDyno, Outcome};
 
 /// One exchange's place on a dyno.
 #[derive(Debug)]
 pub struct Lease {
     app: Arc<LiveApp>,
     at: usize,
+    settled: bool,
 }
 
 impl Lease {
@@ -20,7 +21,14 @@ impl Lease {
     pub fn take(app: Arc<LiveApp>, at: usize, first: bool) -> Lease {
         app.cell.enter(first);
         app.dynos[at].cell.enter();
-        Lease { app, at }
+        Lease { app, at, settled: false }
+    }
+
+    /// Tells the cell how the attempt ended, unless it was told.
+    pub fn settle(&mut self, outcome: &Outcome) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.dyno().cell.settle(&self.app.cell, outcome);
+        }
     }
 
     /// The name of its app.

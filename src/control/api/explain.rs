@@ -224,18 +224,12 @@ fn told_app(app: &LiveApp, bars: &[Option<Bar>]) -> ExplainedApp {
 
 fn dyno(considered: &Considered) -> ConsideredView {
     let Considered { live, candidate, quarantined_for_ms, chance } = considered;
-    let passed_over = candidate.bar.map(|bar| match bar {
-        Bar::Starting => "starting",
-        Bar::Draining => "draining",
-        Bar::Crashed => "crashed",
-        Bar::Quarantined => "quarantined",
-        Bar::Tried => "tried",
-    });
+    let passed_over = candidate.bar.map(Bar::as_str);
     ConsideredView {
         name: live.dyno.name.to_string(),
         addr: live.dyno.addr.to_string(),
         release: live.dyno.release.to_string(),
-        weight: candidate.weight,
+        weight: live.dyno.weight,
         state: live.dyno.state.as_str().into(),
         in_flight: candidate.in_flight,
         failed_connects: live.cell.strikes(),

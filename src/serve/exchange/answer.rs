@@ -367,6 +367,7 @@ impl Answer {
             facts.keeps_alive && sent && !until_close && in_step && !worker.draining.get();
         exchange.until_close = until_close;
         exchange.status = response.status;
+        exchange.moments.answered_us = worker.clock.now_us();
     }
 
     /// Accepts what has come of the body; what fits goes out with the head.

@@ -18,10 +18,13 @@ use super::{
     upgrade,
 };
 use crate::{
-    balance::{self, Unfit},
+    balance::Unfit,
     error::Fault,
-    live::{self, LiveApp, choice::without_dyno},
-    serve::{edge::Client, lease::Lease, worker::Worker},
+    live::{
+        self, LiveApp,
+        choice::{self, Asking, without_dyno},
+    },
+    serve::{clock, edge::Client, lease::Lease, worker::Worker},
 };
 
 /// The first and the longest pause before another look for a dyno where none is fit yet.
@@ -57,7 +60,12 @@ pub async fn run(
     loop {
         // The first choice follows the decision without a wait, so its snapshot is the current one.
         let decided = exchange.app.as_ref().filter(|_| exchange.lease.is_none()).cloned();
-        let (app, at) = match choose(worker, decided, exchange, &past) {
+        // Nor has time passed.
+        let now_us = match &decided {
+            Some(_) => exchange.moments.began_us,
+            None => worker.clock.now_us(),
+        };
+        let (app, at) = match choose(worker, decided, exchange, &past, clock::ms(now_us)) {
             Ok(chosen) => chosen,
             Err(unfit) if unfit.tried > 0 && past.lost.is_some() => {
                 // There is no other.
@@ -76,14 +84,15 @@ pub async fn run(
             worker.metrics.borrow_mut().retry();
         }
         exchange.lease = Some(Lease::take(app, at, exchange.lease.is_none()));
-        exchange.connected_ms = None;
+        let now_us = if past.waited { worker.clock.now_us() } else { now_us };
+        exchange.moments.choose(now_us);
         let Some(mut dyno) = connect(worker, client, exchange, &cell, &mut past).await? else {
             continue;
         };
         // A connection that was there took no time.
         let at_once = dyno.exchanges > 0 && !past.waited;
-        let connected = || if at_once { exchange.began_ms } else { worker.clock.now_ms() };
-        exchange.connected_ms = Some(connected());
+        let connected_us = if at_once { now_us } else { worker.clock.now_us() };
+        exchange.moments.connect(connected_us);
         match relay::run(worker, client, &mut dyno, exchange).await {
             Ok(Ended { over: Over::Answer, kept_for }) => {
                 if let Some(idle) = kept_for {
@@ -113,10 +122,10 @@ impl Past {
         &mut self,
         worker: &Worker,
         failure: relay::Failure,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         cell: &Arc<live::Cell>,
     ) -> Result<(), Fault> {
-        let dynos = &exchange.terms.dynos;
+        let dynos = &exchange.terms.clone().dynos;
         let idempotent = exchange.facts.is_some_and(|facts| facts.is_idempotent);
         let untouched = failure.unanswered && failure.unsent;
         let again = failure.unanswered && idempotent && exchange.can_be_sent_again();
@@ -139,6 +148,7 @@ impl Past {
         self.waited = true;
         self.lost = Some(Arc::as_ptr(cell) as usize);
         self.tried.extend(self.lost);
+        exchange.end_attempt(worker.clock.now_us(), Some(failure.fault));
         Ok(())
     }
 }
@@ -149,19 +159,16 @@ fn choose(
     known: Option<Arc<LiveApp>>,
     exchange: &Exchange,
     past: &Past,
+    now_ms: u64,
 ) -> Result<(Arc<LiveApp>, usize), Unfit> {
     let now = || {
         let decided = exchange.app.as_ref().expect("an attempt follows a decision");
         worker.snapshots.load().app(decided.app.name.as_str()).cloned()
     };
     let app = known.or_else(now).ok_or_else(Unfit::default)?;
-    let now_ms = worker.clock.now_ms();
+    let asking = Asking { key: exchange.key, tried: &past.tried, now_ms };
     let mut random = worker.random.borrow_mut();
-    let at = balance::pick(
-        app.dynos.len(),
-        |i| app.dynos[i].candidate(now_ms, &past.tried),
-        |n| random.usize(..n),
-    )?;
+    let at = choice::choose(&app, &asking, |n| random.usize(..n))?;
     Ok((app, at))
 }
 
@@ -173,7 +180,7 @@ async fn hold(
     past: &Past,
     mut unfit: Unfit,
 ) -> Result<(Arc<LiveApp>, usize), Fault> {
-    let until_ms = exchange.began_ms + exchange.terms.timeouts.connect_total.as_millis() as u64;
+    let until_ms = exchange.began_ms() + exchange.terms.timeouts.connect_total.as_millis() as u64;
     let mut pause = FIRST_PAUSE;
     loop {
         let (fault, may_pass) = without_dyno(unfit);
@@ -185,7 +192,7 @@ async fn hold(
         client.timer.set(pause.min(left));
         attended(worker, client, exchange, poll_fn(|_| Poll::<()>::Pending)).await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        match choose(worker, None, exchange, past) {
+        match choose(worker, None, exchange, past, worker.clock.now_ms()) {
             Ok(chosen) => return Ok(chosen),
             Err(now) => unfit = now,
         }

@@ -17,6 +17,7 @@ use crate::{
     live,
     route::{DynoAddr, DynoProtocol},
     serve::{
+        clock,
         dyno::{
             Connection, Way,
             channels::{Seat, call::Call},
@@ -33,7 +34,7 @@ use crate::{
 pub(super) async fn connect(
     worker: &Worker,
     client: &mut Client,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     cell: &Arc<live::Cell>,
     past: &mut Past,
 ) -> Result<Option<Connection>, Fault> {
@@ -56,7 +57,7 @@ pub(super) async fn connect(
         worker.metrics.borrow_mut().dyno_reused();
         return Ok(Some(kept));
     }
-    let until_ms = exchange.began_ms + terms.timeouts.connect_total.as_millis() as u64;
+    let until_ms = exchange.began_ms() + terms.timeouts.connect_total.as_millis() as u64;
     let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
     client.timer.set(terms.timeouts.connect.min(left));
     let attempt = Attempt { worker, client, exchange, cell, addr: &lease.dyno().dyno.addr, way };
@@ -72,9 +73,11 @@ pub(super) async fn connect(
     past.failed += 1;
     past.waited = true;
     past.last = Some(fault);
-    if past.failed >= terms.dynos.max_attempts || worker.clock.now_ms() >= until_ms {
+    let now_us = worker.clock.now_us();
+    if past.failed >= terms.dynos.max_attempts || clock::ms(now_us) >= until_ms {
         return Err(fault);
     }
+    exchange.end_attempt(now_us, Some(fault));
     Ok(None)
 }
 

@@ -101,7 +101,7 @@ fn asker(
 fn admit(worker: &Worker, exchange: &mut Exchange, asker: Option<Asker>) -> Result<(), Fault> {
     exchange.in_flight = Some(worker.share.begin().ok_or(Fault::Overloaded)?);
     let Some(asker) = asker else { return Ok(()) };
-    match worker.clients.admit(&asker, &exchange.terms.clients, exchange.began_ms) {
+    match worker.clients.admit(&asker, &exchange.terms.clients, exchange.began_ms()) {
         Ok(admitted) => {
             exchange.admitted = Some(admitted);
             Ok(())
@@ -214,7 +214,7 @@ fn write_head(
         expect: exchange.terms.end_to_end_continue,
         close: !exchange.terms.dynos.keep_alive || exchange.terms.dynos.max_requests == 1,
         fresh_id: worker.random.borrow_mut().u128(..),
-        start_ms: worker.clock.unix_ms(exchange.began_ms),
+        start_ms: worker.clock.unix_ms(exchange.began_ms()),
         via: &settings.via,
         client_subject: client.link.client_subject(),
     };

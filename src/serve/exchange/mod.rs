@@ -10,6 +10,7 @@ pub mod answer;
 pub mod attempt;
 mod connect;
 pub mod decide;
+mod moments;
 pub mod patience;
 pub mod receive;
 pub mod relay;

@@ -191,15 +191,18 @@ impl Relay {
         worker: &Worker,
         client: &Client,
         dyno: &Connection,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         waits: Waits,
         uploaded: bool,
     ) -> Poll<Fault> {
-        let timeouts = &exchange.terms.timeouts;
+        let timeouts = exchange.terms.timeouts;
         let moved = std::mem::take(&mut self.upload.moved) | std::mem::take(&mut self.answer.moved);
         let dyno = &dyno.stream.io;
         if uploaded && !self.sent && !self.answer.begun {
             self.sent = true;
+            if exchange.streamed {
+                exchange.moments.sent_us = worker.clock.now_us();
+            }
             self.patience.renew(client, dyno, waits, timeouts.first_byte);
         } else if moved && (self.answer.begun || !uploaded) {
             self.patience.renew(client, dyno, waits, timeouts.idle);

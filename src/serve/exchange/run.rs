@@ -5,12 +5,13 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use super::{attempt, decide, receive, settle};
+use super::{attempt, decide, moments::Moments, receive, settle};
 use crate::serve::{
-    buffers::Buf, edge::Client, lease::Lease, reply::Format, terms::Terms, worker::Worker,
+    buffers::Buf, clock, edge::Client, lease::Lease, reply::Format, terms::Terms, worker::Worker,
 };
 use crate::{
-    live::{LiveApp, clients::Admitted, load::InFlight},
+    error::Fault,
+    live::{LiveApp, Outcome, Said, clients::Admitted, load::InFlight},
     wire::{framing::Body, rewrite::Landmarks},
 };
 
@@ -89,10 +90,12 @@ pub struct Exchange {
     pub streamed: bool,
     /// The place on the dyno that serves it, or was tried last.
     pub lease: Option<Lease>,
-    /// When its head was there.
-    pub began_ms: u64,
-    /// When the connection to the dyno stood.
-    pub connected_ms: Option<u64>,
+    /// When it came to each of its steps.
+    pub moments: Moments,
+    /// What it is hashed by for the choice of a dyno; 0 where the app has nothing hashed.
+    pub key: u64,
+    /// What the dyno said beside its answer.
+    pub said: Said,
     /// The status of the final answer whose head was written for the client; 0 before.
     pub status: u16,
     /// Bytes of an answer went to the client that a fault's answer cannot follow.
@@ -139,8 +142,9 @@ impl Exchange {
             invited: false,
             streamed: false,
             lease: None,
-            began_ms: worker.clock.now_ms(),
-            connected_ms: None,
+            moments: Moments::begin(worker.clock.now_us()),
+            key: 0,
+            said: Said::default(),
             status: 0,
             committed: false,
             persists: false,
@@ -153,6 +157,25 @@ impl Exchange {
     /// Did the request come over TLS?
     pub fn is_secure(&self) -> bool {
         self.facts.is_some_and(|facts| facts.is_secure)
+    }
+
+    /// When its head was there, in milliseconds.
+    pub fn began_ms(&self) -> u64 {
+        clock::ms(self.moments.began_us)
+    }
+
+    /// Tells the dyno's cell how the attempt on it ended, unless it was told.
+    pub fn end_attempt(&mut self, now_us: u64, fault: Option<Fault>) {
+        let Some(lease) = &mut self.lease else { return };
+        lease.settle(&Outcome {
+            now_ms: clock::ms(now_us),
+            fault,
+            status: self.status,
+            latency_us: self.moments.latency_us(self.streamed, now_us),
+            said: self.said,
+            times: self.moments.times(now_us),
+        });
+        self.moments.free_us = now_us;
     }
 
     /// Could another attempt send all of the request again?

@@ -11,6 +11,7 @@ use crate::{
     error::Fault,
     serve::{
         carrier::Cause,
+        clock,
         edge::Client,
         reply::{self, Format, Reply},
         worker::Worker,
@@ -44,6 +45,8 @@ pub async fn settle(
         (Fault::ClientInterrupted, Some(Cause::Fault(known))) => known,
         _ => fault,
     });
+    let now_us = worker.clock.now_us();
+    exchange.end_attempt(now_us, fault);
     if fault.is_some() && !exchange.committed {
         exchange.bytes = 0;
     }
@@ -69,7 +72,9 @@ pub async fn settle(
         // No head could be parsed; the log should still say who asked.
         exchange.marks.forwarded_for = rewrite::address(&mut exchange.out, client.link.remote);
     }
-    record(worker, client, &exchange, fault);
+    // An answer of ours may have taken a while.
+    let now_us = if fault.is_some() { worker.clock.now_us() } else { now_us };
+    record(worker, client, &exchange, fault, now_us);
     if next == Next::Request {
         client.stream.rewind();
         client.timer.set(exchange.terms.timeouts.keep_alive);
@@ -157,9 +162,17 @@ fn format(worker: &Worker, exchange: &Exchange) -> Format {
     exchange.format.or_else(found).unwrap_or_default()
 }
 
-fn record(worker: &Worker, client: &Client, exchange: &Exchange, fault: Option<Fault>) {
-    let ms = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX);
-    let now_ms = worker.clock.now_ms();
+fn record(
+    worker: &Worker,
+    client: &Client,
+    exchange: &Exchange,
+    fault: Option<Fault>,
+    now_us: u64,
+) {
+    let ms = |from: u64, to: u64| {
+        u32::try_from(clock::ms(to).saturating_sub(clock::ms(from))).unwrap_or(u32::MAX)
+    };
+    let connected_us = Some(exchange.moments.connected_us).filter(|moment| *moment > 0);
     let lease = exchange.lease.as_ref();
     let (out, marks) = (&exchange.out, &exchange.marks);
     let record = Record {
@@ -171,10 +184,10 @@ fn record(worker: &Worker, client: &Client, exchange: &Exchange, fault: Option<F
         request_id: marks.request_id.of(out),
         fwd: marks.forwarded_for.of(out),
         dyno: lease.map_or("", |lease| lease.dyno().dyno.name.as_str()),
-        connect_ms: lease.map(|_| ms(exchange.began_ms, exchange.connected_ms.unwrap_or(now_ms))),
-        service_ms: exchange.connected_ms.map(|connected| ms(connected, now_ms)),
+        connect_ms: lease.map(|_| ms(exchange.moments.began_us, connected_us.unwrap_or(now_us))),
+        service_ms: connected_us.map(|connected| ms(connected, now_us)),
         status: exchange.status,
-        bytes: exchange.connected_ms.map(|_| exchange.bytes),
+        bytes: connected_us.map(|_| exchange.bytes),
         protocol: client.link.protocol.as_str(),
         tls: client.link.security.is_some(),
         tls_version: client.link.security.as_ref().map(|tls| tls.version),
