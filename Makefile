@@ -7,10 +7,14 @@ CARGO ?= cargo
 # Cases that schemathesis makes of each call of the push API.
 SCHEMATHESIS_EXAMPLES ?= 200
 
+# Requests of each run of the simulation, and the seed that they follow from.
+SIM_REQUESTS ?= 500000
+SIM_SEED ?= 6
+
 # Seconds of the soak.
 SOAK_SECONDS ?= 600
 
-.PHONY: help demo test tidy fuzz schemathesis bench versus soak push config check-deps
+.PHONY: help demo test tidy fuzz schemathesis bench versus sim soak push config check-deps
 
 help:
 	@echo "make demo        build the release binary and run the whole product on this machine"
@@ -20,6 +24,7 @@ help:
 	@echo "make schemathesis  SCHEMATHESIS_EXAMPLES ($(SCHEMATHESIS_EXAMPLES)) cases of each call of the push API, by its OpenAPI document"
 	@echo "make bench       the benches of the parts"
 	@echo "make versus      this router beside others, end to end"
+	@echo "make sim         the choice of dynos, simulated with SIM_REQUESTS ($(SIM_REQUESTS)) requests each"
 	@echo "make push        storms of pushes with traffic on, beside their budgets"
 	@echo "make soak        mixed traffic and pushes for SOAK_SECONDS ($(SOAK_SECONDS)), every request accounted for"
 	@echo "make config      write config/default.toml anew"
@@ -56,6 +61,10 @@ bench:
 versus:
 	@tests/setup.sh bench
 	$(CARGO) bench --locked --bench versus
+
+sim:
+	@tests/setup.sh build
+	SIM_REQUESTS=$(SIM_REQUESTS) SIM_SEED=$(SIM_SEED) $(CARGO) test --release --locked --test sim -- --nocapture
 
 soak:
 	@tests/setup.sh build

@@ -48,6 +48,9 @@ pub const ATTEMPTS: RangeInclusive<u32> = 1..=1000;
 /// Parts of a hundred.
 pub const PERCENT: RangeInclusive<u32> = 0..=100;
 
+/// Percent of the mean; 0 is no bound.
+pub const BOUND: RangeInclusive<u32> = 0..=100_000;
+
 /// The most entries of a list.
 pub const MAX_LIST: usize = 256;
 
@@ -128,6 +131,52 @@ where
         Ok(value) if range.contains(&value) => Ok(value),
         _ => wrong(format!("{text} is out of range"), remedy),
     }
+}
+
+/// Shares of releases, as a pattern: `v1=90,v2=10`.
+pub const RELEASES: &str = concat!(
+    r"^([!-+\-.-<>-~]{1,63}=(1000|[0-9]{1,3})",
+    r"(,[!-+\-.-<>-~]{1,63}=(1000|[0-9]{1,3})){0,7})?$",
+);
+/// The most releases that are told apart.
+pub const MAX_RELEASES: usize = 8;
+/// The largest share of a release.
+pub const MAX_SHARE: u32 = 1000;
+/// The most bytes of all of them.
+pub const MAX_RELEASES_TEXT: usize = 100;
+
+/// Reads what [`RELEASES`] describes, each release once and one of them with a share; answers it
+/// sorted.
+pub fn releases(text: &str) -> Result<String, Wrong> {
+    let remedy = || {
+        format!(
+            "write at most {MAX_RELEASES} releases, each with a share from 0 to {MAX_SHARE}, as \
+             in v1=90,v2=10"
+        )
+    };
+    let share = |part: &str| {
+        let (release, share) = part.split_once('=')?;
+        let (release, share) = (release.trim(), share.trim());
+        let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b',' | b'=');
+        let is_release = (1..=63).contains(&release.len()) && release.bytes().all(is_plain);
+        let share: u32 = share.parse().ok().filter(|share| *share <= MAX_SHARE)?;
+        is_release.then(|| (release.to_owned(), share))
+    };
+    let parts = text.split(',').filter(|_| !text.trim().is_empty());
+    let shares: Option<Vec<_>> = parts.map(share).collect();
+    let is_short = text.len() <= MAX_RELEASES_TEXT;
+    let Some(mut shares) = shares.filter(|of| of.len() <= MAX_RELEASES && is_short) else {
+        return wrong(format!("{text:?} are no shares of releases"), remedy());
+    };
+    shares.sort();
+    if shares.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return wrong("a release stands there twice", remedy());
+    }
+    if !shares.is_empty() && shares.iter().all(|(_, share)| *share == 0) {
+        return wrong("no release has a share", "give one of them more than 0");
+    }
+    let shown: Vec<_> = shares.iter().map(|(of, share)| format!("{of}={share}")).collect();
+    Ok(shown.join(","))
 }
 
 /// A name that dynos prove themselves by, as a pattern: a DNS name whose first label may stand for
@@ -260,6 +309,18 @@ pub fn show_network((address, length): (IpAddr, u8)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_of_releases_have_one_form() {
+        assert_eq!(releases("v2=10, v-1 = 90"), Ok("v-1=90,v2=10".into()));
+        assert_eq!(releases(" "), Ok(String::new()));
+        let many = (0..9).map(|n| format!("v{n}=1")).collect::<Vec<_>>().join(",");
+        for text in ["v1", "v1=", "=1", "v1=1001", "v1=1,", "v1=-1", "a b=1", "v1=1=2", &many] {
+            assert!(releases(text).is_err(), "{text}");
+        }
+        assert_eq!(releases("v1=0").unwrap_err().what, "no release has a share");
+        assert_eq!(releases("v1=1,v1=2").unwrap_err().what, "a release stands there twice");
+    }
 
     #[test]
     fn a_count_is_digits_alone_and_never_wraps() {

@@ -103,7 +103,7 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let metrics = Arc::new(metrics);
     let (log, log_guard) = LogSink::start(settings.access_log, Box::new(io::stdout()), &metrics)
         .map_err(|error| Error::Start("the log", error.to_string()))?;
-    let (mut follower, reader) = Follower::new(table.clone());
+    let (mut follower, reader) = Follower::new(table.clone(), &settings.serve.balance);
     status.table_loaded.store(true, Ordering::Relaxed);
     let https = match https {
         Some(bound) => Some((bound, https::open(&settings, reader.clone())?)),

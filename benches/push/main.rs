@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn run(plan: &Plan) -> Result<(), Failure> {
-    let dynos = dyno::listen().during("the listeners of the dynos")?;
+    let dynos = dyno::listen(dyno::LISTENERS).during("the listeners of the dynos")?;
     let address = |listener: &TcpListener| listener.local_addr().during("a dyno's address");
     let addresses = dynos.iter().map(address).collect::<Result<Vec<_>, _>>()?;
     thread::spawn(move || match dyno::serve(dynos) {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use crate::failure::{During, Failure};
-use crate::{dyno, measure, relay};
+use crate::{dyno, measure, relay, uneven};
 
 /// First argument of a process that is one of ours.
 const ROLE: &str = "--versus-role";
@@ -203,6 +203,7 @@ fn play(role: &str, parent: &str, core: Option<usize>, rest: &[String]) -> Resul
             Err(Command::new(program).args(arguments).exec()).during(program)
         }
         ("dyno", []) => dyno::run().during("the dyno"),
+        ("uneven", []) => uneven::run().during("the uneven dynos"),
         ("relay", dynos) => {
             let dynos: Result<Vec<SocketAddr>, _> = dynos.iter().map(|dyno| dyno.parse()).collect();
             relay::run(&dynos.expect("the bench writes addresses")).during("the relay")

@@ -58,7 +58,7 @@ impl Job {
         address: SocketAddr,
         (way, tls): (Way, Option<Arc<ClientConfig>>),
         reuse: Reuse,
-        path: &str,
+        (host, path): (&str, &str),
     ) -> Job {
         let upload = if path == "/upload" { BIG } else { 0 };
         // As a browser behind a proxy would shorten it.
@@ -68,7 +68,7 @@ impl Job {
         };
         let close = if reuse == Reuse::Fresh { "Connection: close\r\n" } else { "" };
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nUser-Agent: versus/1\r\nAccept: */*\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: versus/1\r\nAccept: */*\r\n\
              {length}{close}\r\n"
         );
         Job { address, way, tls, reuse, streams: 1, head: head.into_bytes(), upload }

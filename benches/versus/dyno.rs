@@ -24,7 +24,7 @@ pub const LISTENERS: usize = 2;
 const BIG: u64 = 10_000_000;
 
 /// A request head may be this long, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+pub const MAX_HEAD: usize = 16 * 1024;
 
 /// Bytes of a request's body thrown away at once; the memory is never touched.
 const SINK: usize = 1 << 20;
@@ -32,7 +32,9 @@ const SINK: usize = 1 << 20;
 /// Connections taken from a listener per wake-up, so that one storm cannot starve the others.
 const ACCEPTS: usize = 64;
 
-const SMALL: &[u8] = b"HTTP/1.1 200 OK\r\nServer: dyno\r\nDate: Tue, 01 Jul 2025 00:00:00 GMT\r\n\
+/// The small answer.
+pub const SMALL: &[u8] =
+    b"HTTP/1.1 200 OK\r\nServer: dyno\r\nDate: Tue, 01 Jul 2025 00:00:00 GMT\r\n\
     Content-Type: text/plain\r\nContent-Length: 15\r\n\r\nHello, world.\r\n";
 
 /// What big answers are written from; it is the most that one system call takes.
@@ -51,14 +53,14 @@ struct Conn {
 
 /// Serves until it is killed. Prints the ports, on one line, once it listens.
 pub fn run() -> io::Result<()> {
-    let listeners = listen()?;
+    let listeners = listen(LISTENERS)?;
     let port = |listener: &TcpListener| Ok(listener.local_addr()?.port().to_string());
     println!("{}", listeners.iter().map(port).collect::<io::Result<Vec<_>>>()?.join(" "));
     serve(listeners)
 }
 
-/// The listeners, on ports of the system's choice.
-pub fn listen() -> io::Result<Vec<TcpListener>> {
+/// So many listeners, on ports of the system's choice.
+pub fn listen(count: usize) -> io::Result<Vec<TcpListener>> {
     let listen = |_| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -66,7 +68,7 @@ pub fn listen() -> io::Result<Vec<TcpListener>> {
         rustix::net::listen(&listener, 4096)?;
         Ok(listener)
     };
-    (0..LISTENERS).map(listen).collect()
+    (0..count).map(listen).collect()
 }
 
 /// Serves on them until the process ends.
@@ -108,6 +110,23 @@ fn accept(
     conns: &mut Vec<Option<Conn>>,
     free: &mut Vec<usize>,
 ) -> io::Result<()> {
+    accept_all(listener, |socket| {
+        let index = free.pop().unwrap_or_else(|| {
+            conns.push(None);
+            conns.len() - 1
+        });
+        let data = epoll::EventData::new_u64((index + LISTENERS) as u64);
+        epoll::add(poll, &socket, data, EventFlags::IN)?;
+        conns[index] = Some(Conn { socket, head: Vec::new(), left: 0, due: 0, close: false });
+        Ok(())
+    })
+}
+
+/// Takes the connections that wait, no more than [`ACCEPTS`].
+pub fn accept_all(
+    listener: &TcpListener,
+    mut take: impl FnMut(TcpStream) -> io::Result<()>,
+) -> io::Result<()> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
     for _ in 0..ACCEPTS {
         let socket = match rustix::net::accept_with(listener, flags) {
@@ -117,13 +136,7 @@ fn accept(
             Err(error) => return Err(error.into()),
         };
         socket.set_nodelay(true)?;
-        let index = free.pop().unwrap_or_else(|| {
-            conns.push(None);
-            conns.len() - 1
-        });
-        let data = epoll::EventData::new_u64((index + LISTENERS) as u64);
-        epoll::add(poll, &socket, data, EventFlags::IN)?;
-        conns[index] = Some(Conn { socket, head: Vec::new(), left: 0, due: 0, close: false });
+        take(socket)?;
     }
     Ok(())
 }

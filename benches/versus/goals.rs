@@ -36,6 +36,9 @@ const GOALS: &[(Scenario, Rival, Goal)] = &[
     (Scenario::Upload, Rival::Haproxy, Goal::AtLeast(1.8)),
     (Scenario::TlsBig, Rival::Haproxy, Goal::AtLeast(1.0)),
     (Scenario::TlsUpload, Rival::Haproxy, Goal::AtLeast(1.0)),
+    (Scenario::Uneven, Rival::Nginx, Goal::Below(1.0)),
+    (Scenario::Uneven, Rival::Haproxy, Goal::Below(1.0)),
+    (Scenario::Uneven, Rival::HaproxyRandom, Goal::Below(1.0)),
     (Scenario::H2Idle, Rival::Envoy, Goal::Below(1.0)),
     (Scenario::H2TlsIdle, Rival::Envoy, Goal::Below(1.0)),
 ];

@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::ask::ask;
 use crate::child::{Child, Place};
 use crate::failure::{During, Failure};
-use crate::proxies::{APPS, Doors, Ground, START, free_address};
+use crate::proxies::{APPS, Doors, Ground, START, UNEVEN, free_address};
 
 /// Known to this run only.
 const TOKEN: &str = "versus-admin-token-0123456789";
@@ -46,7 +46,10 @@ pub fn start(
     let mut child = Child::program("hostler", place, log, environment, program, &arguments)?;
     let ready = format!("GET /readyz HTTP/1.1\r\nHost: {control}\r\nConnection: close\r\n\r\n");
     child.wait_until(START, || ask(control, &ready).is_ok_and(|asked| asked.status == 200))?;
-    push_table(&child, control, &ground.dynos)?;
+    for app in APPS {
+        push_app(&child, control, app, &ground.dynos)?;
+    }
+    push_app(&child, control, UNEVEN, &ground.uneven)?;
     let read = |path| std::fs::read_to_string(path).during("the certificate");
     let (chain, key) = (read(&ground.certificate.chain)?, read(&ground.certificate.key)?);
     let certificate = serde_json::json!({ "chain": chain, "key": key }).to_string();
@@ -54,14 +57,17 @@ pub fn start(
     Ok(child)
 }
 
-fn push_table(child: &Child, control: SocketAddr, dynos: &[SocketAddr]) -> Result<(), Failure> {
-    for (app, host) in APPS {
-        put(child, control, &format!("apps/{app}"), "{}")?;
-        put(child, control, &format!("apps/{app}/routes/{host}"), "{}")?;
-        for (index, dyno) in dynos.iter().enumerate() {
-            let path = format!("apps/{app}/dynos/web.{}", index + 1);
-            put(child, control, &path, &format!("{{\"addr\":\"{dyno}\"}}"))?;
-        }
+fn push_app(
+    child: &Child,
+    control: SocketAddr,
+    (app, host): (&str, &str),
+    dynos: &[SocketAddr],
+) -> Result<(), Failure> {
+    put(child, control, &format!("apps/{app}"), "{}")?;
+    put(child, control, &format!("apps/{app}/routes/{host}"), "{}")?;
+    for (index, dyno) in dynos.iter().enumerate() {
+        let path = format!("apps/{app}/dynos/web.{}", index + 1);
+        put(child, control, &path, &format!("{{\"addr\":\"{dyno}\"}}"))?;
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn nothing() -> Result<Seen, Failure> {
+    /// Before anything was seen.
+    pub fn nothing() -> Result<Seen, Failure> {
         // Three digits over 100 ns to 100 s: a bucket is at most a thousandth of the value wide.
         let latency = Histogram::new_with_bounds(100, 100_000_000_000, 3)
             .map_err(|error| Failure::Answer(format!("no histogram: {error}")))?;

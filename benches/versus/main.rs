@@ -19,6 +19,7 @@ mod goals;
 mod hostler;
 mod load;
 mod measure;
+mod open;
 mod plan;
 mod proxies;
 mod relay;
@@ -28,6 +29,7 @@ mod rounds;
 mod scenario;
 mod secure;
 mod setups;
+mod uneven;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -75,9 +77,19 @@ fn run() -> Result<(), Failure> {
     let dir = dir.during("making a directory for the run")?;
     let place = Place { core: cores.dyno, dir: dir.path() };
     let (dyno, dynos) = Child::role("dyno", &place, &[])?;
+    let (slow_dyno, uneven) = Child::role("uneven", &place, &[])?;
     let certificate = Certificate::make(dir.path())?;
     let hostler = plan.hostler.clone();
-    let ground = Ground { dyno, cores, certificate, dir, dynos, open_files, hostler };
+    let ground = Ground {
+        dynos_of_all: [dyno, slow_dyno],
+        cores,
+        certificate,
+        dir,
+        dynos,
+        uneven,
+        open_files,
+        hostler,
+    };
     let versions = present(&mut plan, &ground)?;
     describe(&ground, &versions);
     if let Some(core) = cores.load {

@@ -40,6 +40,9 @@ pub struct Plan {
     /// Streams of each of them at a time
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub streams: u32,
+    /// Connections of the scenario with a slow dyno, over which its requests are spread
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub uneven_connections: u32,
     /// Connections of the scenarios with 10 MB bodies
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub big_connections: u32,
@@ -81,7 +84,7 @@ impl Plan {
         let mut plan = Plan::parse_from(["versus"]);
         (plan.rounds, plan.seconds, plan.warm_up) = (1, 0.05, 0.02);
         (plan.connections, plan.big_connections, plan.h2_connections) = (8, 2, 2);
-        (plan.idle, plan.idle_tls) = (50, 20);
+        (plan.idle, plan.idle_tls, plan.uneven_connections) = (50, 20, 32);
         // Each of these starts every rival anew; the two others go through the same code.
         plan.only.retain(|scenario| !matches!(scenario, Scenario::TlsIdle | Scenario::H2Idle));
         plan

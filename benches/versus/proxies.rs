@@ -32,6 +32,10 @@ pub const APPS: [(&str, &str); 5] = [
     ("mail", "mail.test"),
 ];
 
+/// The app whose dynos take time, the last of them ten times as much, and its host; for those who
+/// take part in `uneven`.
+pub const UNEVEN: (&str, &str) = ("uneven", "uneven.test");
+
 /// How long a rival may take to accept connections.
 pub const START: Duration = Duration::from_secs(10);
 
@@ -40,8 +44,8 @@ const STARTS: usize = 3;
 
 /// What all rivals are started with.
 pub struct Ground {
-    /// The process that plays both dynos.
-    pub dyno: Child,
+    /// The process that plays both dynos, and the one that plays the uneven ones.
+    pub dynos_of_all: [Child; 2],
     /// Who gets which core.
     pub cores: Cores,
     /// What every rival presents to TLS clients.
@@ -50,6 +54,8 @@ pub struct Ground {
     pub dir: tempfile::TempDir,
     /// Where the two dynos listen.
     pub dynos: Vec<SocketAddr>,
+    /// Where those listen of which one is slow.
+    pub uneven: Vec<SocketAddr>,
     /// Open files that each process may have.
     pub open_files: u64,
     /// The Hostler binary.

@@ -60,6 +60,18 @@ const HANDSHAKES: &[Figure] = &under_load(
 const BODIES: &[Figure] =
     &under_load(figure("gb_per_cpu_s", "GB/CPU s", 2), figure("gb_per_s", "GB/s", 2));
 
+const UNEVEN: &[Figure] = &[
+    figure("p99_us", "p99 us", 0),
+    figure("p50_us", "p50 us", 0),
+    figure("p999_us", "p99.9 us", 0),
+    figure("requests_per_s", "requests/s", 0),
+    figure("cpu_us_per_request", "CPU us/request", 1),
+    figure("proxy_busy_percent", "proxy busy %", 0),
+    figure("load_busy_percent", "load busy %", 0),
+    figure(OTHERS, "others busy %", 0),
+    figure("log_lines_per_request", "log lines/request", 3),
+];
+
 const IDLE: &[Figure] = &[
     figure("bytes_per_connection", "bytes/connection", 0),
     figure("mib_before", "MiB before", 1),
@@ -72,6 +84,7 @@ pub fn figures(scenario: Scenario) -> &'static [Figure] {
         Work::Fresh | Work::Resumed if scenario.way().is_tls() => HANDSHAKES,
         Work::Kept | Work::Fresh | Work::Resumed => REQUESTS,
         Work::Big | Work::Upload => BODIES,
+        Work::Uneven => UNEVEN,
         Work::Idle => IDLE,
     }
 }

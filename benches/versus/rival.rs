@@ -30,6 +30,8 @@ pub enum Rival {
     Haproxy,
     /// The same, moving bodies from socket to socket inside the kernel: for large bodies alone.
     HaproxySplice,
+    /// The same with the better of two random dynos, not the best of all: for uneven dynos alone.
+    HaproxyRandom,
     /// From PyPI.
     Envoy,
     /// From PyPI.
@@ -47,6 +49,7 @@ impl Rival {
             Rival::Nginx => "nginx",
             Rival::Haproxy => "haproxy",
             Rival::HaproxySplice => "haproxy-splice",
+            Rival::HaproxyRandom => "haproxy-random",
             Rival::Envoy => "envoy",
             Rival::Traefik => "traefik",
             Rival::Caddy => "caddy",
@@ -56,13 +59,20 @@ impl Rival {
     /// Does it take clients that speak like this?
     pub fn takes(self, way: Way) -> bool {
         // A relay that knows no TLS is a floor for nothing there.
-        way == Way::Plain || !matches!(self, Rival::Relay | Rival::HaproxySplice)
+        way == Way::Plain
+            || !matches!(self, Rival::Relay | Rival::HaproxySplice | Rival::HaproxyRandom)
     }
 
     /// Is it of interest there?
     pub fn takes_part(self, scenario: Scenario) -> bool {
-        let moves_bodies = matches!(scenario.work(), Work::Big | Work::Upload);
-        self.takes(scenario.way()) && (self != Rival::HaproxySplice || moves_bodies)
+        let work = scenario.work();
+        let is_of_interest = match self {
+            Rival::Hostler | Rival::Nginx | Rival::Haproxy => true,
+            Rival::HaproxySplice => matches!(work, Work::Big | Work::Upload),
+            Rival::HaproxyRandom => work == Work::Uneven,
+            Rival::Relay | Rival::Envoy | Rival::Traefik | Rival::Caddy => work != Work::Uneven,
+        };
+        is_of_interest && self.takes(scenario.way())
     }
 
     /// Its program, or what to install.
@@ -71,7 +81,7 @@ impl Rival {
             Rival::Relay => Ok(PathBuf::new()),
             Rival::Hostler => Ok(hostler.to_owned()),
             Rival::Nginx => packaged("nginx"),
-            Rival::Haproxy | Rival::HaproxySplice => packaged("haproxy"),
+            Rival::Haproxy | Rival::HaproxySplice | Rival::HaproxyRandom => packaged("haproxy"),
             Rival::Envoy | Rival::Traefik | Rival::Caddy => {
                 let program = Path::new(INSTALLED).join(self.name());
                 match program.is_file() {
@@ -88,7 +98,7 @@ impl Rival {
             Rival::Relay => return Ok("built in".to_owned()),
             Rival::Hostler | Rival::Envoy => "--version",
             Rival::Traefik | Rival::Caddy => "version",
-            Rival::Nginx | Rival::Haproxy | Rival::HaproxySplice => "-v",
+            Rival::Nginx | Rival::Haproxy | Rival::HaproxySplice | Rival::HaproxyRandom => "-v",
         };
         let output = Command::new(program).arg(argument).stdin(Stdio::null()).output();
         let output = output.during(&format!("{} {argument}", program.display()))?;

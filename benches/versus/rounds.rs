@@ -9,19 +9,25 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::child::LOOK;
+use crate::child::{Child, LOOK};
 use crate::client::{BIG, Job, Reuse};
 use crate::failure::{During, Failure};
 use crate::load::{self, Load, Seen};
 use crate::measure;
+use crate::open::Open;
 use crate::plan::Plan;
-use crate::proxies::{Ground, Proxy, start};
+use crate::proxies::{Ground, HOST, Proxy, UNEVEN, start};
 use crate::report::Sample;
 use crate::rival::Rival;
 use crate::scenario::{Scenario, Work};
+use crate::uneven;
 
 /// How late a line may be in the log: nginx and Envoy hold lines back for a tenth of a second.
 const LOG_LAG: Duration = Duration::from_millis(1500);
+
+/// How many times longer a turn with uneven dynos is, so that an average over seconds settles and
+/// its p99 has more requests behind it.
+const UNEVEN_LONGER: u32 = 3;
 
 /// Puts load on a proxy and says what that cost.
 pub fn under_load(
@@ -30,17 +36,17 @@ pub fn under_load(
     ground: &Ground,
     plan: &Plan,
 ) -> Result<Sample, Failure> {
-    let mut load =
-        Load::new(job(proxy, scenario, ground, plan), scenario.connections(plan) as usize)?;
-    let warm = load.run(Duration::from_secs_f64(plan.warm_up))?;
-    let (pids, ours) = (proxy.pids(), [std::process::id(), ground.dyno.pid()]);
+    let mut run = load_of(job(proxy, scenario, ground, plan), scenario, plan)?;
+    let warm = run(Duration::from_secs_f64(plan.warm_up))?;
+    let [dyno, uneven] = ground.dynos_of_all.each_ref().map(Child::pid);
+    let (pids, ours) = (proxy.pids(), [std::process::id(), dyno, uneven]);
     let machine = measure::machine_time()?;
     let (before, before_ours) = (measure::cpu_time(&pids)?, measure::cpu_time(&ours)?);
-    let seen = load.run(Duration::from_secs_f64(plan.seconds))?;
+    let seen = run(Duration::from_secs_f64(plan.seconds))?;
     let cpu = (measure::cpu_time(&pids)? - before).as_secs_f64();
     let load_cpu = (measure::cpu_time(&ours)? - before_ours).as_secs_f64();
     let machine = (measure::machine_time()? - machine).as_secs_f64();
-    drop(load);
+    drop(run);
     check_resumed(scenario, &seen)?;
 
     let took = seen.took.as_secs_f64();
@@ -52,6 +58,11 @@ pub fn under_load(
     let others = Some((100.0 * (machine - cpu - load_cpu) / took).max(0.0));
     let requests = warm.answered + seen.answered;
     let lines = proxy.log.as_ref().map(|log| take_lines(log, requests)).transpose()?;
+    let share = lines.map(|lines| lines as f64 / requests as f64);
+    if scenario.work() == Work::Uneven {
+        let (cpu, rate) = (Some(1e6 * cpu / answered), Some(answered / took));
+        return Ok(vec![p99, p50, quantile(0.999), rate, cpu, busy, load_busy, others, share]);
+    }
     // CPU per request first, or what a second of it is good for.
     let (first, second) = match scenario.work() {
         Work::Big | Work::Upload => {
@@ -61,21 +72,35 @@ pub fn under_load(
         Work::Fresh | Work::Resumed if scenario.way().is_tls() => (answered / cpu, answered / took),
         _ => (1e6 * cpu / answered, answered / took),
     };
-    let share = lines.map(|lines| lines as f64 / requests as f64);
     Ok(vec![Some(first), Some(second), p50, p99, busy, load_busy, others, share])
+}
+
+/// A closed loop, or an open one, to be run for a time.
+type Run = Box<dyn FnMut(Duration) -> Result<Seen, Failure>>;
+
+/// The load of a scenario.
+fn load_of(job: Job, scenario: Scenario, plan: &Plan) -> Result<Run, Failure> {
+    let connections = scenario.connections(plan) as usize;
+    if scenario.work() == Work::Uneven {
+        let mut open = Open::new(job, connections)?;
+        return Ok(Box::new(move |length| open.run(length * UNEVEN_LONGER, uneven::RATE)));
+    }
+    let mut load = Load::new(job, connections)?;
+    Ok(Box::new(move |length| load.run(length)))
 }
 
 /// What the connections of a load do.
 fn job(proxy: &Proxy, scenario: Scenario, ground: &Ground, plan: &Plan) -> Job {
     let (way, work) = scenario.parts();
     let (path, reuse) = match work {
-        Work::Kept | Work::Idle => ("/", Reuse::Kept),
+        Work::Kept | Work::Uneven | Work::Idle => ("/", Reuse::Kept),
         Work::Fresh | Work::Resumed => ("/", Reuse::Fresh),
         Work::Big => ("/10mb", Reuse::Kept),
         Work::Upload => ("/upload", Reuse::Kept),
     };
     let tls = ground.certificate.client(way, work == Work::Resumed);
-    let mut job = Job::new(proxy.doors.of(way), (way, tls), reuse, path);
+    let host = if work == Work::Uneven { UNEVEN.1 } else { HOST };
+    let mut job = Job::new(proxy.doors.of(way), (way, tls), reuse, (host, path));
     if way.is_h2() && work == Work::Kept {
         job.streams = plan.streams as usize;
     }

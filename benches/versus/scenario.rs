@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::plan::Plan;
+use crate::uneven;
 
 /// How clients speak to a proxy; dynos are always spoken to in plain HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +52,8 @@ pub enum Work {
     Big,
     /// 10 MB uploads on kept connections.
     Upload,
+    /// Requests that come when they come, to dynos that take time, of which one is slow.
+    Uneven,
     /// Connections that wait for a next request.
     Idle,
 }
@@ -81,6 +84,8 @@ pub enum Scenario {
     H2,
     /// Small answers, HTTP/2 over TLS, many streams a connection.
     H2Tls,
+    /// Four dynos that take time, one of them ten times as much; requests come when they come.
+    Uneven,
     /// Memory of connections that wait for a next request.
     Idle,
     /// Memory of TLS connections that wait.
@@ -106,6 +111,7 @@ impl Scenario {
             Scenario::TlsUpload => (Way::Tls, Work::Upload),
             Scenario::H2 => (Way::H2, Work::Kept),
             Scenario::H2Tls => (Way::H2Tls, Work::Kept),
+            Scenario::Uneven => (Way::Plain, Work::Uneven),
             Scenario::Idle => (Way::Plain, Work::Idle),
             Scenario::TlsIdle => (Way::Tls, Work::Idle),
             Scenario::H2Idle => (Way::H2, Work::Idle),
@@ -128,6 +134,7 @@ impl Scenario {
         match self.parts() {
             (Way::Plain, Work::Idle) => plan.idle,
             (_, Work::Idle) => plan.idle_tls.min(plan.idle),
+            (_, Work::Uneven) => plan.uneven_connections,
             (_, Work::Big | Work::Upload) => plan.big_connections,
             (Way::H2 | Way::H2Tls, _) => plan.h2_connections,
             _ => plan.connections,
@@ -157,6 +164,10 @@ impl Scenario {
             }
             Work::Big => format!("10 MB answers, {count} kept connections"),
             Work::Upload => format!("10 MB uploads, {count} kept connections"),
+            Work::Uneven => {
+                let (rate, took, slow) = (uneven::RATE, uneven::MEDIAN, uneven::SLOWNESS);
+                format!("{rate} requests/s to 4 dynos of median {took:?}, one x{slow} as slow")
+            }
             Work::Idle => format!("memory of {count} idle connections"),
         };
         format!("{}: {way}, {work}", self)

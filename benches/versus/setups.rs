@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::failure::{During, Failure};
-use crate::proxies::{APPS, Doors, Ground};
+use crate::proxies::{APPS, Doors, Ground, UNEVEN};
 use crate::rival::Rival;
 
 /// Descriptors that a proxy needs besides its connections.
@@ -60,8 +60,8 @@ pub fn set_up(
             let dir = dir.display().to_string();
             setup.arguments = words(&["-p", &dir, "-c", &conf, "-e", "stderr"]);
         }
-        Rival::Haproxy | Rival::HaproxySplice => {
-            let (map, apps) = haproxy_apps(ground);
+        Rival::Haproxy | Rival::HaproxySplice | Rival::HaproxyRandom => {
+            let (map, apps) = haproxy_apps(rival, ground);
             values.push(("@HOSTS@", write("hosts.map", &map, &[])?));
             values.push(("@APPS@", apps));
             let splice = if rival == Rival::HaproxySplice { SPLICE } else { "" };
@@ -128,9 +128,11 @@ fn write_filled(path: &Path, template: &str, values: &[Value]) -> Result<String,
 
 fn nginx_apps(doors: &Doors, ground: &Ground) -> String {
     let mut apps = String::new();
-    for (app, host) in APPS {
-        apps += &format!("    upstream {app} {{\n");
-        ground.dynos.iter().for_each(|dyno| apps += &format!("        server {dyno};\n"));
+    let even = APPS.map(|app| (app, "", &ground.dynos));
+    let uneven = (UNEVEN, "        least_conn;\n", &ground.uneven);
+    for ((app, host), choice, dynos) in even.into_iter().chain([uneven]) {
+        apps += &format!("    upstream {app} {{\n{choice}");
+        dynos.iter().for_each(|dyno| apps += &format!("        server {dyno};\n"));
         // As many as exchanges can be at a time: those beyond would be closed after each.
         apps += "        keepalive 512;\n        keepalive_requests 1000000000;\n    }\n";
         apps += &format!(
@@ -143,12 +145,17 @@ fn nginx_apps(doors: &Doors, ground: &Ground) -> String {
     apps
 }
 
-fn haproxy_apps(ground: &Ground) -> (String, String) {
+fn haproxy_apps(rival: Rival, ground: &Ground) -> (String, String) {
     let (mut map, mut apps) = (String::new(), String::new());
-    for (app, host) in APPS {
+    let even = APPS.map(|app| (app, "", &ground.dynos));
+    let choice = match rival {
+        Rival::HaproxyRandom => "    balance random(2)\n",
+        _ => "    balance leastconn\n",
+    };
+    for ((app, host), choice, dynos) in even.into_iter().chain([(UNEVEN, choice, &ground.uneven)]) {
         map += &format!("{host} {app}\n");
-        apps += &format!("backend {app}\n");
-        for (index, dyno) in ground.dynos.iter().enumerate() {
+        apps += &format!("backend {app}\n{choice}");
+        for (index, dyno) in dynos.iter().enumerate() {
             apps += &format!("    server web.{} {dyno}\n", index + 1);
         }
     }

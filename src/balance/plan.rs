@@ -1,7 +1,9 @@
 //! How an app wants its dynos to be chosen, made ready for the choice.
 //!
 //! Invariants: made when the app changes, never for a request; what it holds of the dynos is by
-//! their places among the app's.
+//! their places among the app's; the default is for dynos of one weight and holds nothing of them.
+
+use super::{Candidate, ONE_WEIGHT, alias::Alias, candidate::Bar, maglev::Maglev};
 
 /// Which dyno gets the next exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -9,22 +11,208 @@ pub enum Algorithm {
     /// The better of two random ones.
     #[default]
     P2c,
+    /// One of those with the fewest exchanges beside their weight.
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+    /// Always the same for the same key.
+    Hash,
+    /// One that has none.
+    OneAtATime,
+}
+
+/// What of an app the plan is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// Which dyno gets the next exchange.
+    pub algorithm: Algorithm,
+    /// Where hashes decide, a dyno has at most so many percent of the mean; 0: any number.
+    pub bound: u32,
+    /// The app's dynos.
+    pub dynos: Vec<Share>,
+    /// The share of each release among requests; none: they are not told apart.
+    pub releases: Vec<u32>,
+    /// Requests of one key go to one release.
+    pub sticky: bool,
+}
+
+/// A dyno's part in a [`Wish`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The hash of its name.
+    pub name: u64,
+    /// Its weight.
+    pub weight: u16,
+    /// Which of the wish's releases it is of.
+    pub release: Option<usize>,
 }
 
 /// How the dynos of an app are chosen.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Which dyno gets the next exchange.
     pub algorithm: Algorithm,
+    pub(super) bound: u32,
+    pub(super) all: Lot,
+    pub(super) split: Option<Box<Split>>,
+}
+
+/// Dynos among whom is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Lot {
+    /// Their weights, where they differ.
+    pub odds: Option<Alias>,
+    /// The weight of each if they do not differ; else the largest.
+    pub most: u32,
+    /// The mean of their weights.
+    pub mean: u32,
+    /// Whose a key is.
+    pub table: Option<Maglev>,
+}
+
+/// The releases of an app, by weight.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Split {
+    pub odds: Alias,
+    /// Whose a key is, if its release is to stay the same.
+    pub table: Option<Maglev>,
+    pub parts: Box<[Part]>,
+}
+
+/// The dynos of a release.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    pub lot: Lot,
+    /// Their places among the app's.
+    pub members: Box<[u32]>,
 }
 
 /// What one choice takes from outside.
 #[derive(Debug)]
 pub struct Draw<R, T> {
-    /// What the request is hashed by; 0 where nothing is.
-    pub key: u64,
+    /// What the request is hashed by, if it is.
+    pub key: Option<u64>,
     /// `random(n)` answers a number below `n`.
     pub random: R,
     /// Answers how often it was asked before, over all choices of the app.
     pub turn: T,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let one = u32::from(DEFAULT_WEIGHT) * ONE_WEIGHT;
+        let all = Lot { odds: None, most: one, mean: one, table: None };
+        Plan { algorithm: Algorithm::default(), bound: 0, all, split: None }
+    }
+}
+
+/// The weight of the dynos that the default plan is for.
+pub const DEFAULT_WEIGHT: u16 = 100;
+
+impl Plan {
+    /// Makes the plan.
+    pub fn new(wish: &Wish) -> Plan {
+        let hashed = wish.algorithm == Algorithm::Hash;
+        let all: Vec<u32> = (0..wish.dynos.len() as u32).collect();
+        Plan {
+            algorithm: wish.algorithm,
+            bound: wish.bound,
+            all: Lot::new(&wish.dynos, &all, hashed),
+            split: Split::new(wish, hashed).map(Box::new),
+        }
+    }
+
+    /// The most exchanges of a dyno; 0: any number.
+    pub fn most_in_flight(&self) -> u32 {
+        u32::from(self.algorithm == Algorithm::OneAtATime)
+    }
+
+    /// The candidate as the plan has it: one that has as much as it may is full.
+    pub fn judge(&self, candidate: Candidate) -> Candidate {
+        let most = self.most_in_flight();
+        let is_full = most > 0 && candidate.in_flight >= most;
+        Candidate { bar: candidate.bar.or(is_full.then_some(Bar::Full)), ..candidate }
+    }
+
+    /// How the choice among the fit is made, for people.
+    pub fn how(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::P2c => {
+                "two candidates are drawn at random, by weight; the one of the lower cost, \
+                 (in_flight ÷ weight × mean weight + 1) × latency, gets it; one of 64 requests \
+                 goes to the first, so that no latency is out of date"
+            }
+            Algorithm::LeastRequest => {
+                "the candidate with the least in flight beside its weight, in_flight ÷ weight, \
+                 gets it; of equals one at random, by weight"
+            }
+            Algorithm::RoundRobin => "the candidates take turns, by weight",
+            Algorithm::Random => "any of the candidates, by weight",
+            Algorithm::Hash => {
+                "the key of the request decides; a candidate that has more than its bound passes \
+                 it on, and a request without a key goes where the better of two random ones is"
+            }
+            Algorithm::OneAtATime => "any of the candidates without an exchange, by weight",
+        }
+    }
+}
+
+impl Lot {
+    fn new(dynos: &[Share], members: &[u32], hashed: bool) -> Lot {
+        let share = |at: &u32| &dynos[*at as usize];
+        let weights: Vec<u32> =
+            members.iter().map(|at| u32::from(share(at).weight.max(1)) * ONE_WEIGHT).collect();
+        let most = weights.iter().copied().max().unwrap_or(ONE_WEIGHT);
+        let sum: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+        let names = || members.iter().map(|at| share(at).name).collect::<Vec<_>>();
+        Lot {
+            odds: weights.iter().any(|weight| *weight != most).then(|| Alias::new(&weights)),
+            most,
+            mean: sum.checked_div(weights.len() as u64).map_or(most, |mean| mean as u32),
+            table: hashed.then(|| Maglev::new(&names(), &weights)).flatten(),
+        }
+    }
+
+    /// The whole weight of one.
+    pub fn weight(&self, at: usize) -> u32 {
+        self.odds.as_ref().map_or(self.most, |odds| odds.weight(at))
+    }
+}
+
+impl Split {
+    fn new(wish: &Wish, hashed: bool) -> Option<Split> {
+        let part = |release: usize| {
+            let is_of = |at: &u32| wish.dynos[*at as usize].release == Some(release);
+            let members: Box<[u32]> = (0..wish.dynos.len() as u32).filter(is_of).collect();
+            Part { lot: Lot::new(&wish.dynos, &members, hashed), members }
+        };
+        let has_share = |release: &usize| wish.releases[*release] > 0;
+        // By its place in the list, so that a key stays where it is though a release is empty.
+        let releases: Vec<usize> = (0..wish.releases.len()).filter(has_share).collect();
+        if releases.is_empty() {
+            return None;
+        }
+        let weights: Vec<u32> = releases.iter().map(|release| wish.releases[*release]).collect();
+        let names: Vec<u64> =
+            releases.iter().map(|release| super::maglev::mix(*release as u64 + 1)).collect();
+        Some(Split {
+            odds: Alias::new(&weights),
+            table: wish.sticky.then(|| Maglev::new(&names, &weights)).flatten(),
+            parts: releases.into_iter().map(part).collect(),
+        })
+    }
+
+    /// The release of a request.
+    pub fn draw(&self, key: Option<u64>, random: &mut impl FnMut(usize) -> usize) -> &Part {
+        let kept = self.table.as_ref().zip(key);
+        let at = match kept {
+            // Another hash than the one that finds the dyno, or each release would have but a part
+            // of its dynos asked.
+            Some((table, key)) => table.find(super::maglev::mix(key)),
+            None => self.odds.draw(random),
+        };
+        &self.parts[at]
+    }
 }

@@ -8,11 +8,11 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{parse, resolve::Machine, settings::Settings};
 use crate::{
-    serve::settings::{DynoProtocol, ProxyHeader},
+    serve::settings::{BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, ProxyHeader},
     telemetry::{LogFormat, diagnostics},
     units::{
-        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, RATE_WINDOW, TIME,
-        TIME_OR_AGES, TIME_OR_NONE, Wrong,
+        self, ATTEMPTS, BOUND, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, RATE_WINDOW,
+        TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong,
     },
 };
 
@@ -266,6 +266,37 @@ keys! {
     "drain.grace" = "0s", Read::Duration(TIME_OR_NONE, |s| &mut s.drain_grace);
     /// When what still runs is cut, counted from SIGTERM; platforms kill at 30s.
     "drain.deadline" = "30s", Read::Duration(TIME_OR_NONE, |s| &mut s.drain_deadline);
+
+    /// Which dyno gets a request: p2c, least_request, round_robin, random, hash or one_at_a_time.
+    "balance.algorithm" = "p2c", Read::Text(|s, v| {
+        s.serve.balance.algorithm = parse::word(v, BalanceAlgorithm::ALL)?;
+        Ok(())
+    });
+    /// What of a request is its key, for hash and for sticky: address, path, header or cookie.
+    "balance.key" = "address", Read::Text(|s, v| {
+        s.serve.balance.key = parse::word(v, BalanceKey::ALL)?;
+        Ok(())
+    });
+    /// Name of the header or the cookie that is the key.
+    "balance.key_name" = "",
+        Read::Text(|s, v| { s.serve.balance.key_name = units::header(v)?.into(); Ok(()) });
+    /// Most that hash gives one dyno, in percent of the mean in flight; 0: no bound.
+    "balance.bound" = "125", Read::Count32(BOUND, |s| &mut s.serve.balance.bound);
+    /// Share of each release among the requests, as in v1=90,v2=10; none: releases are not told
+    /// apart.
+    "balance.releases" = "",
+        Read::Text(|s, v| { s.serve.balance.releases = units::releases(v)?.into(); Ok(()) });
+    /// Requests of one key stay with one release.
+    "balance.sticky" = "false", Read::Switch(|s| &mut s.serve.balance.sticky);
+    /// Believe what dynos say of their load in the header endpoint-load-metrics, which then ends
+    /// here.
+    "balance.reported_load" = "false", Read::Switch(|s| &mut s.serve.balance.reported_load);
+    /// Algorithm that is run beside the first without acting, to be compared: off, or as
+    /// balance.algorithm.
+    "balance.shadow" = "off", Read::Text(|s, v| {
+        s.serve.balance.shadow = parse::word(v, BalanceShadow::ALL)?;
+        Ok(())
+    });
 
     /// How long a dyno is passed over after a failed connect.
     "dynos.quarantine" = "5s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.dynos.quarantine);

@@ -10,10 +10,13 @@ use serde_json::{Map, Value};
 
 use crate::{
     near::did_you_mean,
-    route::{DynoProtocol, Network, OwnSettings, ProxyHeader},
+    route::{
+        BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, Network, OwnSettings,
+        ProxyHeader,
+    },
     units::{
-        self, ATTEMPTS, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD, PART, PERCENT, RATE, RATE_WINDOW,
-        TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
+        self, ATTEMPTS, BOUND, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD, PART, PERCENT, RATE,
+        RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
     },
 };
 
@@ -80,6 +83,14 @@ const HEADER: Kind = Kind {
     read: units::header,
 };
 
+/// Shares of releases; none of them are told apart where there are none.
+const RELEASES: Kind = Kind {
+    pattern: units::RELEASES,
+    most: units::MAX_RELEASES_TEXT,
+    example: "v1=90,v2=10",
+    read: units::releases,
+};
+
 /// One setting.
 pub struct Setting {
     /// Its name: that of the router's setting in whose place it stands.
@@ -125,6 +136,26 @@ settings! {
     "https.hsts_subdomains" = Switch(@hsts_subdomains);
     /// Browsers may know it beforehand.
     "https.hsts_preload" = Switch(@hsts_preload);
+
+    /// Which dyno gets a request: p2c, least_request, round_robin, random, hash or one_at_a_time.
+    "balance.algorithm" = Word(BalanceAlgorithm::WORDS, @balance.algorithm as BalanceAlgorithm);
+    /// What of a request is its key, for hash and for sticky: address, path, header or cookie.
+    "balance.key" = Word(BalanceKey::WORDS, @balance.key as BalanceKey);
+    /// Name of the header or the cookie that is the key.
+    "balance.key_name" = Text(HEADER, @balance.key_name);
+    /// Most that hash gives one dyno, in percent of the mean in flight; 0: no bound.
+    "balance.bound" = Count32(BOUND, @balance.bound);
+    /// Share of each release among the requests, as in v1=90,v2=10; none: releases are not told
+    /// apart.
+    "balance.releases" = Text(RELEASES, @balance.releases);
+    /// Requests of one key stay with one release.
+    "balance.sticky" = Switch(@balance.sticky);
+    /// Believe what dynos say of their load in the header endpoint-load-metrics, which then ends
+    /// here.
+    "balance.reported_load" = Switch(@balance.reported_load);
+    /// Algorithm that is run beside the first without acting, to be compared: off, or as
+    /// balance.algorithm.
+    "balance.shadow" = Word(BalanceShadow::WORDS, @balance.shadow as BalanceShadow);
 
     /// How long a dyno is passed over after a failed connect.
     "dynos.quarantine" = Duration(TIME_OR_NONE, @quarantine);
@@ -342,6 +373,14 @@ fn contradictions(own: &OwnSettings) -> Vec<Refused> {
         is_over
             .then(|| (less.into(), format!("it is more than {more}; lower {less} or raise {more}")))
     }
+    // So is a key without a name.
+    let balance = &own.balance;
+    let is_named = |key: &BalanceKey| matches!(key, BalanceKey::Header | BalanceKey::Cookie);
+    let has_name = balance.key_name.as_ref().is_some_and(|name| !name.is_empty());
+    let keyless = balance.key.filter(is_named).filter(|_| !has_name).map(|_| {
+        let reason = "it has no name; give it one in balance.key_name, of this app";
+        ("balance.key".to_owned(), reason.to_owned())
+    });
     // Without a header nobody is told apart, and the limit would do nothing.
     fn nameless(setting: &str, most: Option<u32>, header: Option<&Arc<str>>) -> Option<Refused> {
         let is_nameless = most.is_some_and(|most| most > 0) && header.is_none_or(|h| h.is_empty());
@@ -351,6 +390,7 @@ fn contradictions(own: &OwnSettings) -> Vec<Refused> {
     let (clients, header) = (&own.clients, own.clients.client_header.as_ref());
     let head = ("limits.response_head", own.response_head);
     [
+        keyless,
         over(("timeouts.connect", own.connect), ("timeouts.connect_total", own.connect_total)),
         over(("limits.status_line", own.status_line), head),
         over(("limits.set_cookie", own.set_cookie), head),

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use super::{latency::LatencyCell, meter::AppMeter, outcome::Outcome};
+use super::{latency::LatencyCell, meter::AppMeter, outcome::Outcome, reported::ReportedCell};
 use crate::balance::Budget;
 
 /// The live state of one dyno.
@@ -20,6 +20,10 @@ pub struct Cell {
     in_flight: AtomicU32,
     /// How long it takes to answer.
     pub latency: LatencyCell,
+    /// How busy it says it is.
+    pub reported: ReportedCell,
+    /// Exchanges that the shadow of its app would have given it.
+    pub(super) shadow: AtomicU32,
     strikes: AtomicU32,
     quarantined_until_ms: AtomicU64,
     retired: AtomicBool,
@@ -45,6 +49,9 @@ impl Cell {
     /// Takes in how an attempt on the dyno ended; `app` is the cell of its app.
     pub fn settle(&self, app: &AppCell, outcome: &Outcome) {
         self.latency.settle(&app.latency, outcome);
+        if let Some(load) = outcome.said.load {
+            self.reported.set(load, outcome.now_ms);
+        }
     }
 
     /// Has its dyno left the table? Connections to it are not kept then.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Cell, LiveApp, LiveDyno};
+use super::{Balancing, Cell, LiveApp, LiveDyno, reported::left_of};
 use crate::{
     balance::{self, Bar, Candidate, Draw, ONE_WEIGHT, Unfit},
     error::Fault,
@@ -15,8 +15,8 @@ use crate::{
 /// What an exchange asks for a dyno with.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking<'a> {
-    /// What it is hashed by, where the app has its requests hashed; else 0.
-    pub key: u64,
+    /// Its key, where something of the app is decided by it.
+    pub key: Option<u64>,
     /// The addresses of the cells of the dynos that it has tried.
     pub tried: &'a [usize],
     /// Now.
@@ -32,20 +32,22 @@ pub fn choose(
     let view = app.view(asking);
     let candidate = |at: usize| view.candidate(&app.dynos[at]);
     let mut draw = Draw { key: asking.key, random, turn: || app.cell.turn() };
-    balance::pick(&app.plan, app.dynos.len(), candidate, &mut draw)
+    balance::pick(&app.balancing.plan, app.dynos.len(), candidate, &mut draw)
 }
 
 /// What the candidates of one choice have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     asking: &'a Asking<'a>,
+    balancing: &'a Balancing,
     neutral_us: u32,
 }
 
 impl LiveApp {
     /// What the app's dynos look like to one choice.
-    pub fn view<'a>(&self, asking: &'a Asking<'a>) -> View<'a> {
-        View { asking, neutral_us: self.cell.latency.get().us }
+    pub fn view<'a>(&'a self, asking: &'a Asking<'a>) -> View<'a> {
+        let neutral_us = self.cell.latency.get().us;
+        View { asking, balancing: &self.balancing, neutral_us }
     }
 
     /// The fault that every request is answered with, if the app's owner wants it so.
@@ -81,13 +83,19 @@ impl View<'_> {
             DynoState::Up if cell.is_quarantined(now_ms) => Some(Bar::Quarantined),
             DynoState::Up => None,
         };
-        Candidate {
+        let mut weight = u32::from(dyno.weight.max(1)) * ONE_WEIGHT;
+        let mut load = None;
+        if self.balancing.reported_load {
+            load = cell.reported.get(now_ms);
+            weight = left_of(weight, load);
+        }
+        self.balancing.plan.judge(Candidate {
             bar,
             in_flight: cell.in_flight(),
-            weight: u32::from(dyno.weight.max(1)) * ONE_WEIGHT,
+            weight,
             latency_us: cell.latency.get().at(now_ms, self.neutral_us),
-            load: None,
-        }
+            load,
+        })
     }
 
     fn has_tried(&self, cell: &Arc<Cell>) -> bool {
@@ -99,6 +107,7 @@ impl View<'_> {
 /// come to be.
 pub fn without_dyno(unfit: Unfit) -> (Fault, bool) {
     match unfit {
+        Unfit { full: 1.., .. } => (Fault::BacklogTooDeep, true),
         Unfit { quarantined: 1.., .. } => (Fault::AllQuarantined, true),
         Unfit { starting: 1.., .. } => (Fault::BootTimeout, true),
         Unfit { crashed: 1.., .. } => (Fault::AppCrashed, false),

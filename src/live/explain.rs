@@ -12,6 +12,7 @@ use super::{
     ClientLimits, Clients, LiveApp, LiveDyno, Snapshot,
     choice::{Asking, without_dyno},
     clients::Left,
+    key::Keyed,
 };
 use crate::{
     balance::{self, Bar, Candidate, Draw},
@@ -125,11 +126,13 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     };
     let app = snapshot.find(&request.host, path).cloned();
     let dynos = app.as_ref().map_or(&[][..], |app| &app.dynos);
-    let asking = Asking { key: 0, tried: &[], now_ms };
+    let key = app.as_deref().and_then(|app| key(app, request));
+    let asking = Asking { key, tried: &[], now_ms };
     let view = app.as_ref().map(|app| app.view(&asking));
     let candidate = |live| view.as_ref().map(|view| view.candidate(live));
     let candidates: Vec<_> = dynos.iter().filter_map(candidate).collect();
-    let chances = app.as_ref().and_then(|app| balance::chances(&app.plan, &candidates));
+    let plan = app.as_ref().map(|app| &app.balancing.plan);
+    let chances = plan.and_then(|plan| balance::chances(plan, &candidates, key));
     let limits = app.as_deref().map_or_else(Vec::new, |app| left(app, request, rules, now_ms));
     let outcome = outcome(app.as_deref(), request, rules, &candidates, chances.as_deref());
     let outcome = limited(outcome, &limits);
@@ -150,6 +153,13 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
         outcome,
         app,
     }
+}
+
+/// The key of a request, where something of its app is decided by it.
+fn key(app: &LiveApp, request: &Request) -> Option<u64> {
+    let headers = request.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let path = request.path.as_bytes();
+    app.balancing.key.as_ref()?.of(Keyed { client: request.client, path, headers })
 }
 
 /// What the request comes to, judged in the order in which an exchange is.
@@ -176,8 +186,8 @@ fn outcome(
         return Outcome::Fault(fault);
     }
     // Any draw tells whether there is a dyno to be drawn.
-    let mut draw = Draw { key: 0, random: |_| 0, turn: || 0 };
-    let drawn = balance::pick(&app.plan, candidates.len(), |i| candidates[i], &mut draw);
+    let mut draw = Draw { key: None, random: |_| 0, turn: || 0 };
+    let drawn = balance::pick(&app.balancing.plan, candidates.len(), |i| candidates[i], &mut draw);
     let at_most = own.connect_total.unwrap_or(rules.connect_total);
     match drawn.map_err(without_dyno) {
         Ok(_) if !app.has_room(own.max_in_flight.unwrap_or(rules.max_in_flight), 0) => {

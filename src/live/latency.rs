@@ -9,7 +9,7 @@ use super::outcome::Outcome;
 use crate::{balance::Latency, error::Whose};
 
 /// A failure counts as an answer that took so many times what the app's dynos take.
-pub const FAILURE: u32 = 10;
+pub const FAILURE: u32 = 30;
 /// The most that a dyno's word (`Retry-After`) is charged with, as many times.
 pub const MOST: u32 = 100;
 /// What a failure is charged with where nothing is known of the app, in microseconds.
@@ -33,11 +33,12 @@ impl LatencyCell {
     pub fn settle(&self, app: &LatencyCell, outcome: &Outcome) {
         let before = self.get();
         let Some(us) = charge(outcome, before.us, app.get().us) else { return };
+        if outcome.is_failure() {
+            return self.set(before.after_failure(us, outcome.now_ms));
+        }
         let now = before.after(us, outcome.now_ms);
         self.set(now);
-        if !outcome.is_failure() {
-            app.set(app.get().after_one(now.us, outcome.now_ms));
-        }
+        app.set(app.get().after_one(now.us, outcome.now_ms));
     }
 }
 

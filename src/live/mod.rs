@@ -1,19 +1,24 @@
 //! Where the two planes meet: the table with the live state of its dynos, swapped whole.
 
+pub mod balance;
 pub mod cell;
 pub mod choice;
 pub mod clients;
 pub mod explain;
+pub mod key;
 pub mod latency;
 pub mod load;
 pub mod meter;
 pub mod outcome;
 pub mod pulse;
 pub mod registry;
+pub mod reported;
+pub mod shadow;
 pub mod snapshot;
 pub mod status;
 pub mod swap;
 
+pub use balance::{Balance, Balancing};
 pub use cell::{AppCell, Cell};
 pub use clients::{ClientLimits, Clients};
 pub use load::{Load, Share};

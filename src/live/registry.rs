@@ -1,4 +1,5 @@
-//! The cells of dynos that left the table while they still had exchanges.
+//! The cells of dynos that left the table while they still had exchanges, and what all apps have
+//! in common.
 //!
 //! A dyno that stays in the table hands its cell on from snapshot to snapshot. One that leaves and
 //! comes back (a push that was turned back, a flapping registration) must find its old cell, with
@@ -10,11 +11,12 @@ use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
 
-use super::cell::Cell;
-use crate::{
-    balance::Plan,
-    route::{App, AppName, Dyno, DynoAddr, DynoName},
+use super::{
+    LiveApp,
+    balance::{Balance, Balancing},
+    cell::Cell,
 };
+use crate::route::{App, AppName, Dyno, DynoAddr, DynoName};
 
 /// What a cell belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,17 +40,28 @@ impl CellKey {
 }
 
 /// Cells without a dyno in the table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     departed: DashMap<CellKey, Weak<Cell>>,
-    /// The plan of every app that has no other.
-    plan: Arc<Plan>,
+    /// How the dynos of every app are chosen that has it no other way.
+    common: Arc<Balancing>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Registry::new(&Balance::default())
+    }
 }
 
 impl Registry {
-    /// How the dynos of an app are chosen.
-    pub fn plan(&self, _app: &App) -> Arc<Plan> {
-        self.plan.clone()
+    /// One without cells, for apps that choose their dynos so unless they say otherwise.
+    pub fn new(balance: &Balance) -> Registry {
+        Registry { departed: DashMap::new(), common: Arc::new(Balancing::common(balance)) }
+    }
+
+    /// How the dynos of an app are chosen, that was `old` before.
+    pub fn balancing(&self, app: &App, old: Option<&LiveApp>) -> Arc<Balancing> {
+        Balancing::of(app, &self.common, old)
     }
 
     /// Notes the cell of a dyno that leaves the table, if somebody still holds it.

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use super::{
+    balance::Balancing,
     cell::{AppCell, Cell},
     registry::{CellKey, Registry},
     swap::Reader,
 };
 use crate::{
-    balance::Plan,
     route::{App, Certificate, Dyno, Host, Slot, Slots, Table},
     tls::{Certificates, Names},
 };
@@ -36,7 +36,7 @@ pub struct LiveApp {
     /// Its dynos, sorted by name.
     pub dynos: Box<[LiveDyno]>,
     /// How they are chosen.
-    pub plan: Arc<Plan>,
+    pub balancing: Arc<Balancing>,
 }
 
 /// The table and the cells at one revision.
@@ -135,7 +135,7 @@ impl LiveApp {
             app: app.clone(),
             cell: old.map(|old| old.cell.clone()).unwrap_or_default(),
             dynos: app.dynos.iter().map(live).collect(),
-            plan: registry.plan(app),
+            balancing: registry.balancing(app, old.map(|old| &**old)),
         }
     }
 

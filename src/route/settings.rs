@@ -7,9 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::network::Network;
 
+mod balance;
 mod clients;
 mod dynos;
+mod words;
 
+pub use balance::{BalanceAlgorithm, BalanceKey, BalanceShadow, OwnBalance};
 pub use clients::OwnClientLimits;
 pub use dynos::{DynoProtocol, OwnDynos, ProxyHeader};
 
@@ -65,6 +68,8 @@ pub struct OwnSettings {
     pub quarantine: Option<Duration>,
     /// How dynos are spoken to.
     pub dynos: OwnDynos,
+    /// How one is chosen.
+    pub balance: OwnBalance,
     /// `timeouts.connect`
     pub connect: Option<Duration>,
     /// `timeouts.connect_total`
@@ -123,6 +128,7 @@ impl OwnSettings {
     pub fn named(&self) -> Vec<(&'static str, Value<'_>)> {
         let general = Self::NAMES.into_iter().zip(self.values());
         let mut named: Vec<_> = general.filter_map(|(name, value)| Some((name, value?))).collect();
+        named.extend(self.balance.named());
         named.extend(self.clients.named());
         named.extend(self.dynos.named());
         named.sort_unstable_by_key(|(name, _)| *name);
@@ -180,6 +186,7 @@ impl OwnSettings {
             max_attempts,
             quarantine,
             dynos: _,
+            balance: _,
             connect,
             connect_total,
             first_byte,

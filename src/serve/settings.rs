@@ -5,10 +5,10 @@
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-pub use crate::route::{DynoProtocol, ProxyHeader};
+pub use crate::route::{BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, ProxyHeader};
 
 use crate::{
-    live::ClientLimits,
+    live::{Balance, ClientLimits},
     route::{Network, network},
 };
 
@@ -50,6 +50,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Time-outs.
     pub timeouts: Timeouts,
+    /// How a dyno is chosen.
+    pub balance: Balance,
     /// How dynos are met.
     pub dynos: Dynos,
     /// HTTP/2 with clients.
@@ -282,6 +284,7 @@ impl Default for Settings {
             trusted_networks: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            balance: Balance::default(),
             dynos: Dynos::default(),
             http2: Http2::default(),
             dynos_ca: None,

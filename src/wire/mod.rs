@@ -4,7 +4,7 @@
 //! [`response`] hold the strict rules and give their verdict; [`framing`] knows how a body ends;
 //! [`rewrite`] writes the head that goes on, straight into the outgoing buffer; [`forwarded`] finds
 //! the client behind routers that are believed; [`proxy`] reads what a balancer says before the
-//! first head.
+//! first head; [`load`] what a dyno says of its load.
 //!
 //! Invariant: whatever the bytes are, no function here panics or takes more than linear time.
 
@@ -16,6 +16,7 @@ pub mod framing;
 pub mod h2;
 pub mod head;
 pub mod keep_alive;
+pub mod load;
 pub mod name;
 pub mod proxy;
 pub mod request;

@@ -54,6 +54,8 @@ pub enum Name {
     ClientCertSubject,
     /// `Strict-Transport-Security` (RFC 6797, 6.1).
     StrictTransportSecurity,
+    /// `Endpoint-Load-Metrics` (gRFC A51).
+    LoadMetrics,
 }
 
 /// The longest of the names known here, in bytes.
@@ -88,7 +90,10 @@ impl Name {
                 ("transfer-encoding", Name::TransferEncoding),
             ],
             19 => &[("proxy-authorization", Name::ProxyAuthorization)],
-            21 => &[("x-client-cert-subject", Name::ClientCertSubject)],
+            21 => &[
+                ("x-client-cert-subject", Name::ClientCertSubject),
+                ("endpoint-load-metrics", Name::LoadMetrics),
+            ],
             25 => &[("strict-transport-security", Name::StrictTransportSecurity)],
             _ => &[],
         };

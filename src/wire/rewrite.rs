@@ -179,6 +179,8 @@ pub struct Answer<'a> {
     pub to_head: bool,
     /// The dyno is a router: its `Hostler-Error` goes on.
     pub keeps_fault: bool,
+    /// What the dyno says of its load is for the router.
+    pub takes_load: bool,
     /// What is said for an answer that says nothing of it itself, if it goes over TLS.
     pub hsts: Option<Hsts>,
 }
@@ -235,6 +237,7 @@ pub fn response(
         let left_out = field.kind.is_hop_by_hop()
             || matches!(field.kind, Name::ContentLength | Name::Via)
             || (field.kind == Name::HostlerError && !answer.keeps_fault)
+            || (field.kind == Name::LoadMetrics && answer.takes_load)
             || response.connection.names(head, name);
         if !left_out {
             line(out, name, field.value.of(head));

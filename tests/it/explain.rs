@@ -221,6 +221,12 @@ fn load_and_weight_tell_which_of_two_wins() {
     conn.take_request();
     let dyno = json!({"addr": heavy.addr, "release": "heavy", "weight": 100});
     router.write("PUT", "/v1/apps/one/dynos/web.2", dyno);
+    let algorithm = |algorithm: &str| {
+        let settings = json!({"balance.algorithm": algorithm});
+        router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    };
+    // Alone by what is in flight.
+    algorithm("least_request");
     let told = explain(&router, json!({"host": "a.test"}));
     assert_eq!(told["dynos"][0]["in_flight"], 1, "{told:#}");
     assert_eq!(told["app"]["in_flight"], 1, "{told:#}");
@@ -231,13 +237,14 @@ fn load_and_weight_tell_which_of_two_wins() {
             explain(&router, json!({"host": "a.test"}))["app"]["in_flight"] == 1
         });
     }
-    // Twice the load at twice the weight is the same, and one exchange more for each is too many.
+    // By weight alone it is one of two draws of three; and one exchange more for each is too many.
     router.write("PATCH", "/v1/apps/one/dynos/web.1", json!({"weight": 200}));
+    algorithm("random");
     let told = explain(&router, json!({"host": "a.test"}));
     assert_eq!(told["outcome"], json!({"verdict": "dyno", "dyno": null}), "{told:#}");
     assert_eq!(
         (&told["dynos"][0]["chance"], &told["dynos"][1]["chance"]),
-        (&json!(0.5), &json!(0.5))
+        (&json!(2.0 / 3.0), &json!(1.0 / 3.0))
     );
     router.set_state("one", "web.2", "draining");
     router.write("PATCH", "/v1/apps/one", json!({"settings": {"dynos.max_in_flight": 1}}));

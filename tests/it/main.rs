@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod algorithms;
 mod balance;
 mod behaviours;
 mod certs;
@@ -33,6 +34,8 @@ mod http2_attacks;
 mod http2_clients;
 mod http2_earnest;
 mod https;
+mod ill;
+mod ill_storm;
 mod keep_alive;
 mod kills;
 mod lasting;

@@ -26,7 +26,7 @@ use crate::{
             OutcomeView, RuleView,
         },
     },
-    balance::{Bar, pick},
+    balance::{Bar, Plan},
     control::hub::app_body,
     error::Fault,
     live::{
@@ -162,6 +162,7 @@ fn read_client(value: Option<Value>) -> Result<Option<IpAddr>, String> {
 
 fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> ExplainView {
     let Explanation { path, rules, rules_omitted, app, dynos, bars, limits, outcome } = explanation;
+    let how = app.as_ref().map(|app| app.balancing.plan.how());
     ExplainView {
         revision,
         method: asked.method,
@@ -173,7 +174,7 @@ fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> Exp
         dynos_omitted: bars.len() - dynos.len(),
         dynos: dynos.iter().map(dyno).collect(),
         limits: limits.into_iter().map(limit).collect(),
-        choice: pick::HOW.into(),
+        choice: how.unwrap_or(Plan::default().how()).into(),
         outcome: match outcome {
             Outcome::Dyno(dyno) => OutcomeView::Dyno { dyno: dyno.map(|dyno| dyno.to_string()) },
             Outcome::Hold(at_most, fault) => OutcomeView::Hold {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    live::{Publisher, Reader, Registry, Snapshot, channel},
+    live::{Balance, Publisher, Reader, Registry, Snapshot, channel},
     route::Table,
 };
 
@@ -22,9 +22,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Publishes a first table; answers also the reader that everybody clones.
-    pub fn new(first: Table) -> (Follower, Reader<Snapshot>) {
-        let registry = Registry::default();
+    /// Publishes a first table, whose apps choose their dynos so unless they say otherwise; answers
+    /// also the reader that everybody clones.
+    pub fn new(first: Table, balance: &Balance) -> (Follower, Reader<Snapshot>) {
+        let registry = Registry::new(balance);
         let (publisher, reader) = channel(Snapshot::new(first, &registry));
         (Follower { publisher, registry, retired: Vec::new() }, reader)
     }

@@ -1,37 +1,10 @@
 //! What an app's owner may set of how its dynos are spoken to, as plain values.
 //!
-//! Invariants: as of all that an app may set; a word of a setting and its value are declared
-//! together.
+//! Invariants: as of all that an app may set.
 
 use std::sync::Arc;
 
-use super::Value;
-
-/// A set of words, each with the value that it stands for.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $value:ident $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$of])* $value,)* }
-
-        impl $name {
-            /// Every word.
-            pub const WORDS: &'static [&'static str] = &[$($word,)*];
-            /// Every word with its value.
-            pub const ALL: &'static [(&'static str, $name)] = &[$(($word, $name::$value),)*];
-
-            /// Its word.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$value => $word,)* }
-            }
-
-            /// The value of a word.
-            pub fn parse(word: &str) -> Option<$name> {
-                Self::ALL.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
-            }
-        }
-    };
-}
+use super::{Value, words::words};
 
 words! {
     /// What is spoken to dynos.

@@ -12,6 +12,7 @@ use std::{
 use super::{Exchange, Facts, upgrade};
 use crate::{
     error::Fault,
+    live::Said,
     serve::{
         buffers::Buf,
         dyno::Connection,
@@ -22,7 +23,9 @@ use crate::{
     },
     wire::{
         framing::{Body, Coding},
-        head::Finder,
+        head::{Fields, Finder},
+        load,
+        name::Name,
         response::{Refusal, Response},
         rewrite::{self, Persistence},
     },
@@ -296,6 +299,9 @@ impl Answer {
             self.take_interim(&response, &facts)?
         } else {
             self.settle_head(worker, &response, &facts, exchange, sent);
+            if response.status == 503 || takes_load(exchange) {
+                exchange.said = said(head, &fields, exchange);
+            }
             true
         };
         if passes {
@@ -309,6 +315,7 @@ impl Answer {
                     to_head: facts.is_head,
                     hsts: facts.is_secure.then(|| exchange.terms.hsts()).flatten(),
                     keeps_fault: exchange.app.as_ref().is_some_and(|a| a.app.settings.is_router),
+                    takes_load: takes_load(exchange),
                 };
                 rewrite::response(head, &fields, &response, &answer, out);
             });
@@ -381,6 +388,25 @@ impl Answer {
             dyno.stream.pour(out);
         }
         Ok(())
+    }
+}
+
+/// Does the app have its dynos believed what they say of their load?
+fn takes_load(exchange: &Exchange) -> bool {
+    exchange.app.as_ref().is_some_and(|app| app.balancing.reported_load)
+}
+
+/// What the dyno says of itself beside its answer.
+fn said(head: &[u8], fields: &Fields, exchange: &Exchange) -> Said {
+    let reported = fields.of_kind(Name::LoadMetrics).filter(|_| takes_load(exchange));
+    let mut loads = reported.map(|field| load::read(field.value.of(head)));
+    let is_wait = |name: &[u8]| name.eq_ignore_ascii_case(b"retry-after");
+    let waits = fields.iter().find(|field| is_wait(field.name.of(head)));
+    // A date there says when the app is back, which may be a matter of days.
+    let seconds = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+    Said {
+        retry_after_s: waits.and_then(|field| seconds(field.value.of(head))),
+        load: loads.next().flatten(),
     }
 }
 

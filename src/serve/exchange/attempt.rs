@@ -23,6 +23,7 @@ use crate::{
     live::{
         self, LiveApp,
         choice::{self, Asking, without_dyno},
+        shadow,
     },
     serve::{clock, edge::Client, lease::Lease, worker::Worker},
 };
@@ -82,6 +83,12 @@ pub async fn run(
         let cell = app.dynos[at].cell.clone();
         if exchange.lease.is_some() {
             worker.metrics.borrow_mut().retry();
+        }
+        if app.balancing.shadow.is_some() {
+            let asking =
+                Asking { key: exchange.key, tried: &past.tried, now_ms: clock::ms(now_us) };
+            let mut random = worker.random.borrow_mut();
+            exchange.shadow = shadow::follow(&app, &asking, at, |n| random.usize(..n));
         }
         exchange.lease = Some(Lease::take(app, at, exchange.lease.is_none()));
         let now_us = if past.waited { worker.clock.now_us() } else { now_us };

@@ -12,8 +12,9 @@ use crate::{
     live::{
         LiveApp,
         clients::{Asker, Refused},
+        key::Keyed,
     },
-    route::Host,
+    route::{BalanceKey, Host},
     serve::{
         edge::{Client, Protocol, Security},
         reply::Format,
@@ -58,6 +59,7 @@ pub fn decide(
     let passes = passes(head, &fields, &worker.settings.via);
     exchange.body = request.body;
     let asker = asker(worker, client, head, &fields, exchange);
+    exchange.key = key(worker, client, head, &fields, request.path.of(head), exchange);
     drop(fields);
     client.stream.consume(head_len);
     take_body(exchange, client)?;
@@ -95,6 +97,24 @@ fn asker(
     }
     let value = forwarded::only(head, fields, &limits.header);
     Ok(Some(worker.clients.asker(app.app.name.as_str(), &app.cell, address, value)))
+}
+
+/// The key of the request, where something of its app is decided by it.
+fn key(
+    worker: &Worker,
+    client: &Client,
+    head: &[u8],
+    fields: &Fields,
+    path: &[u8],
+    exchange: &Exchange,
+) -> Option<u64> {
+    let key = exchange.app.as_ref()?.balancing.key.as_ref()?;
+    let is_believed = |address| worker.settings.trusts(address);
+    let remote = client.link.remote;
+    let address = || forwarded::client(head, fields, remote, is_believed);
+    let headers = fields.iter().map(|field| (field.name.of(head), field.value.of(head)));
+    let client = (key.key == BalanceKey::Address).then(address);
+    key.of(Keyed { client, path, headers })
 }
 
 /// Counts the exchange, unless the router carries as much as it may, or its client has had as much.

@@ -11,7 +11,7 @@ use crate::serve::{
 };
 use crate::{
     error::Fault,
-    live::{LiveApp, Outcome, Said, clients::Admitted, load::InFlight},
+    live::{LiveApp, Outcome, Said, clients::Admitted, load::InFlight, shadow::ShadowPlace},
     wire::{framing::Body, rewrite::Landmarks},
 };
 
@@ -92,8 +92,10 @@ pub struct Exchange {
     pub lease: Option<Lease>,
     /// When it came to each of its steps.
     pub moments: Moments,
-    /// What it is hashed by for the choice of a dyno; 0 where the app has nothing hashed.
-    pub key: u64,
+    /// Its key, where something of its app is decided by it.
+    pub key: Option<u64>,
+    /// Its place in the shadow of the app.
+    pub shadow: Option<ShadowPlace>,
     /// What the dyno said beside its answer.
     pub said: Said,
     /// The status of the final answer whose head was written for the client; 0 before.
@@ -143,7 +145,8 @@ impl Exchange {
             streamed: false,
             lease: None,
             moments: Moments::begin(worker.clock.now_us()),
-            key: 0,
+            key: None,
+            shadow: None,
             said: Said::default(),
             status: 0,
             committed: false,

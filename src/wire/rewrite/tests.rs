@@ -13,6 +13,7 @@ const ANSWER: Answer<'static> = Answer {
     chunked: true,
     to_head: false,
     keeps_fault: false,
+    takes_load: false,
     hsts: None,
 };
 

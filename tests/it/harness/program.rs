@@ -44,9 +44,14 @@ impl Program {
 
     /// Tells it to end, and waits until it has.
     pub fn stop(mut self) {
-        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.said.wait_for_end();
         self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
     }
 
     fn pid(&self) -> Pid {

@@ -76,6 +76,9 @@ def filter_failure(context, failure, case, response):
     reasons = (
         "it is more than ",
         "no header is named",
+        "it has no name; give it one",
+        "a release stands there twice",
+        "no release has a share",
         "there is no such revision",
         "there is no certificate in it",
         "there is no private key in it",

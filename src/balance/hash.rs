@@ -1,0 +1,54 @@
+//! The dyno that the key of a request belongs to, unless that one has too much already.
+//!
+//! Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, 2018): a dyno has at
+//! most so many percent of the mean that is in flight, by weight, and what is more goes on. It goes
+//! on by jumps and not to the neighbour, which would be the next to be full (Chen, Coleman,
+//! Shrivastava, "Revisiting Consistent Hashing with Bounded Loads", 2021). Invariants: as of every
+//! choice; the same key goes the same way as long as the dynos are as fit and as full as before.
+
+use super::{
+    Candidate, Unfit, least,
+    maglev::mix,
+    plan::Lot,
+    scan::{self, Fit},
+};
+
+/// How many jumps a key takes before the dyno with the least is taken.
+const JUMPS: usize = 64;
+
+/// Picks one.
+pub(super) fn pick(
+    lot: &Lot,
+    bound: u32,
+    count: usize,
+    candidate: impl Fn(usize) -> Candidate,
+    key: u64,
+) -> Result<usize, Unfit> {
+    let Some(table) = lot.table.as_ref().filter(|_| count > 0) else {
+        return least::pick(count, candidate, &mut |n| (mix(key) % n as u64) as usize);
+    };
+    let at = table.find(key);
+    let owner = candidate(at);
+    // With nothing in flight nobody has too much.
+    if owner.bar.is_none() && (bound == 0 || owner.in_flight == 0) {
+        return Ok(at);
+    }
+    let fit = scan::fit(count, &candidate)?;
+    let mut hash = key;
+    for _ in 0..JUMPS {
+        let at = table.find(hash);
+        let seen = candidate(at);
+        if seen.bar.is_none() && has_room(&seen, &fit, bound) {
+            return Ok(at);
+        }
+        hash = mix(hash.wrapping_add(1));
+    }
+    least::pick(count, candidate, &mut |n| (mix(key) % n as u64) as usize)
+}
+
+/// May it have one more? Its bound is rounded up, so that there is always one that may.
+fn has_room(of: &Candidate, fit: &Fit, bound: u32) -> bool {
+    let all = (u128::from(fit.in_flight) + 1) * u128::from(of.weight) * u128::from(bound);
+    let most = all.div_ceil(u128::from(fit.weight) * 100);
+    bound == 0 || u128::from(of.in_flight) < most
+}

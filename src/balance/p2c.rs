@@ -1,0 +1,82 @@
+//! The better of two random dynos: the default.
+//!
+//! Two random choices leave the fullest dyno with about log log n exchanges more than the mean,
+//! where one leaves log n / log log n (Mitzenmacher, "The Power of Two Choices in Randomized Load
+//! Balancing", 2001), and routers that do not talk to each other do not all run to the same one, as
+//! with the least of all. The cost is Finagle's ("Peak EWMA"): what is in flight, the new one
+//! included, times how long it takes. Two things differ, both measured in `tests/sim`: weights
+//! count in the draw and beside what is in flight, since a draw of all alike gives no dyno more
+//! than two shares; and an average of latencies takes the place of their peak.
+//! Invariants: as of every choice; one choice of [`EXPLORE`] takes the first that is drawn, so that
+//! every fit dyno has a share whatever it costs, and what is known of it is renewed.
+
+use super::{Candidate, Unfit, pick::DRAWS, plan::Lot, scan};
+
+/// One of so many choices looks at no cost.
+pub const EXPLORE: usize = 64;
+/// Latencies are compared as if each were so much longer, in microseconds: what differs by less is
+/// the machine's doing, and the first answer of a dyno should not decide over the next hundred.
+pub const GRAIN_US: u32 = 1_000;
+
+/// Picks one.
+pub(super) fn pick(
+    lot: &Lot,
+    count: usize,
+    candidate: impl Fn(usize) -> Candidate,
+    random: &mut impl FnMut(usize) -> usize,
+) -> Result<usize, Unfit> {
+    let mut first: Option<(usize, Candidate)> = None;
+    for _ in 0..DRAWS.min(4 * count.saturating_sub(1)) {
+        let at = match (&first, &lot.odds) {
+            // Among the others.
+            (Some((first, _)), None) => {
+                let at = first + 1 + random(count - 1);
+                if at >= count { at - count } else { at }
+            }
+            _ => lot.draw(count, random),
+        };
+        let drawn = candidate(at);
+        if drawn.bar.is_some() || !lot.accepts(at, drawn.weight, random) {
+            continue;
+        }
+        match &first {
+            None if random(EXPLORE) == 0 => return Ok(at),
+            None => first = Some((at, drawn)),
+            Some((other, _)) if *other == at => {}
+            Some((other, there)) => {
+                return Ok(if is_less(lot, &drawn, there) { at } else { *other });
+            }
+        }
+    }
+    among_all(lot, count, candidate, random)
+}
+
+/// The same, of all fit ones.
+fn among_all(
+    lot: &Lot,
+    count: usize,
+    candidate: impl Fn(usize) -> Candidate,
+    random: &mut impl FnMut(usize) -> usize,
+) -> Result<usize, Unfit> {
+    let fit = scan::fit(count, &candidate)?;
+    let at = scan::at_weight(count, &candidate, random(fit.weight as usize) as u64, None);
+    let first = candidate(at);
+    let rest = fit.weight.saturating_sub(u64::from(first.weight.max(1)));
+    if fit.count == 1 || rest == 0 || random(EXPLORE) == 0 {
+        return Ok(at);
+    }
+    let other = scan::at_weight(count, &candidate, random(rest as usize) as u64, Some(at));
+    Ok(if is_less(lot, &candidate(other), &first) { other } else { at })
+}
+
+/// Does `a` cost less than `b`?
+pub(super) fn is_less(lot: &Lot, a: &Candidate, b: &Candidate) -> bool {
+    // Compared without dividing.
+    expense(lot, a) * f64::from(b.weight) < expense(lot, b) * f64::from(a.weight)
+}
+
+/// (in flight ÷ weight × mean weight + 1) × latency, times the weight.
+fn expense(lot: &Lot, of: &Candidate) -> f64 {
+    let shared = f64::from(of.in_flight) * f64::from(lot.mean) + f64::from(of.weight);
+    shared * (f64::from(of.latency_us) + f64::from(GRAIN_US))
+}
