@@ -40,7 +40,7 @@ test:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
-	$(CARGO) test --locked --bench lookup --bench publish --bench store --bench table --bench telemetry --bench versus --bench soak --bench push
+	$(CARGO) test --locked --bench lookup --bench pick --bench publish --bench store --bench table --bench telemetry --bench versus --bench soak --bench push
 	@tests/fuzz.sh $(FUZZ_SECONDS)
 
 tidy:
@@ -56,7 +56,7 @@ schemathesis:
 
 bench:
 	@tests/setup.sh build
-	$(CARGO) bench --locked --bench lookup --bench publish --bench store --bench table --bench telemetry
+	$(CARGO) bench --locked --bench lookup --bench pick --bench publish --bench store --bench table --bench telemetry
 
 versus:
 	@tests/setup.sh bench

@@ -14,7 +14,7 @@ use super::{
 pub fn chances(plan: &Plan, candidates: &[Candidate], key: Option<u64>) -> Option<Vec<f64>> {
     let Some(split) = &plan.split else { return among(plan, &plan.all, candidates, key) };
     let mut chances = vec![0.0; candidates.len()];
-    let kept = split.table.is_some() && key.is_some();
+    let kept = split.sticky && key.is_some();
     let parts = match kept {
         true => vec![(split.draw(key, &mut |_| 0), 1.0)],
         false => split.parts.iter().zip(split.odds.shares()).collect(),

@@ -8,8 +8,8 @@
 
 use super::{
     Candidate, Unfit, least,
-    maglev::mix,
     plan::Lot,
+    ring::mix,
     scan::{self, Fit},
 };
 
@@ -24,10 +24,10 @@ pub(super) fn pick(
     candidate: impl Fn(usize) -> Candidate,
     key: u64,
 ) -> Result<usize, Unfit> {
-    let Some(table) = lot.table.as_ref().filter(|_| count > 0) else {
+    let Some(ring) = lot.ring.as_ref().filter(|_| count > 0) else {
         return least::pick(count, candidate, &mut |n| (mix(key) % n as u64) as usize);
     };
-    let at = table.find(key);
+    let at = ring.find(key);
     let owner = candidate(at);
     // With nothing in flight nobody has too much.
     if owner.bar.is_none() && (bound == 0 || owner.in_flight == 0) {
@@ -36,7 +36,7 @@ pub(super) fn pick(
     let fit = scan::fit(count, &candidate)?;
     let mut hash = key;
     for _ in 0..JUMPS {
-        let at = table.find(hash);
+        let at = ring.find(hash);
         let seen = candidate(at);
         if seen.bar.is_none() && has_room(&seen, &fit, bound) {
             return Ok(at);

@@ -12,10 +12,10 @@ pub mod chances;
 mod hash;
 pub mod latency;
 mod least;
-pub mod maglev;
 pub mod p2c;
 pub mod pick;
 pub mod plan;
+pub mod ring;
 mod scan;
 mod turns;
 

@@ -3,7 +3,7 @@
 //! Invariants: made when the app changes, never for a request; what it holds of the dynos is by
 //! their places among the app's; the default is for dynos of one weight and holds nothing of them.
 
-use super::{Candidate, ONE_WEIGHT, alias::Alias, candidate::Bar, maglev::Maglev};
+use super::{Candidate, ONE_WEIGHT, alias::Alias, candidate::Bar, ring, ring::Ring};
 
 /// Which dyno gets the next exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,8 +32,8 @@ pub struct Wish {
     pub bound: u32,
     /// The app's dynos.
     pub dynos: Vec<Share>,
-    /// The share of each release among requests; none: they are not told apart.
-    pub releases: Vec<u32>,
+    /// The hash of each release's name and its share among requests; none: they are not told apart.
+    pub releases: Vec<(u64, u32)>,
     /// Requests of one key go to one release.
     pub sticky: bool,
 }
@@ -69,15 +69,15 @@ pub(super) struct Lot {
     /// The mean of their weights.
     pub mean: u32,
     /// Whose a key is.
-    pub table: Option<Maglev>,
+    pub ring: Option<Ring>,
 }
 
 /// The releases of an app, by weight.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Split {
     pub odds: Alias,
-    /// Whose a key is, if its release is to stay the same.
-    pub table: Option<Maglev>,
+    /// A key's release is to stay the same.
+    pub sticky: bool,
     pub parts: Box<[Part]>,
 }
 
@@ -87,6 +87,10 @@ pub(super) struct Part {
     pub lot: Lot,
     /// Their places among the app's.
     pub members: Box<[u32]>,
+    /// The hash of its name.
+    pub name: u64,
+    /// Its share, more than 0.
+    pub share: u32,
 }
 
 /// What one choice takes from outside.
@@ -103,7 +107,7 @@ pub struct Draw<R, T> {
 impl Default for Plan {
     fn default() -> Self {
         let one = u32::from(DEFAULT_WEIGHT) * ONE_WEIGHT;
-        let all = Lot { odds: None, most: one, mean: one, table: None };
+        let all = Lot { odds: None, most: one, mean: one, ring: None };
         Plan { algorithm: Algorithm::default(), bound: 0, all, split: None }
     }
 }
@@ -171,7 +175,7 @@ impl Lot {
             odds: weights.iter().any(|weight| *weight != most).then(|| Alias::new(&weights)),
             most,
             mean: sum.checked_div(weights.len() as u64).map_or(most, |mean| mean as u32),
-            table: hashed.then(|| Maglev::new(&names(), &weights)).flatten(),
+            ring: hashed.then(|| Ring::new(&names(), &weights)).flatten(),
         }
     }
 
@@ -183,36 +187,23 @@ impl Lot {
 
 impl Split {
     fn new(wish: &Wish, hashed: bool) -> Option<Split> {
-        let part = |release: usize| {
+        let part = |(release, (name, share)): (usize, &(u64, u32))| {
             let is_of = |at: &u32| wish.dynos[*at as usize].release == Some(release);
             let members: Box<[u32]> = (0..wish.dynos.len() as u32).filter(is_of).collect();
-            Part { lot: Lot::new(&wish.dynos, &members, hashed), members }
+            let lot = Lot::new(&wish.dynos, &members, hashed);
+            (*share > 0).then_some(Part { lot, members, name: *name, share: *share })
         };
-        let has_share = |release: &usize| wish.releases[*release] > 0;
-        // By its place in the list, so that a key stays where it is though a release is empty.
-        let releases: Vec<usize> = (0..wish.releases.len()).filter(has_share).collect();
-        if releases.is_empty() {
-            return None;
-        }
-        let weights: Vec<u32> = releases.iter().map(|release| wish.releases[*release]).collect();
-        let names: Vec<u64> =
-            releases.iter().map(|release| super::maglev::mix(*release as u64 + 1)).collect();
-        Some(Split {
-            odds: Alias::new(&weights),
-            table: wish.sticky.then(|| Maglev::new(&names, &weights)).flatten(),
-            parts: releases.into_iter().map(part).collect(),
-        })
+        let parts: Box<[Part]> = wish.releases.iter().enumerate().filter_map(part).collect();
+        let shares: Vec<u32> = parts.iter().map(|part| part.share).collect();
+        let odds = Alias::new(&shares);
+        (!parts.is_empty()).then_some(Split { odds, sticky: wish.sticky, parts })
     }
 
     /// The release of a request.
     pub fn draw(&self, key: Option<u64>, random: &mut impl FnMut(usize) -> usize) -> &Part {
-        let kept = self.table.as_ref().zip(key);
-        let at = match kept {
-            // Another hash than the one that finds the dyno, or each release would have but a part
-            // of its dynos asked.
-            Some((table, key)) => table.find(super::maglev::mix(key)),
-            None => self.odds.draw(random),
-        };
+        let shares = self.parts.iter().map(|part| (part.name, part.share));
+        let kept = key.filter(|_| self.sticky).and_then(|key| ring::of_few(shares, key));
+        let at = kept.unwrap_or_else(|| self.odds.draw(random));
         &self.parts[at]
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{LiveApp, key::KeyOf, shadow::Shadow};
 use crate::{
-    balance::{Algorithm, Plan, Share, Wish, maglev::hash, plan::DEFAULT_WEIGHT},
+    balance::{Algorithm, Plan, Share, Wish, plan::DEFAULT_WEIGHT, ring::hash},
     route::{App, BalanceAlgorithm, BalanceKey, BalanceShadow, OwnBalance},
 };
 
@@ -91,7 +91,7 @@ impl Balance {
             algorithm,
             bound: self.bound,
             dynos: dynos.collect(),
-            releases: shares.iter().map(|(_, share)| *share).collect(),
+            releases: shares.iter().map(|(of, share)| (hash(of.as_bytes()), *share)).collect(),
             sticky: self.sticky,
         }
     }
@@ -172,3 +172,6 @@ fn beside(shadow: BalanceShadow) -> Option<Algorithm> {
     // The words are the algorithms', but for the one that is none.
     BalanceAlgorithm::parse(shadow.as_str()).map(acting)
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,11 @@ impl Cell {
         self.in_flight.load(Relaxed)
     }
 
+    /// Exchanges that the shadow of its app would have given it.
+    pub fn shadow(&self) -> u32 {
+        self.shadow.load(Relaxed)
+    }
+
     /// Counts one more exchange.
     pub fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::{balance::maglev::hash, route::BalanceKey};
+use crate::{balance::ring::hash, route::BalanceKey};
 
 /// What of a request is its key.
 #[derive(Debug, Clone, PartialEq, Eq)]

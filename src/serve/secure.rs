@@ -465,3 +465,6 @@ impl From<Broken> for io::Error {
         io::Error::new(io::ErrorKind::InvalidData, broken)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ pub struct Stream {
     accepted: usize,
     /// The last read filled its buffer: the next may take a large one.
     bulk: bool,
+    /// It takes none all the same: a stream of HTTP/2 takes and gives less at a time.
+    pub modest: bool,
     /// How many bytes were passed on since the other side last took none.
     passed: usize,
 }
@@ -49,7 +51,7 @@ pub enum Heard {
 impl Stream {
     /// A stream from which nothing was read yet.
     pub fn new(io: Io) -> Stream {
-        Stream { io, input: None, accepted: 0, bulk: false, passed: 0 }
+        Stream { io, input: None, accepted: 0, bulk: false, modest: false, passed: 0 }
     }
 
     /// The bytes that were read and not yet passed on.
@@ -72,7 +74,7 @@ impl Stream {
         if ready!(self.io.poll_readable(cx)).is_err() {
             return Poll::Ready(Heard::Broken);
         }
-        let bulk = self.bulk;
+        let bulk = self.bulk && !self.modest;
         let input =
             self.input.get_or_insert_with(|| if bulk { buffers.large() } else { buffers.common() });
         match self.io.poll_read(cx, input) {

@@ -6,7 +6,11 @@ use std::process::Command;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use crate::harness::{Conn, Dyno, Named, Router, router, until};
+use crate::harness::{
+    Conn, Dyno, Named, Router,
+    router::{self, TOKEN},
+    until,
+};
 
 /// The router's own answer to a host of nobody's: whoever gets it has a connection.
 fn is_connected(client: &mut Conn) -> bool {
@@ -35,11 +39,25 @@ fn a_full_descriptor_table_pauses_accepting_and_says_so() {
     let _waits = router.connect_control();
     router.said.wait_for(NOBODY);
     assert!(!waiting.has_input());
+    // They go on to try as often as that, and do not say it each time.
+    let before = pauses(&mut control);
+    until("they have tried again", || pauses(&mut control) >= before + 4.0);
+    for line in ["accepting pauses for 100ms: ", NOBODY] {
+        assert_eq!(router.said.all().iter().filter(|said| said.contains(line)).count(), 1);
+    }
     prlimit(pid, Resource::Nofile, limit).unwrap();
     assert_eq!(waiting.take_answer().status(), 404);
     until("it is counted", || {
         router.metric("hostler_accept_pauses_total{reason=\"descriptors\"}") >= 1.0
     });
+}
+
+/// How often accepting has paused, by a connection that is there.
+fn pauses(control: &mut Conn) -> f64 {
+    let ask = format!("GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let page = control.ask(ask).text();
+    let name = "hostler_accept_pauses_total{reason=\"descriptors\"} ";
+    page.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
 }
 
 const NOBODY: &str = "the control listener accepts nobody for 100ms: ";

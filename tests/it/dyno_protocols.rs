@@ -5,6 +5,7 @@
 //! certain.
 
 mod frames;
+mod tunnels;
 
 use std::time::Duration;
 
@@ -13,11 +14,15 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Conn, Dyno, H2, Program, Router,
+    frames::{
+        END_STREAM,
+        kind::{DATA, GOAWAY, RST_STREAM, WINDOW_UPDATE},
+    },
     h2::get,
     program::{node, scripts},
     until,
 };
-use frames::{DATA, END_STREAM, Frames, GOAWAY, RST_STREAM, WINDOW_UPDATE};
+use frames::Frames;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -377,37 +382,6 @@ fn a_connection_of_a_dyno_that_left_or_is_idle_ends() {
     conn.answer(stream, END_STREAM, &[(":status", "204")]);
     assert_eq!(client.take_head().status(), 204);
     assert_eq!(conn.take().kind, GOAWAY);
-}
-
-#[test]
-fn a_websocket_reaches_an_http2_dyno_by_extended_connect() {
-    let (router, _dyno) = with_node();
-    let mut client = router.connect();
-    client.send(
-        "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
-    let head = client.take_head();
-    assert_eq!(head.status(), 101);
-    assert_eq!(head.get("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-    assert_eq!(head.get("x-protocol"), Some("websocket"));
-    for text in ["hello", "there"] {
-        client.send(text);
-        assert_eq!(client.take(5), text.as_bytes());
-    }
-    client.shut_write();
-    client.take_end();
-}
-
-#[test]
-fn a_websocket_is_a_plain_request_where_the_dyno_takes_no_extended_connect() {
-    let (router, dyno) = with_frames();
-    let mut client = router.connect();
-    client.send(GET.replace("\r\n\r\n", "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
-    let mut conn = Frames::accept(&dyno, &[]);
-    let stream = conn.take_request();
-    conn.answer(stream, END_STREAM, &[(":status", "426")]);
-    assert_eq!(client.take_answer().status(), 426);
 }
 
 /// What a dyno reads of a PROXY header for these two ends.

@@ -7,7 +7,6 @@
 use std::{
     io::Write,
     net::{Shutdown, TcpStream},
-    sync::Arc,
 };
 
 use hostler::error::Fault;
@@ -18,7 +17,7 @@ use crate::harness::{
     Authority, Dyno, End, Program, Router,
     certs::Files,
     program::{node, scripts},
-    until,
+    tls, until,
 };
 
 /// The faults that are shown here.
@@ -169,17 +168,7 @@ fn shake_hands(
     protocols: &[&str],
     tickets: usize,
 ) -> (ServerConnection, TcpStream) {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-    let chain = CertificateDer::pem_file_iter(&files.cert).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider);
-    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let mut config = config.with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    config.send_tls13_tickets = tickets;
-    let mut session = ServerConnection::new(Arc::new(config)).unwrap();
-    session.set_buffer_limit(None);
+    let mut session = tls::server(files, protocols, tickets);
     // It fails where no protocol is common to both; its alert is sent all the same.
     let mut conn = dyno.accept().into_tcp();
     while session.is_handshaking() && session.complete_io(&mut conn).is_ok() {}

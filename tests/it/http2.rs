@@ -281,9 +281,13 @@ fn what_no_request_may_be_is_400_or_405_and_reaches_no_dyno() {
         assert_eq!(of(request("GET", "a.test", "/", &[(name, value)])), 400, "{name}: {value:?}");
     }
     assert_eq!(of(request("GET", "u:p@a.test", "/", &[])), 400);
-    assert_eq!(of(request("TRACE", "a.test", "/", &[])), 405);
+    assert_eq!(of(request("TRACE", "a.test", "/t?q", &[])), 405);
+    // The log says who asked for what.
     let line = router.log.wait_for("code=bad_request");
+    assert!(line.contains("method=GET path=\"/\" host=a.test "), "{line}");
     assert!(line.contains(" status=400 ") && line.contains("protocol=http2.0"), "{line}");
+    let line = router.log.wait_for("code=method_not_allowed");
+    assert!(line.contains("method=TRACE path=\"/t?q\" host=a.test "), "{line}");
     assert!(dyno.is_idle());
     assert_eq!(of(get("b.test", "/")), 404);
 }

@@ -245,6 +245,21 @@ fn what_may_be_no_request_reaches_no_dyno() {
     assert!(dyno.is_idle());
 }
 
+/// They are forbidden too (RFC 9113, sections 8.1 and 8.3.1), but not seen by the router.
+#[test]
+fn a_fragment_and_pseudo_headers_among_trailers_reach_no_dyno() {
+    let (router, dyno) = with_dyno(&[]);
+    let mut client = Frames::connect(router.http);
+    let mut fields = POST;
+    fields[3] = (":path", "/x?y#z");
+    client.ask(1, false, &fields);
+    client.send(kind::DATA, 0, 1, b"body");
+    client.ask(1, true, &[(":path", "/other"), ("x-sum", "1")]);
+    let seen = dyno.accept().take_request();
+    assert_eq!(seen.head.line, "POST /x?y HTTP/1.1");
+    assert_eq!((seen.text().as_str(), &seen.trailers[..]), ("body", &["x-sum: 1".to_owned()][..]));
+}
+
 #[test]
 fn streams_beyond_the_bound_are_refused_and_may_come_again() {
     let (router, dyno) = with_dyno(&[("HOSTLER_HTTP2_MAX_STREAMS", "1")]);

@@ -3,27 +3,12 @@
 //!
 //! Invariant: none of them is taken for a flood.
 
-use std::{net::SocketAddr, process::Command};
+use std::process::Command;
 
 use crate::harness::{
-    Authority, Named, Program, Router,
+    Named, Program, Router, Tls,
     program::{node, python, run, scripts},
 };
-
-/// A router that takes HTTP/2 both ways, its address for TLS, and the authority of its certificate.
-fn start() -> (Router, SocketAddr, Authority) {
-    let authority = Authority::new("ours");
-    let files = authority.issue("a", &["a.test"]);
-    let router = Router::with(&[
-        ("HOSTLER_HTTP_H2C", "true"),
-        ("HOSTLER_HTTPS_LISTEN", "127.0.0.1:0"),
-        ("HOSTLER_HTTPS_DEFAULT_CERT", &files.cert),
-        ("HOSTLER_HTTPS_DEFAULT_KEY", &files.key),
-    ]);
-    let line = router.said.wait_for("https listens on ");
-    let https = line.rsplit(' ').next().unwrap().parse().unwrap();
-    (router, https, authority)
-}
 
 fn is_no_flood(router: &Router) {
     let page = router.call("GET", "/metrics", None).answer.text();
@@ -33,14 +18,14 @@ fn is_no_flood(router: &Router) {
 
 #[test]
 fn httpx_moves_bodies_both_ways_at_once_inside_tls() {
-    let (router, https, authority) = start();
+    let Tls { router, addr, authority } = Tls::start(&[]);
     let mut command = node();
     command.arg(scripts().join("dynos/node.mjs"));
     let dyno = Program::start(command);
     router.app("one", "a.test", &[&dyno.addr]);
     let mut command = python();
     command.arg(scripts().join("clients/httpx_tls.py"));
-    command.args([&https.port().to_string(), "a.test", &authority.ca()]);
+    command.args([&addr.port().to_string(), "a.test", &authority.ca()]);
     assert_eq!(run(command), b"ok\n");
     let lines = router.log.wait_for_many("protocol=http2.0 tls=true", 21);
     assert!(lines.iter().all(|line| line.contains(" status=200 ")), "{lines:#?}");
@@ -50,7 +35,7 @@ fn httpx_moves_bodies_both_ways_at_once_inside_tls() {
 
 #[test]
 fn h2load_gets_every_answer() {
-    let (router, https, _authority) = start();
+    let Tls { router, addr: https, .. } = Tls::start(&[]);
     let dyno = Named::start("one");
     router.app("one", "a.test", &[&dyno.addr]);
     for (scheme, addr) in [("http", router.http), ("https", https)] {

@@ -35,8 +35,7 @@ struct Https {
 impl Https {
     fn with(settings: &[(&str, &str)]) -> Https {
         let router = Router::with(&[&[("HOSTLER_HTTPS_LISTEN", "127.0.0.1:0")], settings].concat());
-        let line = router.said.wait_for("https listens on ");
-        let addr = line.rsplit(' ').next().unwrap().parse().unwrap();
+        let addr = router.https();
         Https { router, addr }
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::balance::{Bar, ONE_WEIGHT, Share, Wish, chances, maglev};
+use crate::balance::{Bar, ONE_WEIGHT, Share, Wish, chances, ring};
 
 const ALL: [Algorithm; 6] = [
     Algorithm::P2c,
@@ -52,7 +52,7 @@ impl Choices {
 }
 
 fn shares(weights: &[u16]) -> Vec<Share> {
-    let name = |at: usize| maglev::hash(format!("web.{}", at + 1).as_bytes());
+    let name = |at: usize| ring::hash(format!("web.{}", at + 1).as_bytes());
     let share =
         |(at, weight): (usize, &u16)| Share { name: name(at), weight: *weight, release: None };
     weights.iter().enumerate().map(share).collect()
@@ -137,8 +137,13 @@ fn weights_hold_in_every_algorithm() {
     let dynos = weights.map(Candidate::idle);
     for algorithm in ALL {
         let parts = Choices::new(algorithm, &weights).parts(&dynos, 100_000);
-        // Two of p2c's are drawn, the second among the others, so that the heaviest has less.
-        let error = if algorithm == Algorithm::P2c { 0.06 } else { 0.01 };
+        let error = match algorithm {
+            // Two are drawn, the second among the others, so that the heaviest has less.
+            Algorithm::P2c => 0.06,
+            // So many points does nobody have that they are all where they should be.
+            Algorithm::Hash => 0.05,
+            _ => 0.01,
+        };
         assert_near(&parts, &should, error);
     }
 }
@@ -182,13 +187,13 @@ fn a_key_stays_where_it_is_and_little_moves_when_a_dyno_leaves() {
     let (all, rest) = ([Candidate::idle(100); 100], [Candidate::idle(100); 99]);
     let mut after = gone;
     let mut moved = 0;
-    for key in (0..10_000).map(maglev::mix) {
+    for key in (0..10_000).map(ring::mix) {
         let was = before.pick(&all, Some(key)).unwrap();
         assert_eq!(before.pick(&all, Some(key)), Ok(was));
         let is = after.pick(&rest, Some(key)).unwrap() + 1;
         moved += u32::from(was != is);
     }
-    assert!((50..300).contains(&moved), "{moved} of 10,000 where 100 are the gone one's");
+    assert!((50..200).contains(&moved), "{moved} of 10,000 where 100 are the gone one's");
 }
 
 #[test]
@@ -204,7 +209,7 @@ fn split(sticky: bool) -> Choices {
     let mut dynos = shares(&[100; 6]);
     let releases = [Some(0), Some(1), Some(0), None, Some(0), Some(1)];
     dynos.iter_mut().zip(releases).for_each(|(dyno, release)| dyno.release = release);
-    Choices::of(Wish { dynos, releases: vec![90, 10, 0], sticky, ..Wish::default() })
+    Choices::of(Wish { dynos, releases: vec![(1, 90), (2, 10), (3, 0)], sticky, ..Wish::default() })
 }
 
 #[test]
@@ -218,7 +223,7 @@ fn a_sticky_key_has_one_release() {
     let mut choices = split(true);
     let dynos = [Candidate::idle(100); 6];
     let mut canaries = 0;
-    for key in (0..2_000).map(maglev::mix) {
+    for key in (0..2_000).map(ring::mix) {
         let is_canary = |at: usize| [1, 5].contains(&at);
         let picks: Vec<bool> =
             (0..5).map(|_| is_canary(choices.pick(&dynos, Some(key)).unwrap())).collect();
@@ -290,7 +295,7 @@ proptest! {
             algorithm: ALL[algorithm],
             bound: 110,
             dynos: shares,
-            releases: vec![50; of_releases],
+            releases: (0..of_releases).map(|n| (n as u64, 50)).collect(),
             sticky: seed % 2 == 0,
         });
         choices.rng.seed(seed);

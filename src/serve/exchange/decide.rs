@@ -43,9 +43,7 @@ pub fn decide(
     exchange.facts = Some(facts_of(head, &line));
     let judged = judge(worker, client, head, &line, &fields, exchange);
     let Ok(request) = judged else {
-        // The log should say who asked for what, though it goes nowhere.
-        exchange.format = Some(Format::accepted(head, &fields));
-        exchange.marks = rewrite::note(head, &line, &fields, client.link.remote, &mut exchange.out);
+        note_parsed(client, head, &line, &fields, exchange);
         return judged.map(|_| ());
     };
     exchange.facts = exchange.facts.map(|facts| Facts {
@@ -76,6 +74,26 @@ pub fn decide(
         None if exchange.terms.https.redirect && !exchange.is_secure() => Err(Fault::HttpsRedirect),
         None => admit(worker, exchange, asker),
     }
+}
+
+/// Notes what a request asked for that was refused before it was text: this would be its head.
+pub fn note(worker: &Worker, client: &Client, head: &[u8], exchange: &mut Exchange) {
+    let mut fields = worker.fields.borrow_mut();
+    let Ok(line) = head::parse_request(head, &mut fields) else { return };
+    exchange.facts = Some(facts_of(head, &line));
+    note_parsed(client, head, &line, &fields, exchange);
+}
+
+/// Sees that the log can say who asked for what, though it goes nowhere.
+fn note_parsed(
+    client: &Client,
+    head: &[u8],
+    line: &RequestLine,
+    fields: &Fields,
+    exchange: &mut Exchange,
+) {
+    exchange.format = Some(Format::accepted(head, fields));
+    exchange.marks = rewrite::note(head, line, fields, client.link.remote, &mut exchange.out);
 }
 
 /// For whom the request counts, if the app limits its clients; or that this one is kept out.

@@ -56,6 +56,8 @@ pub async fn run(
         unsent: true,
         unanswered: false,
     })?;
+    // A dyno's connection has served others.
+    dyno.stream.modest = client.stream.modest;
     let (continued, invitation) = invitation(worker, client, exchange);
     let mut relay = Relay {
         upload: Upload::default(),

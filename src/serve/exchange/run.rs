@@ -117,7 +117,7 @@ pub async fn run(worker: &Rc<Worker>, client: &mut Client) -> Next {
     let head_len = match receive::head(worker, client).await {
         Ok(Some(len)) => len,
         Ok(None) => return Next::Close,
-        Err(fault) => return settle::refuse(worker, client, fault).await,
+        Err(fault) => return settle::refuse(worker, client, b"", fault).await,
     };
     let mut exchange = Exchange::new(worker);
     let result = match decide::decide(worker, client, head_len, &mut exchange) {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Exchange, Next, answer::persistence};
+use super::{Exchange, Next, answer::persistence, decide};
 use crate::{
     error::Fault,
     serve::{
@@ -28,9 +28,10 @@ const CLIENT_LEFT: u16 = 499;
 /// When a request may come again that found the router overloaded.
 const RETRY_OVERLOADED: Duration = Duration::from_secs(1);
 
-/// Settles an exchange whose head was never accepted as a request.
-pub async fn refuse(worker: &Worker, client: &mut Client, fault: Fault) -> Next {
-    let exchange = Exchange::new(worker);
+/// Settles an exchange whose head was never accepted as a request; `head` is what is told of it.
+pub async fn refuse(worker: &Worker, client: &mut Client, head: &[u8], fault: Fault) -> Next {
+    let mut exchange = Exchange::new(worker);
+    decide::note(worker, client, head, &mut exchange);
     settle(worker, client, exchange, Err(fault)).await
 }
 

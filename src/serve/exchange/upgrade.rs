@@ -75,7 +75,12 @@ pub async fn tunnel(
         client.stream.io.break_off(Some(fault));
         dyno.stream.io.break_off(None);
     }
-    ended
+    match ended {
+        // Many a client of a WebSocket waits until its dyno has ended, as it should (RFC 6455,
+        // section 7.1.1), and then leaves without TLS's word for it: that interrupts nothing.
+        Err(Fault::ClientInterrupted) if down.ended => Ok(()),
+        ended => ended,
+    }
 }
 
 /// Does a 101 go over to protocols that the request in `out` asked for, and no other (RFC 9110,

@@ -155,11 +155,13 @@ pub fn write(request: &Parts, asks: Asks, length: Length, out: &mut Vec<u8>) {
         if name == header::HOST || name == header::CONTENT_LENGTH || is_key {
             continue;
         }
-        let mut values = request.headers.get_all(name).iter().map(|value| value.as_bytes());
+        let values = request.headers.get_all(name).iter().map(|value| value.as_bytes());
         if name == header::COOKIE {
-            // The crumbs of one header (section 8.2.3).
-            line(out, b"cookie", values.next().unwrap_or_default());
-            for crumb in values {
+            // The crumbs of one header (section 8.2.3); an empty one says nothing.
+            let mut crumbs = values.filter(|crumb| !crumb.is_empty());
+            let Some(first) = crumbs.next() else { continue };
+            line(out, b"cookie", first);
+            for crumb in crumbs {
                 out.truncate(out.len() - 2);
                 out.extend_from_slice(b"; ");
                 out.extend_from_slice(crumb);
@@ -183,6 +185,13 @@ pub fn write(request: &Parts, asks: Asks, length: Length, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The head of a request that was refused, for those who are told of it; it goes to no dyno.
+pub fn told(request: &Parts) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(request, Asks::Answer, Length::None, &mut out);
+    out
 }
 
 #[cfg(test)]

@@ -3,32 +3,14 @@
 //! Invariants: it says its SETTINGS first and answers PINGs and SETTINGS by itself; nothing is
 //! compressed; whatever else it sends is the test's.
 
-use crate::harness::{Conn, Dyno};
-
-/// Kinds of frames (RFC 9113, section 6).
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-
-/// Flags of frames.
-pub const END_STREAM: u8 = 1;
-pub const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// One frame.
-#[derive(Debug)]
-pub struct Frame {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    pub payload: Vec<u8>,
-}
+use crate::harness::{
+    Conn, Dyno,
+    frames::{
+        ACK, END_HEADERS, END_STREAM, Frame, PREFACE, block, frame,
+        kind::{DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS},
+        settings_of,
+    },
+};
 
 /// The router's connection to a dyno.
 pub struct Frames(Conn);
@@ -43,33 +25,18 @@ impl Frames {
     pub fn begin(mut conn: Conn, settings: &[(u16, u32)]) -> Frames {
         assert_eq!(conn.take(PREFACE.len()), PREFACE);
         let mut frames = Frames(conn);
-        let one =
-            |(kind, value): &(u16, u32)| [&kind.to_be_bytes()[..], &value.to_be_bytes()].concat();
-        frames.send(SETTINGS, 0, 0, &settings.iter().flat_map(one).collect::<Vec<u8>>());
+        frames.send(SETTINGS, 0, 0, &settings_of(settings));
         frames
     }
 
     /// Sends a frame.
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = len[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.0.send(frame);
+        self.0.send(frame(kind, flags, stream, payload));
     }
 
     /// Sends a head.
     pub fn answer(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            for text in [name, value] {
-                block.push(u8::try_from(text.len()).unwrap());
-                block.extend(text.bytes());
-            }
-        }
-        self.send(HEADERS, flags | END_HEADERS, stream, &block);
+        self.send(HEADERS, flags | END_HEADERS, stream, &block(fields));
     }
 
     /// Breaks a stream off.
@@ -96,11 +63,7 @@ impl Frames {
     /// The next frame that needs no answer of this kind.
     fn next(&mut self) -> Frame {
         loop {
-            let head = self.0.take(9);
-            let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, b| sum << 8 | u32::from(*b));
-            let payload = self.0.take(number(&head[..3]) as usize);
-            let frame =
-                Frame { kind: head[3], flags: head[4], stream: number(&head[5..]), payload };
+            let frame = Frame::take(&mut self.0).expect("a frame");
             match frame.kind {
                 SETTINGS if frame.flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]),
                 PING if frame.flags & ACK == 0 => {

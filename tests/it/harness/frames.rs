@@ -1,7 +1,7 @@
-//! HTTP/2 frame by frame: for what no well-behaved client would send.
+//! HTTP/2 frame by frame: for what no well-behaved client would send, and what a dyno might.
 //!
-//! Invariants: the client's frames are the test's, to the bit; what comes is parted into frames and
-//! its payloads left as they are, but for the status of an answer.
+//! Invariants: the frames of this side are the test's, to the bit; what comes is parted into frames
+//! and its payloads left as they are, but for the status of an answer.
 
 use std::net::{SocketAddr, TcpStream};
 
@@ -24,6 +24,7 @@ pub mod kind {
 }
 
 /// The flags that the tests set.
+pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
@@ -41,6 +42,15 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The next of a connection; none at its end.
+    pub fn take(conn: &mut Conn) -> Option<Frame> {
+        let head = conn.take_or_end(9)?;
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
+        let payload = conn.take_or_end(len)?;
+        Some(Frame { kind: head[3], flags: head[4], stream, payload })
+    }
+
     /// The code of RST_STREAM or GOAWAY.
     pub fn code(&self) -> u32 {
         let at = if self.kind == kind::GOAWAY { 4 } else { 0 };
@@ -52,6 +62,12 @@ impl Frame {
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let len = (payload.len() as u32).to_be_bytes();
     [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What SETTINGS hold.
+pub fn settings_of(settings: &[(u16, u32)]) -> Vec<u8> {
+    let one = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    settings.iter().flat_map(one).collect()
 }
 
 /// A block of fields, each a literal that nobody remembers, in plain letters.
@@ -91,14 +107,10 @@ impl Frames {
     pub fn with(conn: Conn, settings: &[(u16, u32)]) -> Frames {
         let mut frames = Frames { conn };
         // The router may not number its fields, so that each answer can be read by itself.
-        let payload: Vec<u8> = [(1, 0)]
-            .iter()
-            .chain(settings)
-            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
-            .collect();
+        let payload = settings_of(&[&[(1, 0)], settings].concat());
         frames.conn.send([PREFACE, &frame(kind::SETTINGS, 0, 0, &payload)].concat());
         assert_eq!(frames.next().unwrap().kind, kind::SETTINGS);
-        frames.send(kind::SETTINGS, 1, 0, b"");
+        frames.send(kind::SETTINGS, ACK, 0, b"");
         frames
     }
 
@@ -120,11 +132,7 @@ impl Frames {
 
     /// The next frame; none at the end of the connection.
     pub fn next(&mut self) -> Option<Frame> {
-        let head = self.conn.take_or_end(9)?;
-        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
-        let payload = self.conn.take_or_end(len)?;
-        Some(Frame { kind: head[3], flags: head[4], stream, payload })
+        Frame::take(&mut self.conn)
     }
 
     /// The next frame of a kind; what comes before it goes by.

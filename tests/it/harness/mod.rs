@@ -15,6 +15,7 @@ pub mod pace;
 pub mod program;
 pub mod push;
 pub mod router;
+pub mod tls;
 pub mod upload;
 
 pub use certs::Authority;
@@ -25,6 +26,7 @@ pub use h2::H2;
 pub use message::{Answer, Head};
 pub use program::Program;
 pub use router::{Router, until};
+pub use tls::Tls;
 
 use std::time::Duration;
 

@@ -4,9 +4,10 @@
 //! all that it started when its handle goes; one that is missing is named, with what to install.
 
 use std::{
+    io::Write,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -67,6 +68,56 @@ impl Drop for Program {
         if std::thread::panicking() {
             eprintln!("the dyno said {:#?}", self.said.last());
         }
+    }
+}
+
+/// A client that is a program: it does what it is told line by line, and says what comes of it.
+pub struct Talker {
+    child: Child,
+    /// What it says.
+    pub says: Lines,
+    told: Option<ChildStdin>,
+}
+
+impl Talker {
+    /// Starts one.
+    pub fn start(mut command: Command) -> Talker {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| missing(&command, &error));
+        let says = Lines::of(child.stdout.take().unwrap());
+        let told = child.stdin.take();
+        Talker { child, says, told }
+    }
+
+    /// Tells it a line.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.told.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Has it say something, and waits for the echo.
+    pub fn echoes(&mut self, text: &str) {
+        self.tell(text);
+        self.says.wait_for(&format!("heard {text}"));
+    }
+
+    /// Tells it to end, and waits for what it says of that.
+    pub fn ends(mut self, says: &str) {
+        self.told = None;
+        self.has_ended(says);
+    }
+
+    /// Waits for what it says of its end, and until what it has sent is gone with it.
+    pub fn has_ended(self, says: &str) {
+        self.says.wait_for(says);
+        self.says.wait_for_end();
+    }
+}
+
+impl Drop for Talker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -106,6 +106,12 @@ impl Router {
         Router { child, http, control, log, said, data_dir: None }
     }
 
+    /// Where it takes TLS.
+    pub fn https(&self) -> SocketAddr {
+        let line = self.said.wait_for("https listens on ");
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
     /// A client's connection.
     pub fn connect(&self) -> Conn {
         TcpStream::connect(self.http).unwrap().into()
@@ -187,7 +193,8 @@ impl Router {
     }
 }
 
-fn small(addr: SocketAddr) -> Conn {
+/// A connection of which the kernel takes next to nothing that is not read.
+pub fn small(addr: SocketAddr) -> Conn {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
     Conn::make_small(&socket);
     socket.connect(&addr.into()).unwrap();

@@ -1,4 +1,5 @@
-"""A gRPC client: every kind of call, or one that finds no dyno. Called as PORT HOST WHAT."""
+"""A gRPC client: every kind of call, one that finds no dyno, or those that it is told line by line.
+Called as PORT HOST WHAT, and CA where it is to speak TLS."""
 
 import json
 import queue
@@ -7,11 +8,17 @@ import time
 
 import grpc
 
-PORT, HOST, WHAT = sys.argv[1:]
+PORT, HOST, WHAT, *CA = sys.argv[1:]
 LONG = 30
 
 options = [("grpc.default_authority", HOST), ("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0)]
-channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", options)
+if CA:
+    with open(CA[0], "rb") as file:
+        trusts = grpc.ssl_channel_credentials(file.read())
+    options.append(("grpc.ssl_target_name_override", HOST))
+    channel = grpc.secure_channel(f"127.0.0.1:{PORT}", trusts, options)
+else:
+    channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", options)
 
 
 def method(name):
@@ -131,6 +138,16 @@ def gone():
     print(error.details(), file=sys.stderr)
 
 
+def told():
+    """A call by each name; how it ended, and why."""
+    for name in sys.stdin:
+        try:
+            answers = channel.unary_stream(method(name.strip()))(b"", timeout=LONG)
+            print("OK", list(answers), flush=True)
+        except grpc.RpcError as error:
+            print(error.code().name, error.details(), flush=True)
+
+
 def calls():
     unary_calls()
     description()
@@ -140,6 +157,6 @@ def calls():
     giving_up()
 
 
-{"calls": calls, "small": small_messages, "gone": gone}[WHAT]()
+{"calls": calls, "small": small_messages, "gone": gone, "told": told}[WHAT]()
 channel.close()
 print("ok")

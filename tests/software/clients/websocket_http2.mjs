@@ -1,16 +1,19 @@
-// A WebSocket of `ws` on a stream of Node's HTTP/2 (RFC 8441), in clear text: PORT HOST. What it
-// does is in speak.mjs.
+// A WebSocket of `ws` on a stream of Node's HTTP/2 (RFC 8441): PORT HOST, and CA where it is to be
+// inside TLS. What it does is in speak.mjs.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect } from "node:http2";
 import { createRequire } from "node:module";
 import { speak } from "./speak.mjs";
 
 const WebSocket = createRequire(`${process.env.NODE_FOLDER}/`)("ws");
-const [port, host] = process.argv.slice(2);
+const [port, host, ca] = process.argv.slice(2);
+const scheme = ca ? "https" : "http";
+const secure = ca ? { ca: readFileSync(ca), servername: host } : {};
 
-const session = connect(`http://127.0.0.1:${port}`);
+const session = connect(`${scheme}://127.0.0.1:${port}`, secure);
 // What the drain cuts is said of the socket.
 session.on("error", () => {});
 const [settings] = await once(session, "remoteSettings");
@@ -19,7 +22,7 @@ const stream = session.request(
   {
     ":method": "CONNECT",
     ":protocol": "websocket",
-    ":scheme": "http",
+    ":scheme": scheme,
     ":authority": host,
     ":path": "/chat",
     "sec-websocket-version": "13",

@@ -1,6 +1,8 @@
-"""A gRPC dyno without a schema: messages are bytes. README.md says what it answers."""
+"""A gRPC dyno without a schema: messages are bytes. README.md says what it answers. With files KEY
+and CERT in its environment it speaks TLS."""
 
 import json
+import os
 import threading
 from concurrent import futures
 
@@ -104,7 +106,12 @@ handlers = {
 
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=20))
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Calls", handlers),))
-port = server.add_insecure_port("127.0.0.1:0")
+if "KEY" in os.environ:
+    key, cert = (open(os.environ[name], "rb").read() for name in ("KEY", "CERT"))
+    proof = grpc.ssl_server_credentials([(key, cert)])
+    port = server.add_secure_port("127.0.0.1:0", proof)
+else:
+    port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 print(f"listening on http://127.0.0.1:{port}", flush=True)
 server.wait_for_termination()

@@ -49,8 +49,9 @@ use crate::{
 
 /// How long a client that was told to go may take to hear it.
 const PARTING: Duration = Duration::from_secs(2);
-/// The most bytes that one stream has written and the socket has not taken.
-const SEND_BUFFER: usize = 64 << 10;
+/// The most bytes that one stream has written and the socket has not taken: what a reader that is
+/// slow costs. Twice as much moved large answers no faster.
+const SEND_BUFFER: usize = 32 << 10;
 /// What DATA frames of less than 256 bytes may cost, each 256 less its length, before the tasks of
 /// their streams take them: many times what is read in one turn.
 const SMALL_FRAMES: usize = 4 << 20;

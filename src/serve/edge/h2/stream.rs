@@ -1,7 +1,7 @@
 //! One request of an HTTP/2 connection, from its head to its settlement.
 //!
-//! Invariants: what is malformed as HTTP/2 is answered here and never becomes text; a stream counts
-//! as one until its exchange is settled.
+//! Invariants: what is malformed as HTTP/2 is answered here and becomes no text but the log's; a
+//! stream counts as one until its exchange is settled.
 
 use std::{future::poll_fn, rc::Rc, task::Poll};
 
@@ -75,8 +75,7 @@ pub async fn serve(counted: Counted, request: Request<RecvStream>, response: Sen
     };
     let (head, refused) = match request::judge(&parts, asks, body.is_end_stream()) {
         Ok(length) => (Some(Box::new(Head { parts, asks, length })), None),
-        Err(Refusal::Malformed) => (None, Some(Fault::BadRequest)),
-        Err(Refusal::Method) => (None, Some(Fault::MethodNotAllowed)),
+        Err(refusal) => (None, Some((fault_of(refusal), request::told(&parts)))),
     };
     let carrier = StreamCarrier {
         inlet: Inlet::new(body, head),
@@ -89,11 +88,19 @@ pub async fn serve(counted: Counted, request: Request<RecvStream>, response: Sen
         link: shared.link.clone(),
         visit: Visit::Shared(shared.place.clone()),
     };
+    client.stream.modest = true;
     match refused {
-        Some(fault) => settle::refuse(worker, &mut client, fault).await,
+        Some((fault, head)) => settle::refuse(worker, &mut client, &head, fault).await,
         // The stream has no other request, however the exchange would let it go on.
         None => exchange::run(worker, &mut client).await,
     };
     // An answer that has no other end ends here.
     let _ = poll_fn(|cx| client.stream.io.poll_shutdown(cx)).await;
+}
+
+fn fault_of(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::Malformed => Fault::BadRequest,
+        Refusal::Method => Fault::MethodNotAllowed,
+    }
 }

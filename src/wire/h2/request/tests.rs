@@ -41,6 +41,18 @@ fn cookie_crumbs_are_one_header() {
 }
 
 #[test]
+fn a_crumb_that_is_empty_leaves_no_trace() {
+    let of = |crumbs: &[&'static str]| {
+        let fields: Vec<_> = crumbs.iter().map(|crumb| ("cookie", *crumb)).collect();
+        get(&fields).unwrap().replace("GET /x?y HTTP/1.1\r\nhost: a.test\r\n", "")
+    };
+    assert_eq!(of(&["", "a=1"]), "cookie: a=1\r\n\r\n");
+    assert_eq!(of(&["a=1", ""]), "cookie: a=1\r\n\r\n");
+    assert_eq!(of(&["", "a=1", "", "b=2", ""]), "cookie: a=1; b=2\r\n\r\n");
+    assert_eq!(of(&["", ""]), "\r\n");
+}
+
+#[test]
 fn a_body_is_framed_by_what_is_known_of_its_end() {
     let post = |fields: &[_], ended| {
         let text = text(&parts(Method::POST, "http://a.test/", fields), ended)?;
