@@ -93,7 +93,7 @@ fn measure(apps: &[Arc<LiveApp>], picks: u64) -> (f64, usize) {
         let began = Instant::now();
         for turn in 0..picks {
             let key = Some(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let asking = choice::Asking { key, tried: &[], now_ms: NOW_MS };
+            let asking = choice::Asking { key, named: None, tried: &[], now_ms: NOW_MS };
             let app = &apps[turn as usize % apps.len()];
             let at = choice::choose(app, &asking, |n| rng.usize(..n)).unwrap_or(DYNOS);
             sum += black_box(at);

@@ -45,6 +45,8 @@ pub const RATE: RangeInclusive<usize> = 0..=1 << 30;
 pub const COUNT_OR_NONE: RangeInclusive<u32> = 0..=1_000_000;
 /// Counts of attempts, the first among them.
 pub const ATTEMPTS: RangeInclusive<u32> = 1..=1000;
+/// Ages of cookies: browsers keep none for longer than 400 days.
+pub const COOKIE_AGE: RangeInclusive<Duration> = ms(0)..=ms(400 * 24 * 3_600_000);
 /// Parts of a hundred.
 pub const PERCENT: RangeInclusive<u32> = 0..=100;
 
@@ -298,6 +300,40 @@ pub fn header(text: &str) -> Result<String, Wrong> {
     wrong(
         format!("{text:?} is not the name of a header"),
         format!("write at most {MAX_HEADER} letters, digits and hyphens, as in X-Api-Key"),
+    )
+}
+
+/// What [`cookie_name`] takes.
+pub const COOKIE_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$";
+/// The longest name of a cookie that the router sets.
+pub const MAX_COOKIE_NAME: usize = 64;
+
+/// Reads the name of a cookie: a token (RFC 6265, section 4.1.1).
+pub fn cookie_name(text: &str) -> Result<String, Wrong> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if (1..=MAX_COOKIE_NAME).contains(&text.len()) && text.bytes().all(token) {
+        return Ok(text.to_owned());
+    }
+    wrong(
+        format!("{text:?} is not the name of a cookie"),
+        format!("write 1 to {MAX_COOKIE_NAME} letters, digits, hyphens and underscores"),
+    )
+}
+
+/// What [`cookie_path`] takes.
+pub const COOKIE_PATH: &str = "^/[!-:<-~]{0,99}$";
+/// The longest path of a cookie that the router sets.
+pub const MAX_COOKIE_PATH: usize = 100;
+
+/// Reads the path of a cookie (RFC 6265, section 4.1.1).
+pub fn cookie_path(text: &str) -> Result<String, Wrong> {
+    let is_of_path = |b: u8| matches!(b, b'!'..=b'~') && b != b';';
+    if text.starts_with('/') && text.len() <= MAX_COOKIE_PATH && text.bytes().all(is_of_path) {
+        return Ok(text.to_owned());
+    }
+    wrong(
+        format!("{text:?} is not the path of a cookie"),
+        format!("write / and at most {} visible characters but ;", MAX_COOKIE_PATH - 1),
     )
 }
 

@@ -14,24 +14,21 @@ use std::{
 };
 
 use crate::{
+    balance::affinity::Seal,
     config::Settings,
     control::{
-        api::{self, ApiState, Explain, Tokens},
+        api::{self, ApiState, Tokens},
         follow::Follower,
         hub::{self, Hub, HubThread},
         store::{Store, StoreError, Versions},
         watch,
     },
-    live::{
-        Clients, Load, Pulse, Reader, Snapshot, Status,
-        explain::{self, Rules},
-    },
+    live::{Clients, Load, Pulse, Reader, Snapshot, Status},
     route::Table,
-    serve::{self, bind, clock, worker},
+    serve::{self, bind, worker},
     shutdown::Shutdown,
     telemetry::{self, LogGuard, LogSink, Metrics},
     tls::{AcceptFiles, Acceptor, ClientFiles, Dialer, FileError, Listener, Renewal},
-    wire::request::is_forwarded,
 };
 
 /// Why the process cannot serve.
@@ -103,7 +100,8 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let metrics = Arc::new(metrics);
     let (log, log_guard) = LogSink::start(settings.access_log, Box::new(io::stdout()), &metrics)
         .map_err(|error| Error::Start("the log", error.to_string()))?;
-    let (mut follower, reader) = Follower::new(table.clone(), &settings.serve.balance);
+    let (balance, figures) = (&settings.serve.balance, settings.max_figures);
+    let (mut follower, reader) = Follower::new(table.clone(), balance, figures);
     status.table_loaded.store(true, Ordering::Relaxed);
     let https = match https {
         Some(bound) => Some((bound, https::open(&settings, reader.clone())?)),
@@ -133,7 +131,8 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let bound: Vec<SocketAddr> = addresses(&http[0]).collect();
     let bound_control: Vec<SocketAddr> = addresses(&control).collect();
     let figures = Figures::new(&settings);
-    let running = Running { began, shutdown, status, metrics, log, reader, dialer, figures };
+    let seal = affinity::seal(settings.serve.affinity_key.as_ref(), &settings.data_dir)?;
+    let running = Running { began, shutdown, status, metrics, log, reader, dialer, figures, seal };
     // Whoever reads the addresses may send a signal next: first it is heard.
     let control = running.start_control(&settings, control, hub, known)?;
     let workers = running.start_workers(&settings, http, https)?;
@@ -162,6 +161,7 @@ struct Running {
     reader: Reader<Snapshot>,
     dialer: Dialer,
     figures: Figures,
+    seal: Arc<Seal>,
 }
 
 /// What all workers count together, and the sign of life of each.
@@ -215,6 +215,7 @@ impl Running {
                 max_connections: settings.serve.max_connections.div_ceil(count),
                 max_pipes: settings.serve.max_pipes / count,
                 clients: self.figures.clients.clone(),
+                seal: self.seal.clone(),
                 load: self.figures.load.clone(),
                 pulse: self.figures.pulses[number].clone(),
                 max_handshakes: settings.serve.max_handshakes.div_ceil(count),
@@ -245,7 +246,7 @@ impl Running {
             counts: self.metrics.feed(),
             began: self.began,
             metrics: self.exposition(),
-            explain: explainer(&settings.serve, self.figures.clients.clone(), self.began),
+            explain: explain::explainer(self, &settings.serve),
             settings: api::Settings {
                 admin_token_env: None,
                 data_dir: settings.data_dir.clone(),
@@ -379,21 +380,6 @@ fn tell_certificates(metrics: &Metrics, table: &Table) {
     metrics.certs_first_end_seconds.set(gauge(first_end.unwrap_or_default()));
 }
 
-/// Explains requests as the workers would judge them: by their settings and their clock.
-fn explainer(settings: &serve::Settings, clients: Arc<Clients>, began: Instant) -> Arc<Explain> {
-    let rules = Rules {
-        is_forwarded,
-        app_connections: settings.limits.app_connections,
-        max_in_flight: settings.dynos.max_in_flight,
-        connect_total: settings.timeouts.connect_total,
-        client_limits: settings.clients.clone(),
-        clients,
-    };
-    Arc::new(move |snapshot, request| {
-        explain::explain(snapshot, request, &rules, clock::since(began))
-    })
-}
-
 /// Starts a part that the process cannot do without: however it ends, the others are drained.
 fn thread(
     name: String,
@@ -483,6 +469,8 @@ fn announce(listeners: &[(&str, &[SocketAddr])], reader: &Reader<Snapshot>) {
     );
 }
 
+mod affinity;
+mod explain;
 mod https;
 #[cfg(test)]
 mod tests;

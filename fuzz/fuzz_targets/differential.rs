@@ -153,6 +153,7 @@ fn ask(wire: &[u8], flag: impl Fn(u8) -> bool) {
         fresh_id: 7,
         start_ms: 1_700_000_000_000,
         via: "fuzz",
+        own_cookie: None,
         client_subject: Some("CN=fuzz"),
     };
     let mut out = Vec::new();
@@ -312,7 +313,9 @@ fn pass_answer(
     };
     let date = b"Mon, 01 Jan 2024 00:00:00 GMT";
     let (via, keeps_fault) = ("fuzz", flag(5));
-    let rules = Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts: None };
+    let (hsts, own_cookie) = (None, None);
+    let rules =
+        Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts, own_cookie };
     let mut out = Vec::new();
     rewrite::response(head, fields, answered, &rules, &mut out);
     let sent = Head::read(&out).expect("what goes on is strictly well formed");

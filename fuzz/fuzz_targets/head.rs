@@ -75,6 +75,7 @@ fn ask(head: &[u8], flag: impl Fn(u8) -> bool) {
         fresh_id: 7,
         start_ms: 1_700_000_000_000,
         via: "fuzz",
+        own_cookie: None,
         client_subject: Some("CN=fuzz"),
     };
     let mut out = b"before".to_vec();
@@ -212,7 +213,9 @@ fn answer(head: &[u8], flag: impl Fn(u8) -> bool) {
     };
     let keeps_fault = flag(5);
     let (date, via) = (DATE, "fuzz");
-    let rest = Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts: None };
+    let (hsts, own_cookie) = (None, None);
+    let rest =
+        Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts, own_cookie };
     let mut out = Vec::new();
     rewrite::response(head, &fields, &answered, &rest, &mut out);
     if status == 100 {

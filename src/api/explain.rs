@@ -59,6 +59,8 @@ pub struct ExplainView {
     pub dynos: Vec<ConsideredView>,
     /// How many more the app has.
     pub dynos_omitted: usize,
+    /// What the client's cookie does; null if the app has no affinity.
+    pub affinity: Option<AffinityView>,
     /// What the app's limits per client leave for this one, in the order in which it would be
     /// counted; empty if there are none, or no client is said.
     pub limits: Vec<LimitView>,
@@ -66,6 +68,22 @@ pub struct ExplainView {
     pub choice: String,
     /// What the request comes to.
     pub outcome: OutcomeView,
+}
+
+/// What the cookie of a client does in an app with affinity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AffinityView {
+    /// The name of the cookie.
+    pub cookie: String,
+    /// `none`: the client has no cookie that counts, and gets one. `returns`: it goes to its dyno.
+    /// `spared`: its dyno is full, and only this request goes to another. `unfit`: its dyno is
+    /// passed over, and it gets another for good. `gone`: so it does, for the dyno is no more.
+    #[schemars(extend("enum" = ["none", "returns", "spared", "unfit", "gone"]))]
+    pub verdict: String,
+    /// Its dyno.
+    pub dyno: Option<String>,
+    /// Why that dyno is passed over.
+    pub passed_over: Option<String>,
 }
 
 /// A limit per client.
@@ -128,6 +146,18 @@ pub struct DynoCounts {
     pub crashed: usize,
     /// Those that are passed over after a failed connect.
     pub quarantined: usize,
+    /// Those that are passed over for how they answered.
+    #[serde(default)]
+    pub ejected: usize,
+    /// Those whose checks fail.
+    #[serde(default)]
+    pub failing: usize,
+    /// Those that are new, and of which no check has said yet that they are well.
+    #[serde(default)]
+    pub unproven: usize,
+    /// Those that have as many exchanges as they may.
+    #[serde(default)]
+    pub full: usize,
 }
 
 /// A dyno, with its live state.
@@ -143,14 +173,22 @@ pub struct ConsideredView {
     pub weight: u16,
     /// The state that was pushed.
     pub state: String,
+    /// Its weight as the choice sees it: less while it warms up.
+    #[serde(default)]
+    pub effective_weight: f64,
+    /// How long it takes to the first byte of an answer, as the choice sees it, in milliseconds;
+    /// null if nothing is known.
+    pub latency_ms: Option<f64>,
+    /// How busy it says it is, 1 being all that it has; null if it does not.
+    pub load: Option<f64>,
     /// Exchanges that it is serving.
     pub in_flight: u32,
     /// Failed connects in a row.
     pub failed_connects: u32,
     /// How long it is still passed over after the last of them, in milliseconds.
     pub quarantined_for_ms: u64,
-    /// Why it cannot be chosen: `starting`, `draining`, `crashed` or `quarantined`; null if it is a
-    /// candidate.
+    /// Why it cannot be chosen: `starting`, `draining`, `crashed`, `quarantined`, `ejected`,
+    /// `failing`, `unproven` or `full`; null if it is a candidate.
     pub passed_over: Option<String>,
     /// The chance that it gets the request, 0 to 1; null if no dyno does.
     pub chance: Option<f64>,

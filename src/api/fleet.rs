@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    client::{Client, app_path, escape},
+    client::{Client, escape},
     error::ClientError,
     schema,
     types::List,
@@ -73,42 +73,6 @@ pub struct AckView {
     pub digest_ok: Option<bool>,
 }
 
-/// `GET /v1/apps/{app}/stats`: what an app is doing in the router that answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AppStats {
-    /// Its name.
-    pub app: String,
-    /// The revision that was looked at.
-    pub revision: u64,
-    /// Exchanges in flight.
-    pub in_flight: u32,
-    /// Client connections whose last request was for it.
-    pub connections: u32,
-    /// Exchanges begun since the start; begins at 0 again behind 4294967295.
-    pub begun: u32,
-    /// Its dynos, sorted by name.
-    pub dynos: Vec<DynoStats>,
-}
-
-/// What one dyno is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DynoStats {
-    /// Its name.
-    pub name: String,
-    /// Where it listens.
-    pub addr: String,
-    /// Its release.
-    pub release: String,
-    /// What the platform says of it.
-    pub state: String,
-    /// Exchanges in flight.
-    pub in_flight: u32,
-    /// Connects that failed in a row.
-    pub failed_connects: u32,
-    /// For how long it is passed over still, in milliseconds; 0: it is not.
-    pub quarantine_ms: u64,
-}
-
 impl Client {
     /// Every router that is known, and how far it is.
     pub async fn routers(&self) -> Result<List<RouterView>, ClientError> {
@@ -119,10 +83,5 @@ impl Client {
     pub async fn ack(&self, router: &str, body: &AckBody) -> Result<AckView, ClientError> {
         let path = format!("/routers/{}/ack", escape(router));
         self.send(Method::POST, &path, Some(body)).await
-    }
-
-    /// What an app is doing.
-    pub async fn stats(&self, app: &str) -> Result<AppStats, ClientError> {
-        self.get(&format!("{}/stats", app_path(app))).await
     }
 }

@@ -5,6 +5,7 @@
 //! `p2c.rs`. What keeps a dyno from being chosen at all is a [`Bar`]. A [`Budget`] says how many
 //! requests may be sent a second time.
 
+pub mod affinity;
 pub mod alias;
 pub mod budget;
 pub mod candidate;

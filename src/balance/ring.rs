@@ -2,13 +2,13 @@
 //! goes.
 //!
 //! Consistent hashing (Karger and others, 1997) as Ketama does it: everybody has so many points as
-//! it weighs, and a hash is whose point comes next. An index of the ring's parts finds the point in
-//! constant time. Measured beside Maglev's table (Eisenbud and others, 2016; 65,521 places) and the
-//! crate `pingora-ketama` with 100 dynos, as ring / table / crate: a look-up 28 / 26 / 126 ns,
+//! it weighs, and a hash is whose point comes next. An index of the ring's parts finds the point
+//! in constant time. Measured beside Maglev's table (Eisenbud and others, 2016; 65,521 places) and
+//! the crate `pingora-ketama` with 100 dynos, as ring / table / crate: a look-up 28 / 26 / 126 ns,
 //! built in 1.8 / 4.4 / 1 to 4 ms, 192 / 131 / 128 kB, one dyno's leaving moves 1.0 / 1.6 / 1.0
-//! percent of the keys, the fullest has 1.3 / 1.1 / 1.2 of the mean. The table costs every app as much as the largest (of a
-//! smaller one all keys move when it grows); how full the fullest is does not matter much where
-//! loads are bounded; the crate knows dynos by IP address alone.
+//! percent of the keys, the fullest has 1.3 / 1.1 / 1.2 of the mean. The table costs every app as
+//! much as the largest (of a smaller one all keys move when it grows); how full the fullest is
+//! does not matter much where loads are bounded; the crate knows dynos by IP address alone.
 //! Invariants: pure; the same names and weights give the same ring everywhere; who leaves leaves
 //! all other points where they are.
 
@@ -63,8 +63,8 @@ fn part_of(point: u32, parts: usize) -> usize {
     ((u64::from(point) * parts as u64) >> 32) as usize
 }
 
-/// Who of a few with shares a hash belongs to: exactly by their shares, and if these change, no more
-/// than must goes to another (weighted rendezvous hashing; Schindelhauer and Schomaker, 2005).
+/// Who of a few with shares a hash belongs to: exactly by their shares, and if these change, no
+/// more than must goes to another (weighted rendezvous hashing; Schindelhauer and Schomaker, 2005).
 pub fn of_few(shares: impl Iterator<Item = (u64, u32)>, hash: u64) -> Option<usize> {
     let score = |(name, share): (u64, u32)| {
         let drawn = (mix(hash ^ mix(name)) as f64 + 0.5) / 2f64.powi(64);

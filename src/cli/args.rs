@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     apps::Apps, certs::Certs, demo, domains::Domains, dynos::Dynos, explain::Explain,
-    failure::Failure, fleet, generate, maintenance::Maintenance, pages::Pages, store, store::Store,
-    table::Table, tokens::Tokens, travel,
+    failure::Failure, fleet, generate, maintenance::Maintenance, pages::Pages, stats::Stats, store,
+    store::Store, table::Table, tokens::Tokens, travel,
 };
 use crate::{
     api::{
@@ -82,6 +82,8 @@ pub(super) enum Command {
     Tokens(Tokens),
     /// Tell why a request would go where: rules, app, dynos, outcome
     Explain(Explain),
+    /// Tell what an app and its dynos are doing, and how long it takes
+    Stats(Stats),
     /// Tell who changed the table, when and why
     History(travel::History),
     /// Show what two revisions have different

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{args::Api, failure::Failure, output};
 use crate::api::{
     Client, ExplainBody, ExplainView,
-    explain::{ConsideredView, FaultView, LimitView, OutcomeView, RuleView},
+    explain::{AffinityView, ConsideredView, FaultView, LimitView, OutcomeView, RuleView},
 };
 
 /// `hostler explain`.
@@ -89,6 +89,7 @@ fn told(view: &ExplainView) -> String {
             text += &format!("  {name}={value}\n");
         }
     }
+    text += &view.affinity.iter().map(affinity).collect::<String>();
     if !view.limits.is_empty() {
         let limits: Vec<_> = view.limits.iter().map(limit).collect();
         text.push('\n');
@@ -97,7 +98,8 @@ fn told(view: &ExplainView) -> String {
     if !view.dynos.is_empty() {
         let dynos: Vec<_> = view.dynos.iter().map(dyno).collect();
         text.push('\n');
-        text += &output::table(["DYNO", "ADDRESS", "WEIGHT", "IN FLIGHT", "CHOICE"], &dynos);
+        text +=
+            &output::table(["DYNO", "ADDRESS", "WEIGHT", "IN FLIGHT", "LATENCY", "CHOICE"], &dynos);
         text += &omitted(view.dynos_omitted, "dynos");
     }
     text += &format!("\n{}\n", outcome(view));
@@ -114,6 +116,20 @@ fn rule(rule: &RuleView) -> [String; 4] {
     [rule.host.clone(), or(&rule.path, "-"), or(&rule.app, "no route"), takes.into()]
 }
 
+fn affinity(affinity: &AffinityView) -> String {
+    let AffinityView { cookie, verdict, dyno, passed_over } = affinity;
+    let dyno = dyno.as_deref().unwrap_or("its dyno");
+    let why = passed_over.as_deref().unwrap_or("passed over");
+    let said = match verdict.as_str() {
+        "returns" => format!("it returns to {dyno}"),
+        "spared" => format!("{dyno} is {why}: this request goes to another"),
+        "unfit" => format!("{dyno} is {why}: the client gets another"),
+        "gone" => "its dyno is gone: the client gets another".into(),
+        _ => "none that counts: the client gets one".into(),
+    };
+    format!("\nCookie {cookie}: {said}\n")
+}
+
 fn limit(limit: &LimitView) -> [String; 3] {
     let most = match limit.window_ms {
         Some(ms) => format!("{} in {:?}", limit.most, Duration::from_millis(ms)),
@@ -122,7 +138,7 @@ fn limit(limit: &LimitView) -> [String; 3] {
     [limit.setting.clone(), most, limit.left.to_string()]
 }
 
-fn dyno(dyno: &ConsideredView) -> [String; 5] {
+fn dyno(dyno: &ConsideredView) -> [String; 6] {
     let choice = match (dyno.passed_over.as_deref(), dyno.chance) {
         (Some("quarantined"), _) => {
             let left = Duration::from_millis(dyno.quarantined_for_ms);
@@ -132,8 +148,14 @@ fn dyno(dyno: &ConsideredView) -> [String; 5] {
         (None, Some(chance)) => format!("{:.0}%", chance * 100.0),
         (None, None) => "candidate".into(),
     };
-    let (weight, in_flight) = (dyno.weight.to_string(), dyno.in_flight.to_string());
-    [dyno.name.clone(), dyno.addr.clone(), weight, in_flight, choice]
+    let weight = match dyno.effective_weight.round() {
+        0.0 => dyno.weight.to_string(),
+        whole if whole == f64::from(dyno.weight) => dyno.weight.to_string(),
+        part => format!("{part} of {}", dyno.weight),
+    };
+    let latency = dyno.latency_ms.map_or("-".into(), output::millis);
+    let in_flight = dyno.in_flight.to_string();
+    [dyno.name.clone(), dyno.addr.clone(), weight, in_flight, latency, choice]
 }
 
 fn outcome(view: &ExplainView) -> String {

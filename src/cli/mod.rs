@@ -20,6 +20,7 @@ mod pages;
 mod parent;
 mod run;
 mod settings;
+mod stats;
 mod store;
 mod table;
 mod tokens;

@@ -32,6 +32,17 @@ pub(super) fn table<const N: usize>(names: [&str; N], rows: &[[String; N]]) -> S
     text
 }
 
+/// Milliseconds as people read them: three digits, and a unit.
+pub(super) fn millis(ms: f64) -> String {
+    let (number, unit) = match ms {
+        ..1.0 => (ms * 1000.0, "us"),
+        ..1000.0 => (ms, "ms"),
+        _ => (ms / 1000.0, "s"),
+    };
+    let digits = if number >= 99.95 || unit == "us" { 0 } else { 1 };
+    format!("{number:.digits$}{unit}")
+}
+
 /// JSON, indented.
 pub(super) fn json(value: &impl Serialize) -> String {
     // What is printed are the push API's own types, which JSON can always express.
@@ -116,6 +127,21 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(time(ms), text);
+        }
+    }
+
+    #[test]
+    fn a_time_has_the_unit_that_suits_it() {
+        for (ms, text) in [
+            (0.0, "0us"),
+            (0.024, "24us"),
+            (1.0, "1.0ms"),
+            (12.34, "12.3ms"),
+            (999.9, "1000ms"),
+            (30_500.0, "30.5s"),
+            (600_000.0, "600s"),
+        ] {
+            assert_eq!(millis(ms), text);
         }
     }
 

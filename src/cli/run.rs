@@ -136,6 +136,7 @@ pub(super) async fn do_call(
         Command::Pages(pages) => pages.run(&client(&pages.api)?).await,
         Command::Tokens(tokens) => tokens.run(&client(&tokens.api)?).await,
         Command::Explain(explain) => explain.run(&client(&explain.api)?).await,
+        Command::Stats(stats) => stats.run(&client(&stats.api)?).await,
         Command::History(history) => history.run(&client(&history.api)?).await,
         Command::Diff(diff) => diff.run(&client(&diff.api)?).await,
         Command::Revert(revert) => revert.run(&client(&revert.api)?).await,

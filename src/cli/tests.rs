@@ -17,6 +17,8 @@ use super::{
     run::do_call,
 };
 
+mod stats;
+
 /// A request's first line and its body.
 type Asked = (String, String);
 
@@ -405,7 +407,9 @@ async fn a_request_is_explained_from_its_url_to_its_outcome() {
             {"candidates":0,"starting":0,"draining":0,"crashed":0,"quarantined":2}},
         "dynos":[{"name":"web.1","addr":"127.0.0.1:1","release":"","weight":100,"state":"up",
             "in_flight":1,"failed_connects":4,"quarantined_for_ms":1500,
-            "passed_over":"quarantined","chance":null}],"dynos_omitted":1,"choice":"by lot",
+            "passed_over":"quarantined","chance":null,"effective_weight":40.2,"latency_ms":12.34,
+            "load":null}],"affinity":{"cookie":"c","verdict":"unfit","dyno":"web.1",
+            "passed_over":"quarantined"},"dynos_omitted":1,"choice":"by lot",
             "limits":[{"setting":"limits.rate","most":5,"window_ms":1000,"left":2},
             {"setting":"limits.concurrency","most":3,"window_ms":null,"left":0}],
         "outcome":{"verdict":"hold","at_most_ms":2000,"then":
@@ -419,11 +423,12 @@ async fn a_request_is_explained_from_its_url_to_its_outcome() {
                     and 3 more rules before the last\n\n\
                     App blog, router: 1 in flight, 2 connections\n  \
                       timeouts.connect_total=2s\n\n\
+                    Cookie c: web.1 is quarantined: the client gets another\n\n\
                     LIMIT               MOST         LEFT\n\
                     limits.rate         5 in 1s      2\n\
                     limits.concurrency  3 at a time  0\n\n\
-                    DYNO   ADDRESS      WEIGHT  IN FLIGHT  CHOICE\n\
-                    web.1  127.0.0.1:1  100     1          \
+                    DYNO   ADDRESS      WEIGHT     IN FLIGHT  LATENCY  CHOICE\n\
+                    web.1  127.0.0.1:1  40 of 100  1          12.3ms   \
                     quarantined for 1.5s more, 4 failed connects\n\
                     and 1 more dynos\n\n\
                     Waits for a dyno, 2s at most, then H34 All up dynos are quarantined (503)\n";

@@ -1,18 +1,20 @@
 //! Every setting, declared once: name, default, what it is for, how it is read and where it goes.
 //!
-//! The name in the environment (`HOSTLER_HTTP_LISTEN`) and the flag (`--http-listen`) follow from
-//! the name in the file (`http.listen`). Invariants: the defaults pass their own checks; a secret
-//! has no flag, because everybody on a machine can read the flags of its processes.
+//! Invariant: the defaults pass their own checks.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{parse, resolve::Machine, settings::Settings};
+pub use super::key::{ENV_PREFIX, Key, Read};
+use super::{parse, resolve::Machine};
 use crate::{
-    serve::settings::{BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, ProxyHeader},
+    serve::settings::{
+        BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol, ProxyHeader,
+        SameSite,
+    },
     telemetry::{LogFormat, diagnostics},
     units::{
-        self, ATTEMPTS, BOUND, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE, RATE_WINDOW,
-        TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong,
+        self, ATTEMPTS, BOUND, COOKIE_AGE, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE,
+        RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
     },
 };
 
@@ -51,88 +53,6 @@ const KEPT: RangeInclusive<usize> = 1..=100_000_000;
 /// How long the past is kept: up to ten years, or 0 for ever.
 const RETENTION: RangeInclusive<Duration> =
     Duration::ZERO..=Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// The prefix of all variables of the environment.
-pub const ENV_PREFIX: &str = "HOSTLER_";
-
-/// How a value is read, and where it goes.
-pub enum Read {
-    /// `5s`
-    Duration(RangeInclusive<Duration>, fn(&mut Settings) -> &mut Duration),
-    /// `8KiB`
-    Size(RangeInclusive<usize>, fn(&mut Settings) -> &mut usize),
-    /// A whole number.
-    Count(RangeInclusive<usize>, fn(&mut Settings) -> &mut usize),
-    /// A whole number, kept in half the space.
-    Count32(RangeInclusive<u32>, fn(&mut Settings) -> &mut u32),
-    /// A whole number, or `auto`: what the machine suggests.
-    Auto(RangeInclusive<usize>, fn(&Machine) -> usize, fn(&mut Settings) -> &mut usize),
-    /// `8KiB`, or `auto`: what the machine suggests.
-    AutoSize(RangeInclusive<usize>, fn(&Machine) -> usize, fn(&mut Settings) -> &mut usize),
-    /// `true` or `false`
-    Switch(fn(&mut Settings) -> &mut bool),
-    /// Some text of its own kind.
-    Text(fn(&mut Settings, &str) -> Result<(), Wrong>),
-    /// Entries between commas, or an array.
-    List(fn(&mut Settings, &str) -> Result<(), Wrong>),
-    /// A text that is never shown.
-    Secret(fn(&mut Settings, &str) -> Result<(), Wrong>),
-}
-
-/// One setting.
-pub struct Key {
-    /// Its name in the file, group and all.
-    pub name: &'static str,
-    /// The value that it has when nobody gives one.
-    pub default: &'static str,
-    /// What it is for, in one line.
-    pub doc: &'static str,
-    /// How it is read.
-    pub read: Read,
-}
-
-impl Key {
-    /// Its name in the environment.
-    pub fn env(&self) -> String {
-        format!("{ENV_PREFIX}{}", self.name.replace('.', "_").to_uppercase())
-    }
-
-    /// Its flag, without the dashes; none for a secret.
-    pub fn flag(&self) -> Option<String> {
-        let secret = matches!(self.read, Read::Secret(_));
-        (!secret).then(|| self.name.replace(['.', '_'], "-"))
-    }
-
-    /// Reads a value into its place. Answers what a listing shows.
-    pub fn set(&self, to: &mut Settings, text: &str, machine: &Machine) -> Result<String, Wrong> {
-        let shown = text.to_owned();
-        match &self.read {
-            Read::Duration(range, place) => *place(to) = units::duration(text, range)?,
-            Read::Size(range, place) => *place(to) = units::size(text, range)?,
-            Read::Count(range, place) => *place(to) = units::count(text, range)?,
-            Read::Count32(range, place) => *place(to) = units::count(text, range)?,
-            Read::Auto(range, suggested, place) => {
-                let value =
-                    if text == "auto" { suggested(machine) } else { units::count(text, range)? };
-                *place(to) = value;
-                return Ok(value.to_string());
-            }
-            Read::AutoSize(range, suggested, place) => {
-                let value =
-                    if text == "auto" { suggested(machine) } else { units::size(text, range)? };
-                *place(to) = value;
-                return Ok(units::show_size(value as u64));
-            }
-            Read::Switch(place) => *place(to) = units::boolean(text)?,
-            Read::Text(put) | Read::List(put) => put(to, text)?,
-            Read::Secret(put) => {
-                put(to, text)?;
-                return Ok(if text.is_empty() { "" } else { "(not shown)" }.to_owned());
-            }
-        }
-        Ok(shown)
-    }
-}
 
 macro_rules! keys {
     ($($(#[doc = $doc:literal])+ $name:literal = $default:literal, $read:expr;)*) => {
@@ -338,6 +258,34 @@ keys! {
     "dynos.socket_dirs" = "",
         Read::List(|s, v| { s.hub.socket_dirs = units::list(v, parse::directory)?; Ok(()) });
 
+    /// Bring clients back to the dyno that they had, by a cookie.
+    "affinity.enabled" = "false", Read::Switch(|s| &mut s.serve.affinity.enabled);
+    /// Name of that cookie.
+    "affinity.cookie" = "hostler-affinity",
+        Read::Text(|s, v| { s.serve.affinity.cookie = units::cookie_name(v)?.into(); Ok(()) });
+    /// How long it lasts behind a client's last visits; 0: as long as the browser's session.
+    "affinity.age" = "0s", Read::Duration(COOKIE_AGE, |s| &mut s.serve.affinity.age);
+    /// Paths that it is for: this one and those below.
+    "affinity.path" = "/",
+        Read::Text(|s, v| { s.serve.affinity.path = units::cookie_path(v)?.into(); Ok(()) });
+    /// Is it for HTTPS alone: auto (if the request came over it), always or never.
+    "affinity.secure" = "auto", Read::Text(|s, v| {
+        s.serve.affinity.secure = parse::word(v, CookieSecure::ALL)?;
+        Ok(())
+    });
+    /// Hide it from scripts.
+    "affinity.http_only" = "true", Read::Switch(|s| &mut s.serve.affinity.http_only);
+    /// With which requests from other sites it goes along: lax, strict, none, or off to say
+    /// nothing of it.
+    "affinity.same_site" = "lax", Read::Text(|s, v| {
+        s.serve.affinity.same_site = parse::word(v, SameSite::ALL)?;
+        Ok(())
+    });
+    /// What it is signed with: 32 bytes, in hexadecimal or base64, the same in every router of a
+    /// fleet; empty: a key is made once, and kept in the data directory.
+    "affinity.key" = "",
+        Read::Secret(|s, v| { s.serve.affinity_key = parse::seal_key(v)?; Ok(()) });
+
     /// Longest method of a request.
     "limits.method" = "127", Read::Size(METHOD, |s| &mut s.serve.limits.method);
     /// Longest request line.
@@ -464,6 +412,9 @@ keys! {
 
     /// How many apps get series of their own in the metrics; the others share one.
     "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);
+    /// How many apps and dynos have figures of their own, each of 17 KiB from its first exchange
+    /// on; a dyno without counts with its app, an app without has none.
+    "metrics.max_figures" = "4000", Read::Count(0..=1_000_000, |s| &mut s.max_figures);
 }
 
 /// A number that is the value of that setting, as it would be written in the file.

@@ -4,6 +4,7 @@
 //! `load` (reads the sources), `file`, `parse`, `mistake`; `template` writes `config/default.toml`.
 
 mod file;
+mod key;
 pub mod keys;
 pub mod load;
 mod memory;

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use crate::{
     control::store::StoreKey,
+    serve::settings::SealKey,
     units::{Wrong, list, wrong},
 };
 
@@ -71,12 +72,19 @@ pub fn via_name(text: &str) -> Result<String, Wrong> {
 
 /// Reads what private keys are encrypted with; an empty text is none.
 pub fn store_key(text: &str) -> Result<Option<StoreKey>, Wrong> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match StoreKey::parse(text) {
-        Some(key) => Ok(Some(key)),
-        None => wrong(
+    key(text, StoreKey::parse)
+}
+
+/// Reads what cookies of affinity are signed with; an empty text is none.
+pub fn seal_key(text: &str) -> Result<Option<SealKey>, Wrong> {
+    key(text, SealKey::parse)
+}
+
+fn key<K>(text: &str, read: fn(&str) -> Option<K>) -> Result<Option<K>, Wrong> {
+    match (text.is_empty(), read(text)) {
+        (true, _) => Ok(None),
+        (false, Some(key)) => Ok(Some(key)),
+        (false, None) => wrong(
             "it is not 32 bytes in hexadecimal or base64",
             "give 64 hexadecimal digits, as `openssl rand -hex 32` prints them",
         ),

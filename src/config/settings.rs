@@ -37,6 +37,8 @@ pub struct Settings {
     pub log_level: Level,
     /// How many apps get series of their own in the metrics.
     pub metrics_max_apps: usize,
+    /// How many apps and dynos have figures of their own.
+    pub max_figures: usize,
     /// How long accepting goes on once the end has begun.
     pub drain_grace: Duration,
     /// When what still runs is cut, counted from the beginning of the end.
@@ -147,6 +149,7 @@ impl Settings {
             access_log: LogFormat::default(),
             log_level: Level::INFO,
             metrics_max_apps: 0,
+            max_figures: 0,
             drain_grace: Duration::ZERO,
             drain_deadline: Duration::ZERO,
             stated: Vec::new(),

@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use crate::{
     near::did_you_mean,
     route::{
-        BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, Network, OwnSettings,
-        ProxyHeader,
+        BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol, Network,
+        OwnSettings, ProxyHeader, SameSite,
     },
     units::{
-        self, ATTEMPTS, BOUND, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD, PART, PERCENT, RATE,
-        RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
+        self, ATTEMPTS, BOUND, COOKIE_AGE, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD, PART, PERCENT,
+        RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
     },
 };
 
@@ -81,6 +81,22 @@ const HEADER: Kind = Kind {
     most: units::MAX_HEADER,
     example: "x-api-key",
     read: units::header,
+};
+
+/// Names of cookies.
+const COOKIE_NAME: Kind = Kind {
+    pattern: units::COOKIE_NAME,
+    most: units::MAX_COOKIE_NAME,
+    example: "hostler-affinity",
+    read: units::cookie_name,
+};
+
+/// Paths of cookies.
+const COOKIE_PATH: Kind = Kind {
+    pattern: units::COOKIE_PATH,
+    most: units::MAX_COOKIE_PATH,
+    example: "/shop",
+    read: units::cookie_path,
 };
 
 /// Shares of releases; none of them are told apart where there are none.
@@ -178,6 +194,22 @@ settings! {
     /// Tell dynos of the client by the PROXY protocol: off or v2. Each exchange then has a
     /// connection of its own.
     "dynos.proxy_protocol" = Word(ProxyHeader::WORDS, @dynos.proxy_protocol as ProxyHeader);
+
+    /// Bring clients back to the dyno that they had, by a cookie.
+    "affinity.enabled" = Switch(@affinity.enabled);
+    /// Name of that cookie.
+    "affinity.cookie" = Text(COOKIE_NAME, @affinity.cookie);
+    /// How long it lasts behind a client's last visits; 0: as long as the browser's session.
+    "affinity.age" = Duration(COOKIE_AGE, @affinity.age);
+    /// Paths that it is for: this one and those below.
+    "affinity.path" = Text(COOKIE_PATH, @affinity.path);
+    /// Is it for HTTPS alone: auto (if the request came over it), always or never.
+    "affinity.secure" = Word(CookieSecure::WORDS, @affinity.secure as CookieSecure);
+    /// Hide it from scripts.
+    "affinity.http_only" = Switch(@affinity.http_only);
+    /// With which requests from other sites it goes along: lax, strict, none, or off to say
+    /// nothing of it.
+    "affinity.same_site" = Word(SameSite::WORDS, @affinity.same_site as SameSite);
 
     /// Longest method of a request.
     "limits.method" = Size(METHOD, @method);

@@ -5,12 +5,18 @@
 //! process began, as the workers' clocks give them, 0 meaning never.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use super::{latency::LatencyCell, meter::AppMeter, outcome::Outcome, reported::ReportedCell};
-use crate::balance::Budget;
+use super::{
+    latency::LatencyCell,
+    meter::AppMeter,
+    outcome::Outcome,
+    reported::ReportedCell,
+    stats::{AppPlace, DynoPlace, Room},
+};
+use crate::balance::{Budget, affinity::Tag};
 
 /// The live state of one dyno.
 // A line of its own, so that two workers that lease two dynos do not contend for one line.
@@ -27,6 +33,10 @@ pub struct Cell {
     strikes: AtomicU32,
     quarantined_until_ms: AtomicU64,
     retired: AtomicBool,
+    /// By which cookies of affinity name the dyno; 0 before it was first asked for.
+    tag: AtomicU64,
+    /// What it did.
+    pub figures: DynoPlace,
 }
 
 impl Cell {
@@ -57,6 +67,19 @@ impl Cell {
         if let Some(load) = outcome.said.load {
             self.reported.set(load, outcome.now_ms);
         }
+        if let Some(fault) = outcome.fault {
+            app.figures.count_failure(&self.figures, fault);
+        }
+    }
+
+    /// By which cookies of affinity name the dyno, if it was asked for.
+    pub fn tag(&self) -> Option<Tag> {
+        Tag::new(self.tag.load(Relaxed))
+    }
+
+    /// Notes it.
+    pub fn set_tag(&self, tag: Tag) {
+        self.tag.store(tag.get(), Relaxed);
     }
 
     /// Has its dyno left the table? Connections to it are not kept then.
@@ -113,6 +136,8 @@ pub struct AppCell {
     turns: AtomicU64,
     /// Clients' connections whose last request was for the app.
     connections: AtomicU32,
+    /// What it did.
+    pub figures: AppPlace,
     /// What its clients used of what they may together.
     pub meter: AppMeter,
     /// Taken only by an exchange that would send its request a second time.
@@ -123,6 +148,11 @@ pub struct AppCell {
 const ONE: u64 = 1 << 32 | 1;
 
 impl AppCell {
+    /// The cell of an app that was never asked for; its figures take their place in the room.
+    pub fn new(room: Arc<Room>) -> AppCell {
+        AppCell { figures: AppPlace::new(room), ..AppCell::default() }
+    }
+
     /// Exchanges that the app's dynos are serving.
     pub fn in_flight(&self) -> u32 {
         self.exchanges.load(Relaxed) as u32

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{Balancing, Cell, LiveApp, LiveDyno, reported::left_of};
+use super::{Balancing, Cell, Comeback, LiveApp, LiveDyno, reported::left_of};
 use crate::{
-    balance::{self, Bar, Candidate, Draw, ONE_WEIGHT, Unfit},
+    balance::{
+        self, Bar, Candidate, Draw, ONE_WEIGHT, Unfit,
+        affinity::{Seal, Tag},
+    },
     error::Fault,
     route::DynoState,
 };
@@ -17,6 +20,8 @@ use crate::{
 pub struct Asking<'a> {
     /// Its key, where something of the app is decided by it.
     pub key: Option<u64>,
+    /// The dyno that its client is to come back to, and by whose word.
+    pub named: Option<(&'a Seal, Tag)>,
     /// The addresses of the cells of the dynos that it has tried.
     pub tried: &'a [usize],
     /// Now.
@@ -29,6 +34,11 @@ pub fn choose(
     asking: &Asking<'_>,
     random: impl FnMut(usize) -> usize,
 ) -> Result<usize, Unfit> {
+    if let Some((seal, tag)) = asking.named
+        && let Comeback::To(at) = app.comeback(seal, tag, asking)
+    {
+        return Ok(at);
+    }
     let view = app.view(asking);
     let candidate = |at: usize| view.candidate(&app.dynos[at]);
     let mut draw = Draw { key: asking.key, random, turn: || app.cell.turn() };

@@ -9,15 +9,15 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
-    ClientLimits, Clients, LiveApp, LiveDyno, Snapshot,
+    Affinity, ClientLimits, Clients, Comeback, LiveApp, LiveDyno, Snapshot,
     choice::{Asking, without_dyno},
     clients::Left,
     key::Keyed,
 };
 use crate::{
-    balance::{self, Bar, Candidate, Draw},
+    balance::{self, Bar, Candidate, Draw, affinity::Seal},
     error::Fault,
-    route::{AppName, DynoName, Host, HostPattern, PathPrefix, path},
+    route::{AppName, DynoName, Host, HostPattern, OwnAffinity, PathPrefix, path},
 };
 
 /// The most rules that are listed before the one that takes the request.
@@ -38,6 +38,8 @@ pub struct Request {
     pub client: Option<IpAddr>,
     /// Headers by name.
     pub headers: Vec<(String, String)>,
+    /// When it would come, in seconds since the Unix epoch.
+    pub unix_s: u32,
 }
 
 /// What the router's own settings say of every exchange whose app says nothing else.
@@ -51,6 +53,12 @@ pub struct Rules {
     pub max_in_flight: u32,
     /// `timeouts.connect_total`
     pub connect_total: Duration,
+    /// How clients come back to their dyno.
+    pub affinity: Affinity,
+    /// What their cookies are signed with.
+    pub seal: Arc<Seal>,
+    /// The values of the cookies of a name in a `Cookie` line.
+    pub cookies: for<'a> fn(&'a [u8], &'a [u8]) -> Vec<&'a [u8]>,
     /// What clients may do.
     pub client_limits: ClientLimits,
     /// What they have done.
@@ -82,6 +90,15 @@ pub struct Considered {
     pub chance: Option<f64>,
 }
 
+/// What the client's cookie does, in an app with affinity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returning {
+    /// The name of the cookie.
+    pub cookie: Arc<str>,
+    /// What becomes of the client; none if it has no cookie that counts.
+    pub comeback: Option<Comeback>,
+}
+
 /// What the request would come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -108,6 +125,8 @@ pub struct Explanation {
     pub dynos: Vec<Considered>,
     /// What keeps each dyno, the ones that are not listed too, from being chosen.
     pub bars: Vec<Option<Bar>>,
+    /// What its client's cookie does, if the app has affinity.
+    pub returning: Option<Returning>,
     /// What is left for its client, in the order in which it would be counted.
     pub limits: Vec<Left>,
     /// What it comes to.
@@ -127,12 +146,16 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     let app = snapshot.find(&request.host, path).cloned();
     let dynos = app.as_ref().map_or(&[][..], |app| &app.dynos);
     let key = app.as_deref().and_then(|app| key(app, request));
-    let asking = Asking { key, tried: &[], now_ms };
+    let asking = Asking { key, named: None, tried: &[], now_ms };
     let view = app.as_ref().map(|app| app.view(&asking));
     let candidate = |live| view.as_ref().map(|view| view.candidate(live));
     let candidates: Vec<_> = dynos.iter().filter_map(candidate).collect();
+    let returning = app.as_ref().and_then(|app| returning(app, request, rules, &asking));
     let plan = app.as_ref().map(|app| &app.balancing.plan);
-    let chances = plan.and_then(|plan| balance::chances(plan, &candidates, key));
+    let chances = match returning.as_ref().and_then(|returning| returning.comeback) {
+        Some(Comeback::To(at)) => Some(certain(at, candidates.len())),
+        _ => plan.and_then(|plan| balance::chances(plan, &candidates, key)),
+    };
     let limits = app.as_deref().map_or_else(Vec::new, |app| left(app, request, rules, now_ms));
     let outcome = outcome(app.as_deref(), request, rules, &candidates, chances.as_deref());
     let outcome = limited(outcome, &limits);
@@ -148,6 +171,7 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
         rules: tries.listed.into_iter().map(rule).collect(),
         rules_omitted: tries.omitted,
         dynos: dynos.iter().enumerate().take(MAX_DYNOS).map(considered).collect(),
+        returning,
         limits,
         bars: candidates.iter().map(|candidate| candidate.bar).collect(),
         outcome,
@@ -194,12 +218,37 @@ fn outcome(
             Outcome::Fault(Fault::BacklogTooDeep)
         }
         Ok(_) => {
-            let certain = chances.and_then(|c| c.iter().position(|chance| *chance == 1.0));
-            Outcome::Dyno(certain.map(|at| app.dynos[at].dyno.name.clone()))
+            let only = chances.and_then(|c| c.iter().position(|chance| *chance == 1.0));
+            Outcome::Dyno(only.map(|at| app.dynos[at].dyno.name.clone()))
         }
         Err((fault, true)) => Outcome::Hold(at_most, fault),
         Err((fault, false)) => Outcome::Fault(fault),
     }
+}
+
+/// The chances of so many dynos if this one is certain.
+fn certain(at: usize, count: usize) -> Vec<f64> {
+    (0..count).map(|other| f64::from(u8::from(other == at))).collect()
+}
+
+/// What the cookie of a request to an app does, if the app has affinity.
+fn returning(
+    app: &LiveApp,
+    request: &Request,
+    rules: &Rules,
+    asking: &Asking<'_>,
+) -> Option<Returning> {
+    let own = app.app.settings.own.as_deref();
+    let affinity = rules.affinity.with(own.map_or(&OwnAffinity::default(), |own| &own.affinity));
+    if !affinity.enabled {
+        return None;
+    }
+    let lines = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+    let cookie = affinity.cookie.as_bytes();
+    let values = lines.flat_map(|(_, line)| (rules.cookies)(line.as_bytes(), cookie));
+    let named = affinity.read(&rules.seal, app.app.name.as_str(), values, request.unix_s);
+    let comeback = named.map(|named| app.comeback(&rules.seal, named.tag, asking));
+    Some(Returning { cookie: affinity.cookie.clone(), comeback })
 }
 
 /// What is left for the client of a request to an app.

@@ -1,10 +1,12 @@
 //! Where the two planes meet: the table with the live state of its dynos, swapped whole.
 
+pub mod affinity;
 pub mod balance;
 pub mod cell;
 pub mod choice;
 pub mod clients;
 pub mod explain;
+pub mod histogram;
 pub mod key;
 pub mod latency;
 pub mod load;
@@ -15,9 +17,11 @@ pub mod registry;
 pub mod reported;
 pub mod shadow;
 pub mod snapshot;
+pub mod stats;
 pub mod status;
 pub mod swap;
 
+pub use affinity::{Affinity, Comeback};
 pub use balance::{Balance, Balancing};
 pub use cell::{AppCell, Cell};
 pub use clients::{ClientLimits, Clients};

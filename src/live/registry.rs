@@ -14,7 +14,8 @@ use dashmap::DashMap;
 use super::{
     LiveApp,
     balance::{Balance, Balancing},
-    cell::Cell,
+    cell::{AppCell, Cell},
+    stats::Room,
 };
 use crate::route::{App, AppName, Dyno, DynoAddr, DynoName};
 
@@ -43,6 +44,8 @@ impl CellKey {
 #[derive(Debug)]
 pub struct Registry {
     departed: DashMap<CellKey, Weak<Cell>>,
+    /// For the figures of all apps and dynos.
+    room: Arc<Room>,
     /// How the dynos of every app are chosen that has it no other way.
     common: Arc<Balancing>,
 }
@@ -54,9 +57,21 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// One without cells, for apps that choose their dynos so unless they say otherwise.
+    /// One without cells, for apps that choose their dynos so unless they say otherwise, and that
+    /// have no figures.
     pub fn new(balance: &Balance) -> Registry {
-        Registry { departed: DashMap::new(), common: Arc::new(Balancing::common(balance)) }
+        let common = Arc::new(Balancing::common(balance));
+        Registry { departed: DashMap::new(), room: Arc::default(), common }
+    }
+
+    /// This, with room for so many apps' and dynos' figures.
+    pub fn with_room(self, figures: usize) -> Registry {
+        Registry { room: Arc::new(Room::new(figures)), ..self }
+    }
+
+    /// The cell of an app that enters the table.
+    pub fn app(&self) -> Arc<AppCell> {
+        Arc::new(AppCell::new(self.room.clone()))
     }
 
     /// How the dynos of an app are chosen, that was `old` before.

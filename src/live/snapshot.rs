@@ -133,7 +133,7 @@ impl LiveApp {
         };
         LiveApp {
             app: app.clone(),
-            cell: old.map(|old| old.cell.clone()).unwrap_or_default(),
+            cell: old.map_or_else(|| registry.app(), |old| old.cell.clone()),
             dynos: app.dynos.iter().map(live).collect(),
             balancing: registry.balancing(app, old.map(|old| &**old)),
         }

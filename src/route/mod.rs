@@ -33,8 +33,9 @@ pub use network::Network;
 pub use path::{PathError, PathPrefix};
 pub use routes::tries::{Tries, Try};
 pub use settings::{
-    AppSettings, BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, OwnBalance,
-    OwnClientLimits, OwnDynos, OwnSettings, Page, Pages, ProxyHeader, RouteSettings,
+    AppSettings, BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol,
+    OwnAffinity, OwnBalance, OwnClientLimits, OwnDynos, OwnSettings, Page, Pages, ProxyHeader,
+    RouteSettings, SameSite,
 };
 pub use slots::{Slot, Slots};
 pub use table::{Builder, Counts, Piece, RouteKey, Table};

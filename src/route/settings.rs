@@ -7,11 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::network::Network;
 
+mod affinity;
 mod balance;
 mod clients;
 mod dynos;
 mod words;
 
+pub use affinity::{CookieSecure, OwnAffinity, SameSite};
 pub use balance::{BalanceAlgorithm, BalanceKey, BalanceShadow, OwnBalance};
 pub use clients::OwnClientLimits;
 pub use dynos::{DynoProtocol, OwnDynos, ProxyHeader};
@@ -106,6 +108,8 @@ pub struct OwnSettings {
     pub min_body_rate: Option<usize>,
     /// What clients may do.
     pub clients: OwnClientLimits,
+    /// How clients come back to their dyno.
+    pub affinity: OwnAffinity,
 }
 
 /// The value of one of [`OwnSettings`].
@@ -131,6 +135,7 @@ impl OwnSettings {
         named.extend(self.balance.named());
         named.extend(self.clients.named());
         named.extend(self.dynos.named());
+        named.extend(self.affinity.named());
         named.sort_unstable_by_key(|(name, _)| *name);
         named
     }
@@ -205,6 +210,7 @@ impl OwnSettings {
             app_connections,
             min_body_rate,
             clients: _,
+            affinity: _,
         } = self;
         [
             switch(keep_alive_to_dynos),

@@ -31,6 +31,11 @@ impl Lease {
         }
     }
 
+    /// Its app, as it was when the dyno was chosen.
+    pub fn app(&self) -> &LiveApp {
+        &self.app
+    }
+
     /// The name of its app.
     pub fn app_name(&self) -> &str {
         self.app.app.name.as_str()

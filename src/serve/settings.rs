@@ -5,10 +5,16 @@
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-pub use crate::route::{BalanceAlgorithm, BalanceKey, BalanceShadow, DynoProtocol, ProxyHeader};
+pub use crate::{
+    balance::affinity::SealKey,
+    route::{
+        BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol, ProxyHeader,
+        SameSite,
+    },
+};
 
 use crate::{
-    live::{Balance, ClientLimits},
+    live::{Affinity, Balance, ClientLimits},
     route::{Network, network},
 };
 
@@ -31,6 +37,10 @@ pub struct Settings {
     pub proxy_from: Vec<Network>,
     /// What clients may do; an app may have its own.
     pub clients: ClientLimits,
+    /// How clients come back to their dyno; an app may have it otherwise.
+    pub affinity: Affinity,
+    /// What their cookies are signed with; none: a key is made.
+    pub affinity_key: Option<SealKey>,
     /// How many clients' figures are kept at a time.
     pub max_clients: usize,
     /// The most exchanges in flight of the process; 0: any number.
@@ -275,6 +285,8 @@ impl Default for Settings {
             https_proxy_protocol: false,
             proxy_from: Vec::new(),
             clients: ClientLimits::default(),
+            affinity: Affinity::default(),
+            affinity_key: None,
             max_clients: 1 << 16,
             max_exchanges: 10_000,
             max_memory: 0,

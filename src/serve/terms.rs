@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use super::settings::{Dynos, Https, Limits, Settings, Timeouts};
 use crate::{
-    live::ClientLimits,
-    route::{OwnClientLimits, OwnSettings},
+    live::{Affinity, ClientLimits},
+    route::{OwnAffinity, OwnClientLimits, OwnSettings},
     wire::{request, response, rewrite::Hsts},
 };
 
@@ -31,6 +31,8 @@ pub struct Terms {
     pub clients: Rc<ClientLimits>,
     /// Is there anything that they may not?
     pub limits_clients: bool,
+    /// How clients come back to their dyno.
+    pub affinity: Rc<Affinity>,
 }
 
 impl Terms {
@@ -45,6 +47,7 @@ impl Terms {
             timeouts: settings.timeouts,
             clients: Rc::new(settings.clients.clone()),
             limits_clients: !settings.clients.is_none(),
+            affinity: Rc::new(settings.affinity.clone()),
         }
     }
 
@@ -53,6 +56,10 @@ impl Terms {
         let clients = match own.clients == OwnClientLimits::default() {
             true => self.clients.clone(),
             false => Rc::new(self.clients.with(&own.clients)),
+        };
+        let affinity = match own.affinity == OwnAffinity::default() {
+            true => self.affinity.clone(),
+            false => Rc::new(self.affinity.with(&own.affinity)),
         };
         let (dynos, https) = (&self.dynos, &self.https);
         let (limits, times) = (&self.limits, &self.timeouts);
@@ -95,6 +102,7 @@ impl Terms {
             },
             limits_clients: !clients.is_none(),
             clients,
+            affinity,
             timeouts: Timeouts {
                 connect: own.connect.unwrap_or(times.connect),
                 connect_total: own.connect_total.unwrap_or(times.connect_total),

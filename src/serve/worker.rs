@@ -26,6 +26,7 @@ use super::{
     wheel::{TICK, Wheel},
 };
 use crate::{
+    balance::affinity::Seal,
     live::{Clients, Load, Pulse, Reader, Share, Snapshot, Status},
     shutdown::Shutdown,
     telemetry::{AccessLog, WorkerMetrics},
@@ -63,6 +64,8 @@ pub struct Parts {
     pub max_pipes: usize,
     /// What clients of all workers have done.
     pub clients: Arc<Clients>,
+    /// What cookies of affinity are signed with.
+    pub seal: Arc<Seal>,
     /// Its part in the exchanges of the process.
     pub load: Arc<Load>,
     /// Where it says that it turns.
@@ -97,6 +100,7 @@ pub struct Worker {
     pub(super) log: RefCell<AccessLog>,
     pub(super) metrics: RefCell<WorkerMetrics>,
     pub(super) clients: Arc<Clients>,
+    pub(super) seal: Arc<Seal>,
     pub(super) share: Rc<Share>,
     pub(super) notices: Notices,
     pub(super) open: Cell<usize>,
@@ -141,6 +145,7 @@ async fn serve(parts: Parts) -> io::Result<()> {
         log: RefCell::new(parts.log),
         metrics: RefCell::new(parts.metrics),
         clients: parts.clients,
+        seal: parts.seal,
         share: Rc::new(Share::new(parts.load)),
         notices: Notices::default(),
         open: Cell::new(0),

@@ -10,6 +10,7 @@
 
 pub mod chunked;
 pub mod connection;
+pub mod cookie;
 pub mod expect;
 pub mod forwarded;
 pub mod framing;

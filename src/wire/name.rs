@@ -36,6 +36,8 @@ pub enum Name {
     Date,
     /// `Accept` (RFC 9110, 12.5.1).
     Accept,
+    /// `Cookie` (RFC 6265, 4.2).
+    Cookie,
     /// `Set-Cookie` (RFC 6265, 4.1).
     SetCookie,
     /// `X-Forwarded-For`.
@@ -68,7 +70,7 @@ impl Name {
             2 => &[("te", Name::Te)],
             3 => &[("via", Name::Via)],
             4 => &[("host", Name::Host), ("date", Name::Date)],
-            6 => &[("accept", Name::Accept), ("expect", Name::Expect)],
+            6 => &[("accept", Name::Accept), ("cookie", Name::Cookie), ("expect", Name::Expect)],
             7 => &[("upgrade", Name::Upgrade)],
             10 => &[
                 ("connection", Name::Connection),

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 use super::{
+    cookie::{self, OwnCookie},
     framing::Body,
     head::{Fields, RequestLine, Span},
     name::Name,
@@ -39,6 +40,8 @@ pub struct Forward<'a> {
     pub start_ms: u64,
     /// The router's name in `Via`.
     pub via: &'a str,
+    /// The router's own cookie, which is not for the dyno.
+    pub own_cookie: Option<&'a str>,
     /// The subject of the certificate by which the client proved itself.
     pub client_subject: Option<&'a str>,
 }
@@ -68,17 +71,7 @@ pub fn request(
     forward: &Forward<'_>,
     out: &mut Vec<u8>,
 ) -> Landmarks {
-    let mut marks = Landmarks { method: put(out, request.method.of(head)), ..Default::default() };
-    out.push(b' ');
-    let target = out.len();
-    if request.rootless {
-        // OPTIONS of a whole host has a form of its own (RFC 9112, section 3.2.4).
-        let whole_host = request.target.is_empty() && request.method.of(head) == b"OPTIONS";
-        out.push(if whole_host { b'*' } else { b'/' });
-    }
-    out.extend_from_slice(request.target.of(head));
-    marks.target = Span::new(target, out.len() - target);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut marks = request_line(head, request, out);
     for field in fields.iter() {
         let name = field.name.of(head);
         let left_out = field.kind.is_hop_by_hop()
@@ -88,6 +81,10 @@ pub fn request(
             || request.connection.names(head, name)
             || (field.kind == Name::Other && Name::is_underscore_twin(name));
         if left_out {
+            continue;
+        }
+        if let (Name::Cookie, Some(own)) = (field.kind, forward.own_cookie) {
+            cookie::write_without(head, (field.name, field.value), own.as_bytes(), out);
             continue;
         }
         let value = line(out, name, field.value.of(head));
@@ -130,6 +127,21 @@ pub fn request(
     }
     out.extend_from_slice(b"\r\n");
     marks
+}
+
+fn request_line(head: &[u8], request: &Request, out: &mut Vec<u8>) -> Landmarks {
+    let method = put(out, request.method.of(head));
+    out.push(b' ');
+    let target = out.len();
+    if request.rootless {
+        // OPTIONS of a whole host has a form of its own (RFC 9112, section 3.2.4).
+        let whole_host = request.target.is_empty() && request.method.of(head) == b"OPTIONS";
+        out.push(if whole_host { b'*' } else { b'/' });
+    }
+    out.extend_from_slice(request.target.of(head));
+    let target = Span::new(target, out.len() - target);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    Landmarks { method, target, ..Landmarks::default() }
 }
 
 /// Writes what the log says of a request that goes nowhere.
@@ -183,6 +195,8 @@ pub struct Answer<'a> {
     pub takes_load: bool,
     /// What is said for an answer that says nothing of it itself, if it goes over TLS.
     pub hsts: Option<Hsts>,
+    /// The router's own cookie, which is not the dyno's to set.
+    pub own_cookie: Option<OwnCookie<'a>>,
 }
 
 /// For how long a browser is to ask for this host over TLS alone (RFC 6797).
@@ -238,6 +252,8 @@ pub fn response(
             || matches!(field.kind, Name::ContentLength | Name::Via)
             || (field.kind == Name::HostlerError && !answer.keeps_fault)
             || (field.kind == Name::LoadMetrics && answer.takes_load)
+            || (field.kind == Name::SetCookie
+                && answer.own_cookie.is_some_and(|own| own.is_set_by(field.value.of(head))))
             || response.connection.names(head, name);
         if !left_out {
             line(out, name, field.value.of(head));
@@ -248,6 +264,10 @@ pub fn response(
         upgrade(head, fields, out);
     }
     via(head, fields, version(response.minor), answer.via, out);
+    // Interim answers but the one that ends HTTP are followed by the answer that is meant.
+    if response.status >= 200 || response.status == 101 {
+        answer.own_cookie.iter().for_each(|own| own.write(out));
+    }
     if response.status >= 200 {
         if !response.has_date {
             line(out, b"Date", answer.date);

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod affinity;
 mod algorithms;
 mod balance;
 mod behaviours;
@@ -53,6 +54,7 @@ mod sequences;
 mod slow_readers;
 mod sockets;
 mod software;
+mod stats;
 mod store;
 mod table_put;
 mod tls_corners;

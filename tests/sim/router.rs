@@ -67,7 +67,7 @@ impl Router {
     /// Chooses a dyno for a request, if one is fit, and takes a place there.
     pub fn choose(&mut self, client: u64, now_us: u64) -> Option<(usize, Lease)> {
         let app = self.app();
-        let asking = Asking { key: Some(client), tried: &[], now_ms: ms(now_us) };
+        let asking = Asking { key: Some(client), named: None, tried: &[], now_ms: ms(now_us) };
         let at = choose(&app, &asking, |n| self.rng.usize(..n)).ok()?;
         Some((at, Lease::take(app, at, true)))
     }

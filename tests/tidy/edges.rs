@@ -78,7 +78,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["control/api/"]),
     ("rustls", &["tls/"]),
     ("tokio_rustls", &["tls/"]),
-    ("aws_lc_rs", &["tls/", "control/store/seal.rs"]),
+    ("aws_lc_rs", &["tls/", "control/store/seal.rs", "balance/affinity.rs"]),
     ("prometheus", &["telemetry/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("rusqlite", &["control/store/"]),

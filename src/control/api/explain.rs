@@ -22,17 +22,17 @@ use crate::{
     api::{
         FieldError,
         explain::{
-            ConsideredView, DynoCounts, ExplainView, ExplainedApp, FaultView, LimitView,
-            OutcomeView, RuleView,
+            AffinityView, ConsideredView, DynoCounts, ExplainView, ExplainedApp, FaultView,
+            LimitView, OutcomeView, RuleView,
         },
     },
-    balance::{Bar, Plan},
-    control::hub::app_body,
+    balance::{Bar, ONE_WEIGHT, Plan},
+    control::{clock, hub::app_body},
     error::Fault,
     live::{
-        LiveApp, Snapshot,
+        Comeback, LiveApp, Snapshot,
         clients::Left,
-        explain::{self, Considered, Explanation, Outcome, Rule},
+        explain::{self, Considered, Explanation, Outcome, Returning, Rule},
     },
     route::{AppSettings, Host},
 };
@@ -84,7 +84,8 @@ fn read(body: Value) -> Result<explain::Request, Refusal> {
         (Some(host), Some(path), Some(method), Some(headers), Some(client))
             if mistakes.is_empty() =>
         {
-            Ok(explain::Request { host, path, method, headers, client })
+            let unix_s = u32::try_from(clock::now_ms() / 1000).unwrap_or(u32::MAX);
+            Ok(explain::Request { host, path, method, headers, client, unix_s })
         }
         _ => Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, mistakes)),
     }
@@ -161,7 +162,9 @@ fn read_client(value: Option<Value>) -> Result<Option<IpAddr>, String> {
 }
 
 fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> ExplainView {
-    let Explanation { path, rules, rules_omitted, app, dynos, bars, limits, outcome } = explanation;
+    let Explanation { path, rules, rules_omitted, app, dynos, bars, returning, limits, outcome } =
+        explanation;
+    let affinity = returning.zip(app.as_ref()).map(|(returning, app)| affinity(returning, app));
     let how = app.as_ref().map(|app| app.balancing.plan.how());
     ExplainView {
         revision,
@@ -173,6 +176,7 @@ fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> Exp
         app: app.map(|app| told_app(&app, &bars)),
         dynos_omitted: bars.len() - dynos.len(),
         dynos: dynos.iter().map(dyno).collect(),
+        affinity,
         limits: limits.into_iter().map(limit).collect(),
         choice: how.unwrap_or(Plan::default().how()).into(),
         outcome: match outcome {
@@ -183,6 +187,23 @@ fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> Exp
             },
             Outcome::Fault(fault) => OutcomeView::Fault(told_fault(fault)),
         },
+    }
+}
+
+fn affinity(Returning { cookie, comeback }: Returning, app: &LiveApp) -> AffinityView {
+    let name = |at: usize| Some(app.dynos[at].dyno.name.to_string());
+    let (verdict, dyno, passed_over) = match comeback {
+        None => ("none", None, None),
+        Some(Comeback::To(at)) => ("returns", name(at), None),
+        Some(Comeback::Spared(at)) => ("spared", name(at), Some(Bar::Full)),
+        Some(Comeback::Unfit(at, bar)) => ("unfit", name(at), Some(bar)),
+        Some(Comeback::Gone) => ("gone", None, None),
+    };
+    AffinityView {
+        cookie: cookie.to_string(),
+        verdict: verdict.into(),
+        dyno,
+        passed_over: passed_over.map(|bar| bar.as_str().into()),
     }
 }
 
@@ -219,6 +240,10 @@ fn told_app(app: &LiveApp, bars: &[Option<Bar>]) -> ExplainedApp {
             draining: count(Some(Bar::Draining)),
             crashed: count(Some(Bar::Crashed)),
             quarantined: count(Some(Bar::Quarantined)),
+            ejected: count(Some(Bar::Ejected)),
+            failing: count(Some(Bar::Failing)),
+            unproven: count(Some(Bar::Unproven)),
+            full: count(Some(Bar::Full)),
         },
     }
 }
@@ -232,12 +257,19 @@ fn dyno(considered: &Considered) -> ConsideredView {
         release: live.dyno.release.to_string(),
         weight: live.dyno.weight,
         state: live.dyno.state.as_str().into(),
+        effective_weight: f64::from(candidate.weight) / f64::from(ONE_WEIGHT),
+        latency_ms: Some(candidate.latency_us).filter(|us| *us > 0).map(in_ms),
+        load: candidate.load.map(|thousandths| f64::from(thousandths) / 1000.0),
         in_flight: candidate.in_flight,
         failed_connects: live.cell.strikes(),
         quarantined_for_ms: *quarantined_for_ms,
         passed_over: passed_over.map(Into::into),
         chance: *chance,
     }
+}
+
+fn in_ms(us: u32) -> f64 {
+    f64::from(us) / 1000.0
 }
 
 fn told_fault(fault: Fault) -> FaultView {

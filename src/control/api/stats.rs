@@ -1,4 +1,4 @@
-//! `GET /v1/apps/{app}/stats`: what an app is doing in this router, by its live cells.
+//! `GET /v1/apps/{app}/stats`: what an app is doing in this router, and did, by its live cells.
 //!
 //! Invariant: numbers are read as they stand, one after the other: they are figures for people and
 //! graphs, not a moment that was ever whole.
@@ -16,8 +16,12 @@ use super::{
     router::Shared,
 };
 use crate::{
-    api::{AppStats, DynoStats},
-    live::LiveDyno,
+    api::{AppStats, DynoStats, FiguresView, PartView, TimesView},
+    live::{
+        LiveDyno,
+        histogram::Distribution,
+        stats::{CLASSES, PARTS, Seen, WINDOW_MS},
+    },
 };
 
 /// Tells what an app and its dynos are doing.
@@ -33,12 +37,14 @@ pub(super) async fn stats(
     let live = snapshot.app(&name).ok_or_else(missing)?;
     let now_ms = u64::try_from(shared.state.began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let revision = snapshot.table().revision().0;
+    let seen = live.cell.figures.get().map(|figures| figures.seen(now_ms));
     let stats = AppStats {
         app: live.app.name.to_string(),
         revision,
         in_flight: live.cell.in_flight(),
         connections: live.cell.connections(),
         begun: live.cell.begun(),
+        figures: seen.map(|seen| told(&seen, now_ms)),
         dynos: live.dynos.iter().map(|dyno| of_dyno(dyno, now_ms)).collect(),
     };
     Ok(answer(revision, &stats))
@@ -54,5 +60,45 @@ fn of_dyno(live: &LiveDyno, now_ms: u64) -> DynoStats {
         in_flight: cell.in_flight(),
         failed_connects: cell.strikes(),
         quarantine_ms: cell.quarantined_until_ms().saturating_sub(now_ms),
+        figures: cell.figures.get().map(|figures| told(&figures.seen(now_ms), now_ms)),
     }
+}
+
+fn told(seen: &Seen, now_ms: u64) -> FiguresView {
+    let some = |(class, count): (&str, &u64)| (*count > 0).then(|| (class.to_owned(), *count));
+    let faults = seen.faults();
+    FiguresView {
+        exchanges: seen.exchanges(),
+        statuses: CLASSES.into_iter().zip(&seen.statuses).filter_map(some).collect(),
+        faults: faults.into_iter().map(|(code, count)| (code.to_owned(), count)).collect(),
+        retries: seen.retries,
+        recent: times(&seen.lately, now_ms.min(WINDOW_MS + now_ms % WINDOW_MS)),
+        since_start: times(&seen.ever, now_ms),
+    }
+}
+
+fn times(parts: &[Distribution; PARTS.len()], window_ms: u64) -> TimesView {
+    let [total, queue, connect, dyno, client] = parts;
+    TimesView {
+        window_s: window_ms as f64 / 1000.0,
+        exchanges: total.count(),
+        total: part(total),
+        queue: part(queue),
+        connect: part(connect),
+        dyno: part(dyno),
+        client: part(client),
+    }
+}
+
+fn part(of: &Distribution) -> Option<PartView> {
+    let ms = |us: u64| us as f64 / 1000.0;
+    let [p50_ms, p90_ms, p99_ms, p999_ms] =
+        [0.5, 0.9, 0.99, 0.999].map(|share| of.quantile_us(share).map(ms));
+    Some(PartView {
+        mean_ms: of.sum_us() as f64 / of.count() as f64 / 1000.0,
+        p50_ms: p50_ms?,
+        p90_ms: p90_ms?,
+        p99_ms: p99_ms?,
+        p999_ms: p999_ms?,
+    })
 }

@@ -22,10 +22,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Publishes a first table, whose apps choose their dynos so unless they say otherwise; answers
-    /// also the reader that everybody clones.
-    pub fn new(first: Table, balance: &Balance) -> (Follower, Reader<Snapshot>) {
-        let registry = Registry::new(balance);
+    /// Publishes a first table, whose apps choose their dynos so unless they say otherwise, with room
+    /// for so many apps' and dynos' figures; answers also the reader that everybody clones.
+    pub fn new(first: Table, balance: &Balance, figures: usize) -> (Follower, Reader<Snapshot>) {
+        let registry = Registry::new(balance).with_room(figures);
         let (publisher, reader) = channel(Snapshot::new(first, &registry));
         (Follower { publisher, registry, retired: Vec::new() }, reader)
     }

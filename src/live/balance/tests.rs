@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-const ASKING: Asking<'_> = Asking { key: None, tried: &[], now_ms: 5_000 };
+const ASKING: Asking<'_> = Asking { key: None, named: None, tried: &[], now_ms: 5_000 };
 
 fn dyno(number: u16, weight: u16, state: DynoState) -> Change {
     let dyno = Dyno {

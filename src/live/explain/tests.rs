@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    balance::affinity::{KEY_BYTES, Named, SealKey},
     live::Registry,
     route::{
         AppSettings, Change, Dyno, DynoAddr, DynoState, OwnSettings, RouteKey, RouteSettings, Table,
@@ -16,6 +17,10 @@ fn rules() -> Rules {
         app_connections: 0,
         max_in_flight: 0,
         connect_total: Duration::from_secs(75),
+        affinity: Affinity::default(),
+        seal: Arc::new(Seal::new(&SealKey::new([1; KEY_BYTES]))),
+        // A line with one cookie.
+        cookies: |line, name| line.strip_prefix(name).map(|rest| &rest[1..]).into_iter().collect(),
         client_limits: ClientLimits::default(),
         clients: Arc::new(Clients::new(10, 10)),
     }
@@ -57,7 +62,14 @@ fn with_dynos(settings: AppSettings, states: &[DynoState]) -> Snapshot {
 
 fn ask(host: &str, path: &str) -> Request {
     let host = Host::parse(host.as_bytes()).unwrap();
-    Request { host, path: path.into(), method: "GET".into(), client: None, headers: Vec::new() }
+    Request {
+        host,
+        path: path.into(),
+        method: "GET".into(),
+        client: None,
+        headers: Vec::new(),
+        unix_s: 1_000,
+    }
 }
 
 fn outcome_of(snapshot: &Snapshot) -> Outcome {
@@ -108,6 +120,29 @@ fn room_is_asked_for_as_an_exchange_asks() {
     assert_eq!(told(), Outcome::Fault(Fault::BacklogTooDeep));
     assert!(one.cell.connect(1));
     assert_eq!(told(), Outcome::Fault(Fault::ConnectionLimit));
+}
+
+#[test]
+fn a_cookie_that_counts_decides_and_its_dyno_is_told() {
+    let affinity = OwnAffinity { enabled: Some(true), ..OwnAffinity::default() };
+    let own = Some(OwnSettings { affinity, ..OwnSettings::default() }.into());
+    let settings = AppSettings { own, ..AppSettings::default() };
+    let snapshot = with_dynos(settings, &[DynoState::Up, DynoState::Draining]);
+    let told = |dyno: &str| {
+        let (rules, mut request) = (rules(), ask("a.test", "/"));
+        let named = Named { tag: rules.seal.tag("one", dyno), issued_s: 1_000 };
+        let value = String::from_utf8(rules.seal.write("one", named).to_vec()).unwrap();
+        request.headers.push(("cookie".into(), format!("hostler-affinity={value}")));
+        explain(&snapshot, &request, &rules, 10)
+    };
+    let comeback = |dyno| told(dyno).returning.unwrap().comeback;
+    assert_eq!(comeback("web.0"), Some(Comeback::To(0)));
+    assert_eq!(comeback("web.1"), Some(Comeback::Unfit(1, Bar::Draining)));
+    assert_eq!(comeback("web.2"), Some(Comeback::Gone));
+    assert_eq!(told("web.0").outcome, Outcome::Dyno(Some(DynoName::parse("web.0").unwrap())));
+    assert_eq!(told("web.0").dynos[0].chance, Some(1.0));
+    let without = explain(&snapshot, &ask("a.test", "/"), &rules(), 10);
+    assert_eq!(without.returning.unwrap().comeback, None);
 }
 
 /// Hosts, paths and owners that meet each other often.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Exchange, Facts, upgrade};
+use super::{Exchange, Facts, affinity, upgrade};
 use crate::{
     error::Fault,
     live::Said,
@@ -305,6 +305,8 @@ impl Answer {
             true
         };
         if passes {
+            let value = affinity::renew(worker, exchange);
+            let (terms, is_secure) = (&exchange.terms, facts.is_secure);
             let out = self.out.get_or_insert_with(|| worker.buffers.common());
             worker.clock.with_date(|date| {
                 let answer = rewrite::Answer {
@@ -313,7 +315,8 @@ impl Answer {
                     via: &worker.settings.via,
                     chunked: facts.is_http11,
                     to_head: facts.is_head,
-                    hsts: facts.is_secure.then(|| exchange.terms.hsts()).flatten(),
+                    hsts: is_secure.then(|| terms.hsts()).flatten(),
+                    own_cookie: affinity::own_cookie(&terms.affinity, value.as_ref(), is_secure),
                     keeps_fault: exchange.app.as_ref().is_some_and(|a| a.app.settings.is_router),
                     takes_load: takes_load(exchange),
                 };

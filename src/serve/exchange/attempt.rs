@@ -81,12 +81,17 @@ pub async fn run(
         };
         admit(exchange, &app)?;
         let cell = app.dynos[at].cell.clone();
-        if exchange.lease.is_some() {
+        if let Some(failed) = &exchange.lease {
+            failed.app().cell.figures.count_retry(&failed.dyno().cell.figures);
             worker.metrics.borrow_mut().retry();
         }
         if app.balancing.shadow.is_some() {
-            let asking =
-                Asking { key: exchange.key, tried: &past.tried, now_ms: clock::ms(now_us) };
+            let asking = Asking {
+                key: exchange.key,
+                named: None,
+                tried: &past.tried,
+                now_ms: clock::ms(now_us),
+            };
             let mut random = worker.random.borrow_mut();
             exchange.shadow = shadow::follow(&app, &asking, at, |n| random.usize(..n));
         }
@@ -155,7 +160,7 @@ impl Past {
         self.waited = true;
         self.lost = Some(Arc::as_ptr(cell) as usize);
         self.tried.extend(self.lost);
-        exchange.end_attempt(worker.clock.now_us(), Some(failure.fault));
+        exchange.end_attempt_of_more(worker.clock.now_us(), failure.fault);
         Ok(())
     }
 }
@@ -173,7 +178,8 @@ fn choose(
         worker.snapshots.load().app(decided.app.name.as_str()).cloned()
     };
     let app = known.or_else(now).ok_or_else(Unfit::default)?;
-    let asking = Asking { key: exchange.key, tried: &past.tried, now_ms };
+    let named = exchange.named.as_ref().map(|named| (&*worker.seal, named.tag));
+    let asking = Asking { key: exchange.key, named, tried: &past.tried, now_ms };
     let mut random = worker.random.borrow_mut();
     let at = choice::choose(&app, &asking, |n| random.usize(..n))?;
     Ok((app, at))

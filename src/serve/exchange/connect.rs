@@ -77,7 +77,7 @@ pub(super) async fn connect(
     if past.failed >= terms.dynos.max_attempts || clock::ms(now_us) >= until_ms {
         return Err(fault);
     }
-    exchange.end_attempt(now_us, Some(fault));
+    exchange.end_attempt_of_more(now_us, fault);
     Ok(None)
 }
 

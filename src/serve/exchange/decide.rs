@@ -6,7 +6,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{Exchange, Facts};
+use super::{Exchange, Facts, affinity};
 use crate::{
     error::Fault,
     live::{
@@ -57,6 +57,7 @@ pub fn decide(
     let passes = passes(head, &fields, &worker.settings.via);
     exchange.body = request.body;
     let asker = asker(worker, client, head, &fields, exchange);
+    exchange.named = affinity::read(worker, head, &fields, exchange);
     exchange.key = key(worker, client, head, &fields, request.path.of(head), exchange);
     drop(fields);
     client.stream.consume(head_len);
@@ -243,6 +244,7 @@ fn write_head(
     exchange: &mut Exchange,
 ) -> rewrite::Landmarks {
     let settings = &worker.settings;
+    let affinity = exchange.terms.affinity.clone();
     let forward = Forward {
         remote: client.link.remote,
         http2: client.link.protocol == Protocol::Http2,
@@ -254,6 +256,7 @@ fn write_head(
         fresh_id: worker.random.borrow_mut().u128(..),
         start_ms: worker.clock.unix_ms(exchange.began_ms()),
         via: &settings.via,
+        own_cookie: Some(&*affinity.cookie).filter(|_| affinity.enabled),
         client_subject: client.link.client_subject(),
     };
     rewrite::request(head, fields, request, &forward, &mut exchange.out)

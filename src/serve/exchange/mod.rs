@@ -6,6 +6,7 @@
 //! lease is held to the end of the body; route and app are decided on one revision, each choice of
 //! a dyno loads the pointer anew, and no table is held across an await.
 
+mod affinity;
 pub mod answer;
 pub mod attempt;
 mod connect;

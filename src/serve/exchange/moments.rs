@@ -52,6 +52,14 @@ impl Moments {
         }
     }
 
+    /// Where the time of the exchange went that ended at `now_us`: that of the attempts before the
+    /// last was needed to find a dyno that would do, and counts as connecting.
+    pub fn of_exchange(&self, now_us: u64) -> Times {
+        let last = self.times(now_us);
+        let before_us = between(self.began_us, self.free_us);
+        Times { connect_us: last.connect_us.saturating_add(before_us), ..last }
+    }
+
     /// From the choice, or from the end of a request that `streamed`, to the answer, or to `now_us`
     /// if none came; 0 if the request was still on its way.
     pub fn latency_us(&self, streamed: bool, now_us: u64) -> u32 {
@@ -112,6 +120,9 @@ mod tests {
         moments.free_us = 2_000;
         moments.choose(2_500);
         assert_eq!(moments.times(2_600).queue_us, 500);
+        let (queue_us, connect_us) = (500, 1_000 + 100);
+        let of_both = Times { queue_us, connect_us, ..Times::default() };
+        assert_eq!(moments.of_exchange(2_600), of_both, "it adds up to the whole");
         assert_eq!((moments.connected_us, moments.sent_us), (0, 0));
     }
 }

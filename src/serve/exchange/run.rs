@@ -10,6 +10,7 @@ use crate::serve::{
     buffers::Buf, clock, edge::Client, lease::Lease, reply::Format, terms::Terms, worker::Worker,
 };
 use crate::{
+    balance::affinity::Named,
     error::Fault,
     live::{LiveApp, Outcome, Said, clients::Admitted, load::InFlight, shadow::ShadowPlace},
     wire::{framing::Body, rewrite::Landmarks},
@@ -94,6 +95,8 @@ pub struct Exchange {
     pub moments: Moments,
     /// Its key, where something of its app is decided by it.
     pub key: Option<u64>,
+    /// The dyno that its client is to come back to.
+    pub named: Option<Named>,
     /// Its place in the shadow of the app.
     pub shadow: Option<ShadowPlace>,
     /// What the dyno said beside its answer.
@@ -146,6 +149,7 @@ impl Exchange {
             lease: None,
             moments: Moments::begin(worker.clock.now_us()),
             key: None,
+            named: None,
             shadow: None,
             said: Said::default(),
             status: 0,
@@ -178,6 +182,11 @@ impl Exchange {
             said: self.said,
             times: self.moments.times(now_us),
         });
+    }
+
+    /// The same of an attempt behind which comes another.
+    pub fn end_attempt_of_more(&mut self, now_us: u64, fault: Fault) {
+        self.end_attempt(now_us, Some(fault));
         self.moments.free_us = now_us;
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Exchange, Next, answer::persistence, decide};
 use crate::{
     error::Fault,
+    live::stats::Ended,
     serve::{
         carrier::Cause,
         clock,
@@ -194,8 +195,23 @@ fn record(
         tls_version: client.link.security.as_ref().map(|tls| tls.version),
         agent: marks.agent.of(out),
     };
+    count(exchange, &record, now_us);
     worker.log.borrow_mut().write(&record);
     let mut metrics = worker.metrics.borrow_mut();
     metrics.request_bytes(exchange.bytes_in);
     metrics.exchange(&record);
+}
+
+/// Counts the exchange in the figures of its app, and of the dyno that had it last.
+fn count(exchange: &Exchange, record: &Record<'_>, now_us: u64) {
+    let Some(app) = &exchange.app else { return };
+    let lease = exchange.lease.as_ref();
+    let (status, fault) = (record.status, record.fault);
+    // How long a tunnel stands says nothing of the app.
+    let times = lease.filter(|_| status != 101).map(|_| exchange.moments.of_exchange(now_us));
+    let (app, dyno) = match lease {
+        Some(lease) => (&lease.app().cell, Some(&lease.dyno().cell.figures)),
+        None => (&app.cell, None),
+    };
+    app.figures.count(dyno, &Ended { status, fault, times }, clock::ms(now_us));
 }

@@ -1,0 +1,113 @@
+//! `GET /v1/apps/{app}/stats`: what an app and its dynos are doing, and did.
+//!
+//! Invariants: of one router, the one that answers; times are in milliseconds, off by a sixteenth
+//! or 8 microseconds at most; figures are null before the first exchange.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    client::{Client, app_path},
+    error::ClientError,
+};
+
+/// What an app is doing in the router that answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AppStats {
+    /// Its name.
+    pub app: String,
+    /// The revision that was looked at.
+    pub revision: u64,
+    /// Exchanges in flight.
+    pub in_flight: u32,
+    /// Client connections whose last request was for it.
+    pub connections: u32,
+    /// Exchanges begun on a dyno since the start; begins at 0 again behind 4294967295.
+    pub begun: u32,
+    /// What it did, its dynos that are gone among it; null if it has no figures.
+    pub figures: Option<FiguresView>,
+    /// Its dynos, sorted by name.
+    pub dynos: Vec<DynoStats>,
+}
+
+/// What one dyno is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DynoStats {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub addr: String,
+    /// Its release.
+    pub release: String,
+    /// What the platform says of it.
+    pub state: String,
+    /// Exchanges in flight.
+    pub in_flight: u32,
+    /// Connects that failed in a row.
+    pub failed_connects: u32,
+    /// For how long it is passed over still, in milliseconds; 0: it is not.
+    pub quarantine_ms: u64,
+    /// What it did; null if it has no figures, and what it does counts with its app.
+    pub figures: Option<FiguresView>,
+}
+
+/// What an app or a dyno did since the start of the router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FiguresView {
+    /// Exchanges that ended; those of a dyno are the ones that ended on it.
+    pub exchanges: u64,
+    /// The same by class of the status that the client was sent: `2xx`; `none` if it was sent none.
+    pub statuses: BTreeMap<String, u64>,
+    /// Faults by code. Those of an app are the ends of its exchanges; those of a dyno are of every
+    /// attempt on it, also where another dyno then answered.
+    pub faults: BTreeMap<String, u64>,
+    /// Attempts that failed on a dyno and were followed by another.
+    pub retries: u64,
+    /// How long its exchanges took.
+    pub recent: TimesView,
+    /// The same since the start.
+    pub since_start: TimesView,
+}
+
+/// How long exchanges took, tunnels and what came to no dyno left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimesView {
+    /// How many seconds this is about.
+    pub window_s: f64,
+    /// How many exchanges.
+    pub exchanges: u64,
+    /// From the head of the request to the end of the answer.
+    pub total: Option<PartView>,
+    /// Until a dyno was chosen.
+    pub queue: Option<PartView>,
+    /// From there until a connection to a dyno stood, attempts that failed among it.
+    pub connect: Option<PartView>,
+    /// From there to the first byte of the answer.
+    pub dyno: Option<PartView>,
+    /// From there to the end: the answer's way to the client.
+    pub client: Option<PartView>,
+}
+
+/// How long a part of the exchanges took, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PartView {
+    /// The mean.
+    pub mean_ms: f64,
+    /// So long, or shorter, took half of them.
+    pub p50_ms: f64,
+    /// Nine of ten.
+    pub p90_ms: f64,
+    /// 99 of 100.
+    pub p99_ms: f64,
+    /// 999 of 1,000.
+    pub p999_ms: f64,
+}
+
+impl Client {
+    /// What an app is doing.
+    pub async fn stats(&self, app: &str) -> Result<AppStats, ClientError> {
+        self.get(&format!("{}/stats", app_path(app))).await
+    }
+}
