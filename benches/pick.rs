@@ -71,7 +71,7 @@ fn make(algorithm: BalanceAlgorithm, count: usize, weighted: bool) -> Vec<Arc<Li
     let busy = if algorithm == BalanceAlgorithm::OneAtATime { 1 } else { 5 };
     for app in &apps {
         for live in &app.dynos {
-            (0..rng.u32(0..=busy)).for_each(|_| live.cell.enter());
+            (0..rng.u32(0..=busy)).for_each(|_| assert!(live.cell.enter(0)));
             let outcome = Outcome {
                 now_ms: NOW_MS - rng.u64(0..5_000),
                 status: 200,
@@ -93,7 +93,8 @@ fn measure(apps: &[Arc<LiveApp>], picks: u64) -> (f64, usize) {
         let began = Instant::now();
         for turn in 0..picks {
             let key = Some(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let asking = choice::Asking { key, named: None, tried: &[], now_ms: NOW_MS };
+            let caps = choice::Caps::default();
+            let asking = choice::Asking { key, named: None, tried: &[], now_ms: NOW_MS, caps };
             let app = &apps[turn as usize % apps.len()];
             let at = choice::choose(app, &asking, |n| rng.usize(..n)).unwrap_or(DYNOS);
             sum += black_box(at);

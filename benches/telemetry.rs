@@ -5,9 +5,15 @@
 //! two-core machine: a line 71 (logfmt) or 84 (JSON); a line with its way to the writer 108; an
 //! exchange counted 13 with 1,000 apps in turn, 9 with one; a flush 48.
 
-use std::{hint::black_box, io, time::Instant};
+use std::{hint::black_box, io, sync::Arc, time::Instant};
 
-use hostler::telemetry::{LogFormat, LogSink, Metrics, Record, line};
+use hostler::{
+    live::{
+        Times,
+        stats::{AppPlace, DynoPlace, Ended, Room},
+    },
+    telemetry::{LogFormat, LogSink, Metrics, Record, line},
+};
 
 const APPS: usize = 1000;
 
@@ -24,6 +30,7 @@ fn main() {
         request_id: b"0f8d1c3e-5a51-4c9e-9a39-6f8f0b1d2e3f",
         fwd: b"203.0.113.9",
         dyno: "web.1",
+        queue_ms: Some(0),
         connect_ms: Some(0),
         service_ms: Some(27),
         status: 200,
@@ -51,12 +58,31 @@ fn main() {
     println!("  lines dropped: {}", metrics.log_dropped_lines.get());
     let mut worker = metrics.worker();
     measure("counted, 1,000 apps in turn", rounds, |i| worker.exchange(&record(i)));
+    figures(rounds);
     let one = record(1);
     measure("counted, one app", rounds, |_| worker.exchange(black_box(&one)));
     measure("flush after one exchange", rounds / 10, |_| {
         worker.exchange(&one);
         worker.flush();
     });
+}
+
+/// What an exchange adds to the figures of its app and dyno, by one worker and beside another.
+fn figures(rounds: usize) {
+    let app = AppPlace::new(Arc::new(Room::new(100)));
+    let dynos: [DynoPlace; 4] = Default::default();
+    let ended = |i: usize| {
+        let dyno_us = 500 + (i * 7919 % 50_000) as u32;
+        let times = Times { dyno_us, client_us: 5, ..Times::default() };
+        Ended { status: 200, fault: None, times: Some(times) }
+    };
+    let count = |i: usize| app.count(Some(&dynos[i % 4]), &ended(i), 1 + i as u64 / 1000);
+    measure("figures of app and dyno", rounds, count);
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..rounds).for_each(count));
+        measure("the same, beside another worker", rounds, count);
+    });
+    black_box(app.get().map(|figures| figures.seen(1).exchanges()));
 }
 
 fn measure(name: &str, rounds: usize, mut run: impl FnMut(usize)) {

@@ -3,8 +3,8 @@
 //! A fault answers questions, so that nobody matches on text: which code and status, whose fault,
 //! how grave, does it count against the dyno. The H codes, their texts and statuses are those that
 //! users of Heroku's router know; faults without an H code bear a stable lower-case name.
-//! Invariant: [`Fault::ALL`] lists every fault once; codes are unique but for the causes of H25
-//! and H26.
+//! Invariant: [`Fault::ALL`] lists every fault once; codes are unique but for the causes of H11,
+//! H25 and H26.
 
 /// Whose doing a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,10 @@ macro_rules! faults {
 faults! {
     /// No dyno can be chosen, and one or more has crashed.
     AppCrashed "H10" 503 App Error "App crashed";
-    /// The app has as many exchanges in flight as it may.
+    /// The app, or its dynos, have as many exchanges as they may, and as many wait as may.
     BacklogTooDeep "H11" 503 App Error "Backlog too deep";
+    /// The exchange waited for a place on a dyno as long as it may.
+    BacklogTimeout "H11" 503 App Error "Backlog too deep";
     /// The dyno took the whole request and sent nothing within the time for a first byte.
     RequestTimeout "H12" 503 Dyno Error "Request timeout";
     /// The dyno closed before it sent a byte of its answer.
@@ -137,6 +139,8 @@ faults! {
     AllQuarantined "H34" 503 Dyno Error "All up dynos are quarantined";
     /// The app's owner asked for the maintenance page.
     Maintenance "H80" 503 App Info "Maintenance mode";
+    /// The app's owner has its requests wait, and this one waited as long as it may.
+    Paused "H83" 503 App Info "Planned Service Degradation";
     /// Nothing was ever deployed to the app.
     BlankApp "H81" 502 App Info "Blank app";
     /// The router failed in a way of its own.
@@ -178,9 +182,11 @@ faults! {
 }
 
 impl Fault {
-    /// `cause="…"` of the log line, for the faults that share the code H26.
+    /// `cause="…"` of the log line, for the faults that share the code H26, and the one of H11 that
+    /// Heroku's router does not have.
     pub fn cause(self) -> Option<&'static str> {
         match self {
+            Fault::BacklogTimeout => Some("queue timeout"),
             Fault::BadExpect => Some("unsupported expect header value"),
             Fault::BadHeader => Some("bad header"),
             Fault::BadChunk => Some("bad chunk"),

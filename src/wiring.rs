@@ -21,11 +21,14 @@ use crate::{
         follow::Follower,
         hub::{self, Hub, HubThread},
         store::{Store, StoreError, Versions},
-        watch,
+        wake,
     },
-    live::{Clients, Load, Pulse, Reader, Snapshot, Status},
+    live::{
+        Clients, Load, Pulse, Reader, Snapshot, Status,
+        mailbox::{Letters, Mailbox, mailbox},
+    },
     route::Table,
-    serve::{self, bind, worker},
+    serve::{bind, clock, worker},
     shutdown::Shutdown,
     telemetry::{self, LogGuard, LogSink, Metrics},
     tls::{AcceptFiles, Acceptor, ClientFiles, Dialer, FileError, Listener, Renewal},
@@ -110,17 +113,19 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let bound_https: Vec<SocketAddr> =
         https.iter().flat_map(|(bound, _)| addresses(&bound[0])).collect();
     let own = addresses(&http[0]).chain(bound_https.iter().copied()).chain(addresses(&control));
-    let own_listeners = own.collect();
+    let hub_settings = hub::Settings { own_listeners: own.collect(), ..settings.hub.clone() };
     let (https, renewal) =
         https.map(|(bound, (listener, renewal))| ((bound, listener), renewal)).unzip();
+    let (mailbox, letters) = mailbox();
     let known = Known {
+        waking: (letters, Arc::new(hub_settings.clone())),
         tokens: tokens.with(store.tokens()?),
         versions: store.versions(),
         tls,
         https: renewal,
     };
     let (hub, hub_thread) = hub::start(
-        hub_settings(&settings, own_listeners),
+        hub_settings,
         store,
         table,
         Box::new(move |table| follower.publish(table)),
@@ -130,7 +135,7 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
 
     let bound: Vec<SocketAddr> = addresses(&http[0]).collect();
     let bound_control: Vec<SocketAddr> = addresses(&control).collect();
-    let figures = Figures::new(&settings);
+    let figures = Figures::new(&settings, mailbox);
     let seal = affinity::seal(settings.serve.affinity_key.as_ref(), &settings.data_dir)?;
     let running = Running { began, shutdown, status, metrics, log, reader, dialer, figures, seal };
     // Whoever reads the addresses may send a signal next: first it is heard.
@@ -143,8 +148,9 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     running.end(workers, control, hub_thread, log_guard)
 }
 
-/// What the push API knows beside the table.
+/// What the push API's thread knows beside the table.
 struct Known {
+    waking: (Letters, wake::Reach),
     tokens: Tokens,
     versions: Versions,
     tls: Option<(Acceptor, Renewal)>,
@@ -168,14 +174,16 @@ struct Running {
 struct Figures {
     clients: Arc<Clients>,
     load: Arc<Load>,
+    mailbox: Mailbox,
     pulses: Vec<Arc<Pulse>>,
 }
 
 impl Figures {
-    fn new(Settings { serve, workers, .. }: &Settings) -> Figures {
+    fn new(Settings { serve, workers, .. }: &Settings, mailbox: Mailbox) -> Figures {
         Figures {
             clients: Arc::new(Clients::new(serve.max_clients, serve.max_connections)),
             load: Arc::new(Load::new(serve.max_exchanges, *workers)),
+            mailbox,
             pulses: (0..*workers).map(|_| Arc::default()).collect(),
         }
     }
@@ -222,6 +230,7 @@ impl Running {
                 shutdown: self.shutdown.clone(),
                 grace: settings.drain_grace,
                 status: self.status.clone(),
+                mailbox: self.figures.mailbox.clone(),
             };
             thread(format!("worker-{number}"), &self.shutdown, move || worker::run(parts))
         };
@@ -234,7 +243,7 @@ impl Running {
         settings: &Settings,
         listeners: Vec<TcpListener>,
         hub: Hub,
-        Known { tokens, versions, tls, https }: Known,
+        Known { waking, tokens, versions, tls, https }: Known,
     ) -> Result<Thread, Error> {
         let state = ApiState {
             hub,
@@ -245,7 +254,7 @@ impl Running {
             tokens,
             counts: self.metrics.feed(),
             began: self.began,
-            metrics: self.exposition(),
+            metrics: self.exposition(settings.metrics_max_series),
             explain: explain::explainer(self, &settings.serve),
             settings: api::Settings {
                 admin_token_env: None,
@@ -259,7 +268,7 @@ impl Running {
                 heartbeat: settings.api.heartbeat,
             },
         };
-        let (watched, bounds) = self.watched(&settings.serve);
+        let beside = beside::Beside::new(self, &settings.serve, waking);
         let shutdown = self.shutdown.clone();
         let metrics = self.metrics.clone();
         let (deadline, max_feeds) = (settings.drain_deadline, settings.api.max_feeds);
@@ -284,7 +293,7 @@ impl Running {
                     let (router, secure) = (router.clone(), secure.clone());
                     servers.spawn(api::serve(listener, router, secure, shutdown.clone()));
                 }
-                servers.spawn(watch::run(watched, bounds, shutdown.clone()));
+                beside.spawn(&mut servers, &shutdown);
                 // Whoever waits for it is there until it is said.
                 let hear = move || heard.send(()).unwrap_or_default();
                 shutdown.on_signals(deadline, hear).await?;
@@ -300,27 +309,11 @@ impl Running {
         }
     }
 
-    /// What is watched of the process.
-    fn watched(&self, settings: &serve::Settings) -> (watch::Watched, watch::Bounds) {
-        let watched = watch::Watched {
-            load: self.figures.load.clone(),
-            clients: self.figures.clients.clone(),
-            pulses: self.figures.pulses.clone(),
-            status: self.status.clone(),
-            metrics: self.metrics.clone(),
-        };
-        let bounds = watch::Bounds {
-            memory: settings.max_memory,
-            stall: settings.timeouts.worker_stall,
-            exchanges: settings.max_exchanges,
-        };
-        (watched, bounds)
-    }
-
     /// Renders the metrics, the state of the process with them.
-    fn exposition(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+    fn exposition(&self, max_series: usize) -> Arc<dyn Fn() -> String + Send + Sync> {
         let (metrics, status, reader) =
             (self.metrics.clone(), self.status.clone(), self.reader.clone());
+        let began = self.began;
         Arc::new(move || {
             let table = reader.load();
             let counts = table.table().counts();
@@ -336,10 +329,11 @@ impl Running {
             let oldest = status.store_oldest.load(Ordering::Relaxed);
             metrics.store_oldest_revision.set(oldest.cast_signed());
             metrics.workers.set(gauge(status.workers_serving.load(Ordering::Relaxed)));
-            metrics.render().unwrap_or_else(|error| {
+            let text = metrics.render().unwrap_or_else(|error| {
                 tracing::error!("the metrics cannot be rendered: {error}");
                 String::new()
-            })
+            });
+            text + &figures::text(&table, &metrics.apps(), max_series, clock::since(began))
         })
     }
 
@@ -439,10 +433,6 @@ fn tls_files(settings: &Settings) -> Option<AcceptFiles> {
     })
 }
 
-fn hub_settings(settings: &Settings, own_listeners: Vec<SocketAddr>) -> hub::Settings {
-    hub::Settings { own_listeners, ..settings.hub.clone() }
-}
-
 /// The key of the table's hashes: nobody who pushes hosts may know which of them collide.
 fn random_seed() -> Result<u64, Error> {
     getrandom::u64().map_err(|error| Error::Start("the table", error.to_string()))
@@ -470,7 +460,9 @@ fn announce(listeners: &[(&str, &[SocketAddr])], reader: &Reader<Snapshot>) {
 }
 
 mod affinity;
+mod beside;
 mod explain;
+mod figures;
 mod https;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use hostler::route::{
     self, AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, Host, HostPattern,
-    OwnSettings, Page, Pages, PathPrefix, RouteKey, RouteSettings, Table,
+    OwnCapacity, OwnSettings, Page, Pages, PathPrefix, RouteKey, RouteSettings, Table,
 };
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 
@@ -83,7 +83,7 @@ fn settings(input: &mut Unstructured<'_>) -> Result<AppSettings> {
     let flag = |bit: u8| flags & (1 << bit) != 0;
     let own = OwnSettings {
         half_close: flag(4).then_some(true),
-        max_in_flight: flag(5).then_some(200),
+        capacity: OwnCapacity { max_in_flight: flag(5).then_some(200), ..OwnCapacity::default() },
         first_byte: flag(6).then_some(Duration::from_secs(60)),
         ..OwnSettings::default()
     };

@@ -59,6 +59,10 @@ pub struct ExplainView {
     pub dynos: Vec<ConsideredView>,
     /// How many more the app has.
     pub dynos_omitted: usize,
+    /// The hash of what `balance.key` names in the request: requests of one key go to one dyno, or
+    /// to one release; null if nothing of the app is decided by it, or the request has none.
+    #[serde(default)]
+    pub key: Option<String>,
     /// What the client's cookie does; null if the app has no affinity.
     pub affinity: Option<AffinityView>,
     /// What the app's limits per client leave for this one, in the order in which it would be

@@ -22,10 +22,16 @@ pub struct AppStats {
     pub revision: u64,
     /// Exchanges in flight.
     pub in_flight: u32,
+    /// Exchanges that wait for a dyno.
+    #[serde(default)]
+    pub waiting: u32,
     /// Client connections whose last request was for it.
     pub connections: u32,
     /// Exchanges begun on a dyno since the start; begins at 0 again behind 4294967295.
     pub begun: u32,
+    /// How the algorithm of `balance.shadow` does beside the one that acts; null without one.
+    #[serde(default)]
+    pub shadow: Option<ShadowView>,
     /// What it did, its dynos that are gone among it; null if it has no figures.
     pub figures: Option<FiguresView>,
     /// Its dynos, sorted by name.
@@ -49,8 +55,25 @@ pub struct DynoStats {
     pub failed_connects: u32,
     /// For how long it is passed over still, in milliseconds; 0: it is not.
     pub quarantine_ms: u64,
+    /// How long it takes to the first byte of an answer, as the choice remembers it, in
+    /// milliseconds; null if nothing is known.
+    #[serde(default)]
+    pub latency_ms: Option<f64>,
     /// What it did; null if it has no figures, and what it does counts with its app.
     pub figures: Option<FiguresView>,
+}
+
+/// How two algorithms compare: how many exchanges a new one finds on its dyno, on average.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShadowView {
+    /// How many exchanges were compared.
+    pub exchanges: u64,
+    /// Where the acting algorithm put them.
+    pub acting: f64,
+    /// Where the other would have put them.
+    pub shadow: f64,
+    /// Were they spread evenly over the dynos.
+    pub even: f64,
 }
 
 /// What an app or a dyno did since the start of the router.

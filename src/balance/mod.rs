@@ -13,6 +13,7 @@ pub mod chances;
 mod hash;
 pub mod latency;
 mod least;
+pub mod limit;
 pub mod p2c;
 pub mod pick;
 pub mod plan;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use super::{args::Api, failure::Failure, output};
-use crate::api::{AppStats, Client, DynoStats, FiguresView, PartView, TimesView};
+use crate::api::{AppStats, Client, DynoStats, FiguresView, PartView, ShadowView, TimesView};
 
 /// `hostler stats`.
 #[derive(Debug, Args)]
@@ -42,6 +42,11 @@ impl Stats {
         match &stats.figures {
             Some(figures) => text += &self.told_figures(figures),
             None => text += "It has no figures: no exchange yet, or no room for them\n",
+        }
+        if let Some(ShadowView { exchanges, acting, shadow, even }) = stats.shadow {
+            text +=
+                &format!("\nOf {exchanges} exchanges one found {acting:.2} others on its dyno; ");
+            text += &format!("by the shadow it were {shadow:.2}, spread evenly {even:.2}\n");
         }
         if !stats.dynos.is_empty() {
             let rows: Vec<_> = stats.dynos.iter().map(|dyno| self.row(dyno)).collect();

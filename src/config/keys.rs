@@ -222,7 +222,7 @@ keys! {
     "dynos.quarantine" = "5s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.dynos.quarantine);
     /// Most connect attempts of one exchange.
     "dynos.max_attempts" = "10", Read::Count32(ATTEMPTS, |s| &mut s.serve.dynos.max_attempts);
-    /// Most exchanges of an app in flight, for each of its dynos that is up; 0: no bound.
+    /// Most exchanges in flight on a dyno; further ones wait; 0: any number.
     "dynos.max_in_flight" = "0",
         Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_in_flight);
     /// Keep connections to dynos for the next exchange.
@@ -251,7 +251,9 @@ keys! {
         s.serve.dynos.proxy_protocol = parse::word(v, ProxyHeader::ALL)?;
         Ok(())
     });
-    /// Networks in which the address of a dyno must lie.
+    /// Find out how many exchanges a dyno can have in flight by how long it takes for them.
+    "dynos.adaptive" = "false", Read::Switch(|s| &mut s.serve.dynos.adaptive);
+    /// Networks in which the address of a dyno must lie, and that of what wake.url names.
     "dynos.networks" = "0.0.0.0/0, ::/0",
         Read::List(|s, v| { s.hub.networks = units::list(v, units::network)?; Ok(()) });
     /// Directories below which the socket of a dyno must lie.
@@ -285,6 +287,19 @@ keys! {
     /// fleet; empty: a key is made once, and kept in the data directory.
     "affinity.key" = "",
         Read::Secret(|s, v| { s.serve.affinity_key = parse::seal_key(v)?; Ok(()) });
+    /// Most exchanges that wait for a dyno of the app, others get H11; 0: none waits.
+    "queue.max" = "1000", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.queue.max);
+    /// How long one waits while all dynos have as many as they may, or the app is paused.
+    "queue.timeout" = "30s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.queue.timeout);
+    /// Once the first has waited so long, through so long again: the last to come is the next.
+    "queue.lifo_after" = "1s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.queue.lifo_after);
+    /// Hold all requests until this is no more; they are let go together.
+    "queue.paused" = "false", Read::Switch(|s| &mut s.serve.queue.paused);
+
+    /// Where it is said that an app without dynos has a request (POST, JSON); empty: nowhere.
+    "wake.url" = "", Read::Text(|s, v| { s.serve.wake.url = units::url(v)?.into(); Ok(()) });
+    /// How long its requests wait for a dyno then, and until it is said again.
+    "wake.timeout" = "75s", Read::Duration(TIME, |s| &mut s.serve.wake.timeout);
 
     /// Longest method of a request.
     "limits.method" = "127", Read::Size(METHOD, |s| &mut s.serve.limits.method);
@@ -306,6 +321,8 @@ keys! {
     "limits.response_header" = "512KiB", Read::Size(PART, |s| &mut s.serve.limits.response_header);
     /// Longest head of an answer.
     "limits.response_head" = "1MiB", Read::Size(PART, |s| &mut s.serve.limits.response_head);
+    /// Most exchanges of an app in flight on its dynos; further ones wait; 0: any number.
+    "limits.in_flight" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.limits.in_flight);
     /// Most client connections of one app; 0: any number.
     "limits.app_connections" = "0",
         Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.limits.app_connections);
@@ -412,6 +429,10 @@ keys! {
 
     /// How many apps get series of their own in the metrics; the others share one.
     "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);
+    /// How many of those apps, and how many dynos of them, show there how long they take; an app is
+    /// about 80 lines, a dyno 20; 0: none.
+    "metrics.max_latencies" = "100",
+        Read::Count(0..=100_000, |s| &mut s.metrics_max_series);
     /// How many apps and dynos have figures of their own, each of 17 KiB from its first exchange
     /// on; a dyno without counts with its app, an app without has none.
     "metrics.max_figures" = "4000", Read::Count(0..=1_000_000, |s| &mut s.max_figures);

@@ -37,6 +37,8 @@ pub struct Settings {
     pub log_level: Level,
     /// How many apps get series of their own in the metrics.
     pub metrics_max_apps: usize,
+    /// How many apps, and how many dynos, show their figures in the metrics.
+    pub metrics_max_series: usize,
     /// How many apps and dynos have figures of their own.
     pub max_figures: usize,
     /// How long accepting goes on once the end has begun.
@@ -149,6 +151,7 @@ impl Settings {
             access_log: LogFormat::default(),
             log_level: Level::INFO,
             metrics_max_apps: 0,
+            metrics_max_series: 0,
             max_figures: 0,
             drain_grace: Duration::ZERO,
             drain_deadline: Duration::ZERO,

@@ -87,7 +87,7 @@ fn the_figures_are_the_documented_ones() {
     assert_eq!(of_requests, [127, 8192, 1000, 8192, 1000, 65_536]);
     let of_answers = [l.status_line, l.set_cookie, l.response_header, l.response_head];
     assert_eq!(of_answers, [8192, 8192, 524_288, 1_048_576]);
-    assert_eq!((l.app_connections, l.min_body_rate), (0, 0));
+    assert_eq!((l.app_connections, l.min_body_rate, l.in_flight), (0, 0, 0));
     assert_eq!((d.max_attempts, d.retry_budget), (10, 20));
     assert_eq!((d.max_in_flight, d.max_requests, d.keep_alive), (0, 0, true));
     let s = serve::Settings::default();
@@ -122,12 +122,15 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
     let file = "
         [http]\nmax_passes = 9\nend_to_end_continue = true\nhalf_close = true
         [dynos]\nkeep_alive = false\nmax_requests = 2\nmax_in_flight = 3\nretry_budget = 4
+        adaptive = true
         max_attempts = 5\nquarantine = \"6s\"\nprotocol = \"http2\"\ntls = true
         tls_name = \"x.test\"\ntls_ca = \"ca.pem\"\nproxy_protocol = \"v2\"
         [limits]\nmethod = 71\nrequest_line = 72\nheader_name = 73\nheader_value = 74
         header_count = 75\nrequest_head = 76\nstatus_line = 77\nset_cookie = 78
         response_header = 79\nresponse_head = 80\nmin_body_rate = 81
-        app_connections = 82
+        app_connections = 82\nin_flight = 83
+        [queue]\nmax = 90\ntimeout = \"91s\"\nlifo_after = \"92s\"\npaused = true
+        [wake]\nurl = \"http://a.test/b\"\ntimeout = \"93s\"
         [timeouts]\nconnect = \"10s\"\nconnect_total = \"11s\"\nfirst_byte = \"12s\"
         idle = \"13s\"\nrequest_head = \"14s\"\nkeep_alive = \"15s\"\npool_idle = \"16s\"\n";
     let s = read(file, &[], &[]).unwrap().serve;
@@ -136,6 +139,7 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
         keep_alive: false,
         max_requests: 2,
         max_in_flight: 3,
+        adaptive: true,
         retry_budget: 4,
         protocol: serve::settings::DynoProtocol::Http2,
         tls: true,
@@ -151,7 +155,16 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
     assert_eq!(of_requests, [71, 72, 73, 74, 75, 76]);
     let of_answers = [l.status_line, l.set_cookie, l.response_header, l.response_head];
     assert_eq!(of_answers, [77, 78, 79, 80]);
-    assert_eq!((l.min_body_rate, l.app_connections), (81, 82));
+    assert_eq!((l.min_body_rate, l.app_connections, l.in_flight), (81, 82, 83));
+    let seconds = Duration::from_secs;
+    let queue = serve::settings::Queue {
+        max: 90,
+        timeout: seconds(91),
+        lifo_after: seconds(92),
+        paused: true,
+    };
+    let wake = serve::settings::Wake { url: "http://a.test/b".into(), timeout: seconds(93) };
+    assert_eq!((s.queue, s.wake), (queue, wake));
     let t = s.timeouts;
     let times = [
         t.connect,

@@ -9,4 +9,5 @@ pub mod own;
 mod pages;
 pub mod scope;
 pub mod store;
+pub mod wake;
 pub mod watch;

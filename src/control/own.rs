@@ -58,6 +58,8 @@ pub enum Read {
 /// A kind of text.
 #[derive(Clone, Copy)]
 pub struct Kind {
+    /// What it is, in a word.
+    pub what: &'static str,
     /// What is taken, as a regular expression.
     pub pattern: &'static str,
     /// The most bytes.
@@ -69,6 +71,7 @@ pub struct Kind {
 
 /// Names that dynos prove themselves by.
 const TLS_NAMES: Kind = Kind {
+    what: "a name",
     pattern: units::TLS_NAME,
     most: units::MAX_TLS_NAME,
     example: "{app}.internal",
@@ -77,6 +80,7 @@ const TLS_NAMES: Kind = Kind {
 
 /// Names of headers; an empty one is none.
 const HEADER: Kind = Kind {
+    what: "a name",
     pattern: units::HEADER,
     most: units::MAX_HEADER,
     example: "x-api-key",
@@ -85,6 +89,7 @@ const HEADER: Kind = Kind {
 
 /// Names of cookies.
 const COOKIE_NAME: Kind = Kind {
+    what: "a name",
     pattern: units::COOKIE_NAME,
     most: units::MAX_COOKIE_NAME,
     example: "hostler-affinity",
@@ -93,14 +98,25 @@ const COOKIE_NAME: Kind = Kind {
 
 /// Paths of cookies.
 const COOKIE_PATH: Kind = Kind {
+    what: "a path",
     pattern: units::COOKIE_PATH,
     most: units::MAX_COOKIE_PATH,
     example: "/shop",
     read: units::cookie_path,
 };
 
+/// URLs of webhooks; an empty one is none.
+const URL: Kind = Kind {
+    what: "a URL",
+    pattern: units::URL,
+    most: units::MAX_URL,
+    example: "https://platform.internal:8443/wake",
+    read: units::url,
+};
+
 /// Shares of releases; none of them are told apart where there are none.
 const RELEASES: Kind = Kind {
+    what: "a name",
     pattern: units::RELEASES,
     most: units::MAX_RELEASES_TEXT,
     example: "v1=90,v2=10",
@@ -177,8 +193,8 @@ settings! {
     "dynos.quarantine" = Duration(TIME_OR_NONE, @quarantine);
     /// Most connect attempts of one exchange.
     "dynos.max_attempts" = Count32(ATTEMPTS, @max_attempts);
-    /// Most exchanges of an app in flight, for each of its dynos that is up; 0: no bound.
-    "dynos.max_in_flight" = Count32(COUNT_OR_NONE, @max_in_flight);
+    /// Most exchanges in flight on a dyno; further ones wait; 0: any number.
+    "dynos.max_in_flight" = Count32(COUNT_OR_NONE, @capacity.max_in_flight);
     /// Keep connections to dynos for the next exchange.
     "dynos.keep_alive" = Switch(@keep_alive_to_dynos);
     /// Most requests on one connection to a dyno; 0: no bound.
@@ -210,6 +226,22 @@ settings! {
     /// With which requests from other sites it goes along: lax, strict, none, or off to say
     /// nothing of it.
     "affinity.same_site" = Word(SameSite::WORDS, @affinity.same_site as SameSite);
+    /// Find out how many exchanges a dyno can have in flight by how long it takes for them.
+    "dynos.adaptive" = Switch(@capacity.adaptive);
+
+    /// Most exchanges that wait for a dyno of the app, others get H11; 0: none waits.
+    "queue.max" = Count32(COUNT_OR_NONE, @capacity.queue.max);
+    /// How long one waits while all dynos have as many as they may, or the app is paused.
+    "queue.timeout" = Duration(TIME_OR_NONE, @capacity.queue.timeout);
+    /// Once the first has waited so long, through so long again: the last to come is the next.
+    "queue.lifo_after" = Duration(TIME_OR_NONE, @capacity.queue.lifo_after);
+    /// Hold all requests until this is no more; they are let go together.
+    "queue.paused" = Switch(@capacity.queue.paused);
+
+    /// Where it is said that an app without dynos has a request (POST, JSON); empty: nowhere.
+    "wake.url" = Text(URL, @capacity.wake.url);
+    /// How long its requests wait for a dyno then, and until it is said again.
+    "wake.timeout" = Duration(TIME, @capacity.wake.timeout);
 
     /// Longest method of a request.
     "limits.method" = Size(METHOD, @method);
@@ -229,6 +261,8 @@ settings! {
     "limits.response_header" = Size(PART, @response_header);
     /// Longest head of an answer.
     "limits.response_head" = Size(PART, @response_head);
+    /// Most exchanges of an app in flight on its dynos; further ones wait; 0: any number.
+    "limits.in_flight" = Count32(COUNT_OR_NONE, @capacity.in_flight);
     /// Most client connections of one app; 0: any number.
     "limits.app_connections" = Count32(COUNT_OR_NONE, @app_connections);
     /// Fewest bytes a second at which a client sends a body or takes an answer; 0: none.
@@ -346,7 +380,11 @@ impl Setting {
 fn text_of(value: &Value, read: &Read) -> Result<String, Wrong> {
     const REMEDY: &str = "write a text, a whole number, true or false";
     let is_list = matches!(read, Read::Networks(_));
-    let most = if is_list { MAX_TEXT * MAX_LIST } else { MAX_TEXT };
+    let most = match read {
+        Read::Networks(_) => MAX_TEXT * MAX_LIST,
+        Read::Text(kind, _) => kind.most.max(MAX_TEXT),
+        _ => MAX_TEXT,
+    };
     match value {
         Value::Array(entries) if is_list => {
             let texts: Option<Vec<&str>> = entries.iter().map(Value::as_str).collect();

@@ -6,15 +6,21 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU32, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use super::{
     latency::LatencyCell,
+    limit::LimitCell,
     meter::AppMeter,
     outcome::Outcome,
+    queue::Queue,
     reported::ReportedCell,
     stats::{AppPlace, DynoPlace, Room},
+    wake::Asked,
 };
 use crate::balance::{Budget, affinity::Tag};
 
@@ -26,6 +32,8 @@ pub struct Cell {
     in_flight: AtomicU32,
     /// How long it takes to answer.
     pub latency: LatencyCell,
+    /// How many exchanges it can have, where that is found out.
+    pub limit: LimitCell,
     /// How busy it says it is.
     pub reported: ReportedCell,
     /// Exchanges that the shadow of its app would have given it.
@@ -50,20 +58,29 @@ impl Cell {
         self.shadow.load(Relaxed)
     }
 
-    /// Counts one more exchange.
-    pub fn enter(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+    /// Counts one more exchange, unless there are `most` (0: any number); answers whether it did.
+    pub fn enter(&self, most: u32) -> bool {
+        if most == 0 {
+            self.in_flight.fetch_add(1, Relaxed);
+            return true;
+        }
+        let more = |count: u32| (count < most).then(|| count + 1);
+        self.in_flight.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
     /// Counts one exchange less.
     pub fn leave(&self) {
-        let before = self.in_flight.fetch_sub(1, Relaxed);
+        // In one order with the look whether anybody waits (`live/queue`).
+        let before = self.in_flight.fetch_sub(1, SeqCst);
         debug_assert!(before > 0, "a lease is settled once");
     }
 
     /// Takes in how an attempt on the dyno ended; `app` is the cell of its app.
     pub fn settle(&self, app: &AppCell, outcome: &Outcome) {
         self.latency.settle(&app.latency, outcome);
+        if self.limit.settle(outcome, self.in_flight()) {
+            app.queue.call();
+        }
         if let Some(load) = outcome.said.load {
             self.reported.set(load, outcome.now_ms);
         }
@@ -140,6 +157,10 @@ pub struct AppCell {
     pub figures: AppPlace,
     /// What its clients used of what they may together.
     pub meter: AppMeter,
+    /// Those that wait for a dyno.
+    pub queue: Queue,
+    /// When somebody was asked for dynos.
+    pub asked: Asked,
     /// Taken only by an exchange that would send its request a second time.
     retries: Mutex<Budget>,
 }
@@ -158,15 +179,32 @@ impl AppCell {
         self.exchanges.load(Relaxed) as u32
     }
 
-    /// Counts one more exchange in flight, and if this is its `first` attempt, one begun.
-    pub fn enter(&self, first: bool) {
-        self.exchanges.fetch_add(if first { ONE } else { 1 }, Relaxed);
+    /// Counts one more exchange in flight, unless there are `most` (0: any number), and if this is
+    /// its `first` attempt, one begun; answers whether it did.
+    pub(super) fn enter(&self, first: bool, most: u32) -> bool {
+        let one = if first { ONE } else { 1 };
+        if most == 0 {
+            self.exchanges.fetch_add(one, Relaxed);
+            return true;
+        }
+        let more = |both: u64| ((both as u32) < most).then(|| both.wrapping_add(one));
+        self.exchanges.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// Counts an exchange begun that is in flight already.
+    pub fn begin(&self) {
+        self.exchanges.fetch_add(ONE - 1, Relaxed);
     }
 
     /// Counts one exchange less.
-    pub fn leave(&self) {
-        let before = self.exchanges.fetch_sub(1, Relaxed);
+    pub(super) fn leave(&self) {
+        let before = self.exchanges.fetch_sub(1, SeqCst);
         debug_assert!(before as u32 > 0, "a lease is settled once");
+    }
+
+    /// As if it had not entered.
+    pub(super) fn turn_back(&self, first: bool) {
+        self.exchanges.fetch_sub(if first { ONE } else { 1 }, SeqCst);
     }
 
     /// The next turn of its dynos.

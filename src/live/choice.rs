@@ -26,6 +26,26 @@ pub struct Asking<'a> {
     pub tried: &'a [usize],
     /// Now.
     pub now_ms: u64,
+    /// How many exchanges there may be.
+    pub caps: Caps,
+}
+
+/// How many exchanges the app may have in flight; 0: any number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// On each of its dynos.
+    pub dyno: u32,
+    /// On all of them.
+    pub app: u32,
+    /// How many a dyno may have is found out.
+    pub adaptive: bool,
+}
+
+impl Caps {
+    /// Do exchanges compete for places?
+    pub fn is_any(self) -> bool {
+        self != Caps::default()
+    }
 }
 
 /// Chooses a dyno of the app; `random(n)` answers a number below `n`.
@@ -48,6 +68,7 @@ pub fn choose(
 /// What the candidates of one choice have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
+    app: &'a LiveApp,
     asking: &'a Asking<'a>,
     balancing: &'a Balancing,
     neutral_us: u32,
@@ -57,7 +78,7 @@ impl LiveApp {
     /// What the app's dynos look like to one choice.
     pub fn view<'a>(&'a self, asking: &'a Asking<'a>) -> View<'a> {
         let neutral_us = self.cell.latency.get().us;
-        View { asking, balancing: &self.balancing, neutral_us }
+        View { app: self, asking, balancing: &self.balancing, neutral_us }
     }
 
     /// The fault that every request is answered with, if the app's owner wants it so.
@@ -70,14 +91,20 @@ impl LiveApp {
         }
     }
 
-    /// May the app have one more exchange in flight, beside all that it has but `own`, at `each`
-    /// for every dyno that is up (0: any number)?
-    pub fn has_room(&self, each: u32, own: usize) -> bool {
-        if each == 0 {
-            return true;
+    /// The most exchanges of the dyno with this cell; 0: any number.
+    pub fn most(&self, cell: &Cell, caps: Caps) -> u32 {
+        if !caps.adaptive {
+            return caps.dyno;
         }
-        let up = self.dynos.iter().filter(|live| live.dyno.state == DynoState::Up).count();
-        (self.cell.in_flight() as usize - own) < each as usize * up
+        let found = cell.limit.most();
+        if caps.dyno == 0 { found } else { found.min(caps.dyno) }
+    }
+}
+
+impl LiveDyno {
+    /// When the dyno is next taken for well again, if that is a matter of time.
+    pub fn back_at_ms(&self, now_ms: u64) -> Option<u64> {
+        Some(self.cell.quarantined_until_ms()).filter(|until_ms| *until_ms > now_ms)
     }
 }
 
@@ -91,6 +118,7 @@ impl View<'_> {
             DynoState::Crashed => Some(Bar::Crashed),
             DynoState::Up if self.has_tried(cell) => Some(Bar::Tried),
             DynoState::Up if cell.is_quarantined(now_ms) => Some(Bar::Quarantined),
+            DynoState::Up if self.is_full(cell) => Some(Bar::Full),
             DynoState::Up => None,
         };
         let mut weight = u32::from(dyno.weight.max(1)) * ONE_WEIGHT;
@@ -108,6 +136,11 @@ impl View<'_> {
         })
     }
 
+    fn is_full(&self, cell: &Cell) -> bool {
+        let most = self.app.most(cell, self.asking.caps);
+        most != 0 && cell.in_flight() >= most
+    }
+
     fn has_tried(&self, cell: &Arc<Cell>) -> bool {
         self.asking.tried.contains(&(Arc::as_ptr(cell) as usize))
     }
@@ -117,7 +150,7 @@ impl View<'_> {
 /// come to be.
 pub fn without_dyno(unfit: Unfit) -> (Fault, bool) {
     match unfit {
-        Unfit { full: 1.., .. } => (Fault::BacklogTooDeep, true),
+        Unfit { full: 1.., .. } => (Fault::BacklogTimeout, true),
         Unfit { quarantined: 1.., .. } => (Fault::AllQuarantined, true),
         Unfit { starting: 1.., .. } => (Fault::BootTimeout, true),
         Unfit { crashed: 1.., .. } => (Fault::AppCrashed, false),

@@ -9,10 +9,8 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
-    Affinity, ClientLimits, Clients, Comeback, LiveApp, LiveDyno, Snapshot,
-    choice::{Asking, without_dyno},
-    clients::Left,
-    key::Keyed,
+    Affinity, ClientLimits, Clients, Comeback, Lack, LiveApp, LiveDyno, Snapshot, Waiting,
+    choice::Asking, clients::Left, key::Keyed,
 };
 use crate::{
     balance::{self, Bar, Candidate, Draw, affinity::Seal},
@@ -49,10 +47,8 @@ pub struct Rules {
     pub is_forwarded: fn(&[u8]) -> bool,
     /// `limits.app_connections`
     pub app_connections: u32,
-    /// `dynos.max_in_flight`
-    pub max_in_flight: u32,
-    /// `timeouts.connect_total`
-    pub connect_total: Duration,
+    /// Who waits, and for how long.
+    pub waiting: Waiting,
     /// How clients come back to their dyno.
     pub affinity: Affinity,
     /// What their cookies are signed with.
@@ -125,6 +121,8 @@ pub struct Explanation {
     pub dynos: Vec<Considered>,
     /// What keeps each dyno, the ones that are not listed too, from being chosen.
     pub bars: Vec<Option<Bar>>,
+    /// Its key, if something of the app is decided by one, and it has one.
+    pub key: Option<u64>,
     /// What its client's cookie does, if the app has affinity.
     pub returning: Option<Returning>,
     /// What is left for its client, in the order in which it would be counted.
@@ -146,7 +144,8 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     let app = snapshot.find(&request.host, path).cloned();
     let dynos = app.as_ref().map_or(&[][..], |app| &app.dynos);
     let key = app.as_deref().and_then(|app| key(app, request));
-    let asking = Asking { key, named: None, tried: &[], now_ms };
+    let caps = app.as_deref().map(|app| rules.waiting.of(app).caps).unwrap_or_default();
+    let asking = Asking { key, named: None, tried: &[], now_ms, caps };
     let view = app.as_ref().map(|app| app.view(&asking));
     let candidate = |live| view.as_ref().map(|view| view.candidate(live));
     let candidates: Vec<_> = dynos.iter().filter_map(candidate).collect();
@@ -171,6 +170,7 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
         rules: tries.listed.into_iter().map(rule).collect(),
         rules_omitted: tries.omitted,
         dynos: dynos.iter().enumerate().take(MAX_DYNOS).map(considered).collect(),
+        key,
         returning,
         limits,
         bars: candidates.iter().map(|candidate| candidate.bar).collect(),
@@ -209,20 +209,24 @@ fn outcome(
     if let Some(fault) = app.closed() {
         return Outcome::Fault(fault);
     }
+    let waiting = rules.waiting.of(app);
     // Any draw tells whether there is a dyno to be drawn.
     let mut draw = Draw { key: None, random: |_| 0, turn: || 0 };
     let drawn = balance::pick(&app.balancing.plan, candidates.len(), |i| candidates[i], &mut draw);
-    let at_most = own.connect_total.unwrap_or(rules.connect_total);
-    match drawn.map_err(without_dyno) {
-        Ok(_) if !app.has_room(own.max_in_flight.unwrap_or(rules.max_in_flight), 0) => {
-            Outcome::Fault(Fault::BacklogTooDeep)
-        }
+    let behind = waiting.is_behind_others(app).then_some(Lack::Full);
+    let lack = waiting.before_dynos(app).or(behind).map_or(drawn.map_err(Lack::from), Err);
+    match lack {
         Ok(_) => {
             let only = chances.and_then(|c| c.iter().position(|chance| *chance == 1.0));
             Outcome::Dyno(only.map(|at| app.dynos[at].dyno.name.clone()))
         }
-        Err((fault, true)) => Outcome::Hold(at_most, fault),
-        Err((fault, false)) => Outcome::Fault(fault),
+        Err(lack) => match waiting.hope(lack) {
+            (fault, Duration::ZERO) => Outcome::Fault(fault),
+            _ if app.cell.queue.waiting() >= waiting.max => {
+                Outcome::Fault(waiting.turned_away(lack))
+            }
+            (fault, time) => Outcome::Hold(time, fault),
+        },
     }
 }
 

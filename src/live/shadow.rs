@@ -76,7 +76,7 @@ impl Shadow {
     }
 }
 
-/// Has the shadow of an app choose, beside the choice of the dyno at `acting` that is yet to begin
+/// Has the shadow of an app choose, beside the choice of the dyno at `acting` that has just begun
 /// its exchange.
 pub fn follow(
     app: &Arc<LiveApp>,
@@ -99,8 +99,11 @@ pub fn follow(
     let cell = &app.dynos[at].cell;
     let up = app.dynos.len().max(1) as u64;
     figures.exchanges.fetch_add(1, Relaxed);
-    figures.acting.fetch_add(app.dynos[acting].cell.in_flight().into(), Relaxed);
-    figures.even.fetch_add(u64::from(app.cell.in_flight()) * 1000 / up, Relaxed);
+    // That exchange does not find itself.
+    let found = app.dynos[acting].cell.in_flight().saturating_sub(1);
+    let of_app = app.cell.in_flight().saturating_sub(1);
+    figures.acting.fetch_add(found.into(), Relaxed);
+    figures.even.fetch_add(u64::from(of_app) * 1000 / up, Relaxed);
     figures.shadow.fetch_add(cell.shadow.fetch_add(1, Relaxed).into(), Relaxed);
     Some(ShadowPlace { app: app.clone(), at })
 }

@@ -73,6 +73,15 @@ impl Snapshot {
         Snapshot { table, apps, certificates }
     }
 
+    /// Calls those that wait for dynos of apps that changed since `before`.
+    pub fn call_waiting(&self, before: &Snapshot) {
+        self.table.apps().changed_since(before.table.apps(), |slot, _, _| {
+            if let Some(app) = before.apps.get(slot) {
+                app.cell.queue.call();
+            }
+        });
+    }
+
     /// The certificates of the next table: a key that was read already is not read again.
     fn follow_certificates(&self, table: &Table) -> Arc<Certificates> {
         if table.certificates_same_as(&self.table) {
@@ -131,6 +140,9 @@ impl LiveApp {
             let cell = kept.unwrap_or_else(|| registry.arrive(&CellKey::new(&app.name, dyno)));
             LiveDyno { dyno: dyno.clone(), cell }
         };
+        if let Some(old) = old.filter(|old| app.dynos.is_empty() && !old.dynos.is_empty()) {
+            old.cell.asked.forget();
+        }
         LiveApp {
             app: app.clone(),
             cell: old.map_or_else(|| registry.app(), |old| old.cell.clone()),

@@ -34,8 +34,8 @@ pub use path::{PathError, PathPrefix};
 pub use routes::tries::{Tries, Try};
 pub use settings::{
     AppSettings, BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol,
-    OwnAffinity, OwnBalance, OwnClientLimits, OwnDynos, OwnSettings, Page, Pages, ProxyHeader,
-    RouteSettings, SameSite,
+    OwnAffinity, OwnBalance, OwnCapacity, OwnClientLimits, OwnDynos, OwnQueue, OwnSettings,
+    OwnWake, Page, Pages, ProxyHeader, RouteSettings, SameSite,
 };
 pub use slots::{Slot, Slots};
 pub use table::{Builder, Counts, Piece, RouteKey, Table};

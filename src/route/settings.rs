@@ -9,12 +9,14 @@ use super::network::Network;
 
 mod affinity;
 mod balance;
+mod capacity;
 mod clients;
 mod dynos;
 mod words;
 
 pub use affinity::{CookieSecure, OwnAffinity, SameSite};
 pub use balance::{BalanceAlgorithm, BalanceKey, BalanceShadow, OwnBalance};
+pub use capacity::{OwnCapacity, OwnQueue, OwnWake};
 pub use clients::OwnClientLimits;
 pub use dynos::{DynoProtocol, OwnDynos, ProxyHeader};
 
@@ -60,8 +62,6 @@ pub struct OwnSettings {
     pub hsts_preload: Option<bool>,
     /// `dynos.keep_alive`
     pub keep_alive_to_dynos: Option<bool>,
-    /// `dynos.max_in_flight`
-    pub max_in_flight: Option<u32>,
     /// `dynos.retry_budget`, in percent
     pub retry_budget: Option<u32>,
     /// `dynos.max_attempts`
@@ -70,6 +70,8 @@ pub struct OwnSettings {
     pub quarantine: Option<Duration>,
     /// How dynos are spoken to.
     pub dynos: OwnDynos,
+    /// How much they are given, and who waits for them.
+    pub capacity: OwnCapacity,
     /// How one is chosen.
     pub balance: OwnBalance,
     /// `timeouts.connect`
@@ -132,6 +134,7 @@ impl OwnSettings {
     pub fn named(&self) -> Vec<(&'static str, Value<'_>)> {
         let general = Self::NAMES.into_iter().zip(self.values());
         let mut named: Vec<_> = general.filter_map(|(name, value)| Some((name, value?))).collect();
+        named.extend(self.capacity.named());
         named.extend(self.balance.named());
         named.extend(self.clients.named());
         named.extend(self.dynos.named());
@@ -141,10 +144,9 @@ impl OwnSettings {
     }
 
     /// The names of those of no group.
-    const NAMES: [&str; 28] = [
+    const NAMES: [&str; 27] = [
         "dynos.keep_alive",
         "dynos.max_attempts",
-        "dynos.max_in_flight",
         "dynos.quarantine",
         "dynos.retry_budget",
         "http.end_to_end_continue",
@@ -172,11 +174,7 @@ impl OwnSettings {
         "timeouts.pool_idle",
     ];
 
-    fn values(&self) -> [Option<Value<'_>>; 28] {
-        let switch = |value: &Option<bool>| value.map(Value::Switch);
-        let count = |value: &Option<u32>| value.map(|value| Value::Number(value.into()));
-        let size = |value: &Option<usize>| value.map(|value| Value::Number(value as u64));
-        let time = |value: &Option<Duration>| value.map(Value::Time);
+    fn values(&self) -> [Option<Value<'_>>; 27] {
         // Taken apart whole, so that none can be forgotten.
         let OwnSettings {
             end_to_end_continue,
@@ -186,11 +184,11 @@ impl OwnSettings {
             hsts_subdomains,
             hsts_preload,
             keep_alive_to_dynos,
-            max_in_flight,
             retry_budget,
             max_attempts,
             quarantine,
             dynos: _,
+            capacity: _,
             balance: _,
             connect,
             connect_total,
@@ -215,7 +213,6 @@ impl OwnSettings {
         [
             switch(keep_alive_to_dynos),
             count(max_attempts),
-            count(max_in_flight),
             time(quarantine),
             count(retry_budget),
             switch(end_to_end_continue),
@@ -243,6 +240,22 @@ impl OwnSettings {
             time(pool_idle),
         ]
     }
+}
+
+fn switch(value: &Option<bool>) -> Option<Value<'_>> {
+    value.map(Value::Switch)
+}
+
+fn count(value: &Option<u32>) -> Option<Value<'_>> {
+    value.map(|value| Value::Number(value.into()))
+}
+
+fn size(value: &Option<usize>) -> Option<Value<'_>> {
+    value.map(|value| Value::Number(value as u64))
+}
+
+fn time(value: &Option<Duration>) -> Option<Value<'_>> {
+    value.map(Value::Time)
 }
 
 /// Pages of an app's own.

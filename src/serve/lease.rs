@@ -1,11 +1,12 @@
 //! The in-flight guard: one exchange on one dyno, from the choice to the end of the body.
 //!
 //! Invariants: the counts are lowered exactly once, whatever way the exchange ends, by the lease's
-//! being dropped; the cell is told of an outcome at most once, and before.
+//! being vacated or dropped, or the place goes to who waits for one; the cell is told of an outcome
+//! at most once, and before.
 
 use std::sync::Arc;
 
-use crate::live::{LiveApp, LiveDyno, Outcome};
+use crate::live::{Cell, LiveApp, LiveDyno, Outcome, queue::Handed};
 
 /// One exchange's place on a dyno.
 #[derive(Debug)]
@@ -13,15 +14,39 @@ pub struct Lease {
     app: Arc<LiveApp>,
     at: usize,
     settled: bool,
+    counted: bool,
 }
 
 impl Lease {
     /// Takes a place on the dyno at `at` among the app's, for an exchange's `first` attempt or
-    /// another.
-    pub fn take(app: Arc<LiveApp>, at: usize, first: bool) -> Lease {
-        app.cell.enter(first);
-        app.dynos[at].cell.enter();
-        Lease { app, at, settled: false }
+    /// another, within `most` on the dyno and `most_of_app` (0: any number), if there is one.
+    pub fn take(
+        app: &Arc<LiveApp>,
+        at: usize,
+        first: bool,
+        (most, most_of_app): (u32, u32),
+    ) -> Option<Lease> {
+        let taken = app.cell.take(&app.dynos[at].cell, first, most, most_of_app);
+        taken.then(|| Lease { app: app.clone(), at, settled: false, counted: true })
+    }
+
+    /// Keeps a place that was handed on, which is on the dyno at `at` among the app's.
+    pub fn keep(handed: Handed, app: Arc<LiveApp>, at: usize) -> Lease {
+        handed.keep();
+        Lease { app, at, settled: false, counted: true }
+    }
+
+    /// Gives the place away as it is, counted: it is on this dyno.
+    pub fn give(mut self) -> (usize, Arc<Cell>) {
+        self.counted = false;
+        (self.at, self.dyno().cell.clone())
+    }
+
+    /// Moves to another of the app's dynos that has no bound.
+    pub fn move_to(&mut self, choose: impl FnOnce(&Arc<LiveApp>) -> Option<usize>) {
+        self.dyno().cell.leave();
+        self.at = choose(&self.app).unwrap_or(self.at);
+        self.dyno().cell.enter(0);
     }
 
     /// Tells the cell how the attempt ended, unless it was told.
@@ -31,9 +56,21 @@ impl Lease {
         }
     }
 
+    /// Gives up the place, and is from now on only the name of where it was.
+    pub fn vacate(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            self.app.cell.release(&self.dyno().cell);
+        }
+    }
+
     /// Its app, as it was when the dyno was chosen.
-    pub fn app(&self) -> &LiveApp {
+    pub fn app(&self) -> &Arc<LiveApp> {
         &self.app
+    }
+
+    /// Its app, and where among the app's dynos it is.
+    pub fn place(&self) -> (&Arc<LiveApp>, usize) {
+        (&self.app, self.at)
     }
 
     /// The name of its app.
@@ -49,7 +86,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.dyno().cell.leave();
-        self.app.cell.leave();
+        self.vacate();
     }
 }

@@ -14,7 +14,7 @@ pub use crate::{
 };
 
 use crate::{
-    live::{Affinity, Balance, ClientLimits},
+    live::{Affinity, Balance, ClientLimits, Waiting, choice::Caps},
     route::{Network, network},
 };
 
@@ -64,6 +64,10 @@ pub struct Settings {
     pub balance: Balance,
     /// How dynos are met.
     pub dynos: Dynos,
+    /// Who waits for them.
+    pub queue: Queue,
+    /// How an app without dynos is woken.
+    pub wake: Wake,
     /// HTTP/2 with clients.
     pub http2: Http2,
     /// Authorities of the dynos' certificates, in PEM; none: those of the system.
@@ -113,8 +117,10 @@ pub struct Dynos {
     pub quarantine: Duration,
     /// The most connect attempts of one exchange.
     pub max_attempts: u32,
-    /// The most exchanges of an app in flight, times its dynos that are up; 0: no bound.
+    /// The most exchanges in flight on one; 0: any number.
     pub max_in_flight: u32,
+    /// How many that may be is found out.
+    pub adaptive: bool,
     /// Connections are kept for the next exchange.
     pub keep_alive: bool,
     /// The most exchanges of one connection; 0: no bound.
@@ -137,6 +143,7 @@ impl Default for Dynos {
             quarantine: Duration::from_secs(5),
             max_attempts: 10,
             max_in_flight: 0,
+            adaptive: false,
             keep_alive: true,
             max_requests: 0,
             retry_budget: 20,
@@ -154,6 +161,45 @@ impl Dynos {
     pub fn settled(mut self) -> Dynos {
         self.keep_alive &= self.proxy_protocol == ProxyHeader::Off;
         self
+    }
+}
+
+/// Waiting for a dyno.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// The most exchanges of an app that wait; 0: none does.
+    pub max: u32,
+    /// How long one waits while all dynos are full, or the app is paused.
+    pub timeout: Duration,
+    /// How long the first waits, for as long again, before the last to come is the next.
+    pub lifo_after: Duration,
+    /// All wait.
+    pub paused: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue {
+            max: 1000,
+            timeout: Duration::from_secs(30),
+            lifo_after: Duration::from_secs(1),
+            paused: false,
+        }
+    }
+}
+
+/// Waking an app that has no dynos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wake {
+    /// Where it is said that there is a request; empty: nowhere.
+    pub url: Arc<str>,
+    /// How long requests wait then.
+    pub timeout: Duration,
+}
+
+impl Default for Wake {
+    fn default() -> Self {
+        Wake { url: "".into(), timeout: Duration::from_secs(75) }
     }
 }
 
@@ -182,6 +228,24 @@ impl Default for Http2 {
 }
 
 impl Settings {
+    /// What an app's exchanges may have and wait for, unless it has settings of its own.
+    pub fn waiting(&self) -> Waiting {
+        Waiting {
+            caps: Caps {
+                dyno: self.dynos.max_in_flight,
+                app: self.limits.in_flight,
+                adaptive: self.dynos.adaptive,
+            },
+            paused: self.queue.paused,
+            max: self.queue.max,
+            timeout: self.queue.timeout,
+            lifo_after: self.queue.lifo_after,
+            connect_total: self.timeouts.connect_total,
+            wakes: !self.wake.url.is_empty(),
+            wake_timeout: self.wake.timeout,
+        }
+    }
+
     /// Are the forwarding headers of a client at this address kept?
     pub fn trusts(&self, remote: IpAddr) -> bool {
         network::is_within(&self.trusted_networks, remote)
@@ -211,6 +275,8 @@ pub struct Limits {
     pub response_header: usize,
     /// The whole head of an answer.
     pub response_head: usize,
+    /// How many exchanges one app may have on its dynos (a count); 0: any number.
+    pub in_flight: u32,
     /// How many clients' connections one app may have (a count); 0: any number.
     pub app_connections: u32,
     /// The fewest bytes a second at which a client sends its body and takes its answer; 0: none.
@@ -230,6 +296,7 @@ impl Default for Limits {
             set_cookie: 8192,
             response_header: 512 << 10,
             response_head: 1 << 20,
+            in_flight: 0,
             app_connections: 0,
             min_body_rate: 0,
         }
@@ -298,6 +365,8 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             balance: Balance::default(),
             dynos: Dynos::default(),
+            queue: Queue::default(),
+            wake: Wake::default(),
             http2: Http2::default(),
             dynos_ca: None,
             https: Https::default(),

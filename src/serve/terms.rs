@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::settings::{Dynos, Https, Limits, Settings, Timeouts};
 use crate::{
-    live::{Affinity, ClientLimits},
+    live::{Affinity, ClientLimits, Waiting},
     route::{OwnAffinity, OwnClientLimits, OwnSettings},
     wire::{request, response, rewrite::Hsts},
 };
@@ -21,6 +21,8 @@ pub struct Terms {
     pub half_close: bool,
     /// How dynos are met.
     pub dynos: Dynos,
+    /// How much they are given, and who waits for them.
+    pub waiting: Waiting,
     /// What is said of HTTPS.
     pub https: Https,
     /// Bounds of heads and bodies.
@@ -42,6 +44,7 @@ impl Terms {
             end_to_end_continue: settings.end_to_end_continue,
             half_close: settings.half_close,
             dynos: settings.dynos.clone().settled(),
+            waiting: settings.waiting(),
             https: settings.https,
             limits: settings.limits,
             timeouts: settings.timeouts,
@@ -69,7 +72,8 @@ impl Terms {
             dynos: Dynos {
                 quarantine: own.quarantine.unwrap_or(dynos.quarantine),
                 max_attempts: own.max_attempts.unwrap_or(dynos.max_attempts),
-                max_in_flight: own.max_in_flight.unwrap_or(dynos.max_in_flight),
+                max_in_flight: own.capacity.max_in_flight.unwrap_or(dynos.max_in_flight),
+                adaptive: own.capacity.adaptive.unwrap_or(dynos.adaptive),
                 keep_alive: own.keep_alive_to_dynos.unwrap_or(dynos.keep_alive),
                 max_requests: own.dynos.max_requests.unwrap_or(dynos.max_requests),
                 retry_budget: own.retry_budget.unwrap_or(dynos.retry_budget),
@@ -79,6 +83,7 @@ impl Terms {
                 proxy_protocol: own.dynos.proxy_protocol.unwrap_or(dynos.proxy_protocol),
             }
             .settled(),
+            waiting: self.waiting.with(Some(own)),
             https: Https {
                 redirect: own.https_redirect.unwrap_or(https.redirect),
                 public_port: https.public_port,
@@ -97,6 +102,7 @@ impl Terms {
                 set_cookie: own.set_cookie.unwrap_or(limits.set_cookie),
                 response_header: own.response_header.unwrap_or(limits.response_header),
                 response_head: own.response_head.unwrap_or(limits.response_head),
+                in_flight: own.capacity.in_flight.unwrap_or(limits.in_flight),
                 app_connections: own.app_connections.unwrap_or(limits.app_connections),
                 min_body_rate: own.min_body_rate.unwrap_or(limits.min_body_rate),
             },

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     balance::affinity::Seal,
-    live::{Clients, Load, Pulse, Reader, Share, Snapshot, Status},
+    live::{Clients, Load, Pulse, Reader, Share, Snapshot, Status, mailbox::Mailbox},
     shutdown::Shutdown,
     telemetry::{AccessLog, WorkerMetrics},
     tls,
@@ -78,6 +78,8 @@ pub struct Parts {
     pub grace: Duration,
     /// Where it says that it serves.
     pub status: Arc<Status>,
+    /// Where the control plane is told.
+    pub mailbox: Mailbox,
 }
 
 /// One core's part of the data plane.
@@ -104,6 +106,9 @@ pub struct Worker {
     pub(super) share: Rc<Share>,
     pub(super) notices: Notices,
     pub(super) open: Cell<usize>,
+    /// Exchanges that wait for a dyno.
+    waiting: Cell<usize>,
+    pub(super) mailbox: Mailbox,
     pub(super) max_connections: usize,
     pub(super) handshakes: Handshakes,
     /// A connection closed: there may be room for one more, or none is left to wait for.
@@ -149,6 +154,8 @@ async fn serve(parts: Parts) -> io::Result<()> {
         share: Rc::new(Share::new(parts.load)),
         notices: Notices::default(),
         open: Cell::new(0),
+        waiting: Cell::new(0),
+        mailbox: parts.mailbox,
         max_connections: parts.max_connections,
         handshakes: Handshakes::new(parts.max_handshakes),
         closed: Notify::new(),
@@ -185,7 +192,22 @@ async fn serve(parts: Parts) -> io::Result<()> {
 /// How long a cut exchange has to settle.
 const CUT_TIME: Duration = Duration::from_millis(500);
 
+/// An exchange that is counted as waiting for as long as this lasts.
+pub(super) struct CountedWait<'a>(&'a Cell<usize>);
+
+impl Drop for CountedWait<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 impl Worker {
+    /// Counts an exchange that waits for a dyno.
+    pub(super) fn count_waiting(&self) -> CountedWait<'_> {
+        self.waiting.set(self.waiting.get() + 1);
+        CountedWait(&self.waiting)
+    }
+
     /// Lets the exchanges end, then cuts those that are left.
     async fn drain(&self, shutdown: &Shutdown) {
         self.draining.set(true);
@@ -222,6 +244,7 @@ async fn tick(worker: Rc<Worker>, pulse: Arc<Pulse>) {
         if count.is_multiple_of(TICKS_A_FLUSH) {
             worker.log.borrow_mut().flush();
             worker.metrics.borrow_mut().exchanges_open(worker.share.open());
+            worker.metrics.borrow_mut().exchanges_waiting(worker.waiting.get());
             worker.metrics.borrow_mut().pipes_short(worker.pipes.take_short());
             worker.metrics.borrow_mut().flush();
         }

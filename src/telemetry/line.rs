@@ -88,6 +88,8 @@ fn logfmt(out: &mut Vec<u8>, record: &Record<'_>) {
     text(out, " protocol=", record.protocol);
     text(out, " tls=", if record.tls { "true" } else { "false" });
     text(out, " tls_version=", record.tls_version.unwrap_or_default());
+    text(out, " queue=", "");
+    millis(out, record.queue_ms);
     if let Some(agent) = agent(record) {
         text(out, " agent=", "");
         quoted(out, agent, MAX_FIELD);
@@ -151,6 +153,7 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>) {
         quoted(out, bytes, max);
     }
     for (key, value) in [
+        (",\"queue_ms\":", record.queue_ms.map(u64::from)),
         (",\"connect_ms\":", record.connect_ms.map(u64::from)),
         (",\"service_ms\":", record.service_ms.map(u64::from)),
         (",\"status\":", (record.status != 0).then_some(record.status.into())),
@@ -198,7 +201,7 @@ mod tests {
             "at=info method=GET path=\"/a?b=c\" host=www.a.test \
              request_id=0f8d1c3e-5a51-4c9e-9a39-6f8f0b1d2e3f fwd=\"203.0.113.9\" dyno=web.1 \
              connect=1ms service=27ms status=200 bytes=1234 protocol=http1.1 tls=false \
-             tls_version=\n"
+             tls_version= queue=0ms\n"
         );
     }
 
@@ -217,6 +220,7 @@ mod tests {
         let record = Record {
             fault: Some(Fault::NoDynos),
             dyno: "",
+            queue_ms: None,
             connect_ms: None,
             service_ms: None,
             status: 503,
@@ -230,7 +234,7 @@ mod tests {
             line(LogFormat::Logfmt, &record),
             "at=error code=H14 desc=\"No web processes running\" method=GET path=\"/a?b=c\" \
              host=www.a.test request_id=id fwd=\"203.0.113.9\" dyno= connect= service= status=503 \
-             bytes= protocol=http1.1 tls=true tls_version=tls1.3\n"
+             bytes= protocol=http1.1 tls=true tls_version=tls1.3 queue=\n"
         );
     }
 
@@ -283,7 +287,8 @@ mod tests {
                 "at": "error", "code": "H26", "desc": "Request Error", "cause": "bad chunk",
                 "app": "blog", "method": "GET", "path": "/\\xff\"", "host": "www.a.test",
                 "request_id": "0f8d1c3e-5a51-4c9e-9a39-6f8f0b1d2e3f", "fwd": "203.0.113.9",
-                "dyno": "web.1", "connect_ms": 1, "service_ms": 27, "status": 200, "bytes": 1234,
+                "dyno": "web.1", "queue_ms": 0,
+                "connect_ms": 1, "service_ms": 27, "status": 200, "bytes": 1234,
                 "protocol": "http1.1", "tls": false, "tls_version": null,
             })
         );

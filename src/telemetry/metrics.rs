@@ -84,6 +84,8 @@ metrics! {
     faults: IntCounterVec = "hostler_faults_total" ["code"];
     /// Seconds from the dyno's connection to the end of the exchange.
     service_seconds: Histogram = "hostler_service_seconds" [];
+    /// Seconds that an exchange waited for a dyno, of those that came to one or waited.
+    queue_seconds: Histogram = "hostler_queue_seconds" [];
     /// Bytes of request bodies that clients sent.
     bytes_in: IntCounter = "hostler_request_body_bytes_total" [];
     /// Bytes of bodies that clients were sent.
@@ -102,6 +104,8 @@ metrics! {
     clients_uncounted: IntCounterVec = "hostler_clients_uncounted_total" ["what"];
     /// Exchanges that are in flight.
     exchanges_open: IntGauge = "hostler_exchanges_open" [];
+    /// Exchanges that wait for a dyno.
+    exchanges_waiting: IntGauge = "hostler_exchanges_waiting" [];
     /// 1 while the router turns exchanges away for having too many, or too little memory, else 0.
     overloaded: IntGaugeVec = "hostler_overloaded" ["cause"];
     /// Memory of the process that is resident, in bytes.
@@ -118,6 +122,8 @@ metrics! {
     dyno_reuses: IntCounter = "hostler_dyno_reuses_total" [];
     /// Attempts after the first of their exchange.
     retries: IntCounter = "hostler_retries_total" [];
+    /// Calls of webhooks that wake apps, by what came of them: ok or failed.
+    wake_calls: IntCounterVec = "hostler_wake_calls_total" ["result"];
     /// Lines of the exchange log that were lost: the queue was full or the output failed.
     log_dropped_lines: IntCounter = "hostler_log_dropped_lines_total" [];
     /// Revision of the table that is served.
@@ -177,6 +183,11 @@ impl Metrics {
         }
     }
 
+    /// The apps that have series of their own, in the order in which they had their first exchange.
+    pub fn apps(&self) -> Vec<Box<str>> {
+        self.apps.order.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// All metrics in Prometheus' text format.
     ///
     /// # Errors
@@ -219,6 +230,8 @@ impl Drop for CountedReader {
 pub(super) struct Apps {
     max: usize,
     names: Mutex<HashSet<Box<str>>>,
+    // The same in the order in which they came.
+    order: Mutex<Vec<Box<str>>>,
     // The names once there are `max`: from then on no worker takes the lock.
     full: OnceLock<HashSet<Box<str>>>,
 }
@@ -226,7 +239,7 @@ pub(super) struct Apps {
 impl Apps {
     fn new(max: usize) -> Apps {
         let full = if max == 0 { OnceLock::from(HashSet::new()) } else { OnceLock::new() };
-        Apps { max, names: Mutex::default(), full }
+        Apps { max, names: Mutex::default(), order: Mutex::default(), full }
     }
 
     /// Does the app have series of its own? It gets them if there is room.
@@ -236,8 +249,8 @@ impl Apps {
         }
         // The set is whole even if a holder of the lock panicked: an insert is one step.
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < self.max {
-            names.insert(app.into());
+        if names.len() < self.max && names.insert(app.into()) {
+            self.order.lock().unwrap_or_else(PoisonError::into_inner).push(app.into());
         }
         let admitted = names.contains(app);
         if names.len() == self.max {

@@ -6,6 +6,7 @@
 
 pub mod diagnostics;
 mod escape;
+pub mod figures;
 pub mod flood;
 pub mod handshake;
 pub mod line;
@@ -16,6 +17,7 @@ pub mod turned_away;
 pub mod worker;
 
 pub use diagnostics::{Level, init_diagnostics};
+pub use figures::{Families, SECONDS, Took};
 pub use flood::Http2Abuse;
 pub use handshake::{Handshake, HandshakeFailure};
 pub use line::LogFormat;

@@ -25,7 +25,9 @@ pub struct Record<'a> {
     pub fwd: &'a [u8],
     /// The dyno that answered, or was tried last; empty if none was.
     pub dyno: &'a str,
-    /// Milliseconds until the dyno's connection stood, waits included; 0 on a reused one.
+    /// Milliseconds that it waited for a dyno, if it sought one.
+    pub queue_ms: Option<u32>,
+    /// Milliseconds until the dyno's connection stood, but for those; 0 on a reused one.
     pub connect_ms: Option<u32>,
     /// Milliseconds from there to the end of the exchange.
     pub service_ms: Option<u32>,
@@ -65,6 +67,7 @@ pub(super) mod sample {
             request_id: b"0f8d1c3e-5a51-4c9e-9a39-6f8f0b1d2e3f",
             fwd: b"203.0.113.9",
             dyno: "web.1",
+            queue_ms: Some(0),
             connect_ms: Some(1),
             service_ms: Some(27),
             status: 200,

@@ -53,6 +53,17 @@ impl AppCounts {
     }
 }
 
+/// A worker's part of a gauge of the process, as it was told last.
+#[derive(Debug)]
+struct Level(i64, IntGauge);
+
+impl Level {
+    fn tell(&mut self, now: usize) {
+        let now = now as i64;
+        self.1.add(now - std::mem::replace(&mut self.0, now));
+    }
+}
+
 /// What one worker counts.
 #[derive(Debug)]
 pub struct WorkerMetrics {
@@ -66,13 +77,15 @@ pub struct WorkerMetrics {
     handshakes_failed: [LocalIntCounter; HandshakeFailure::ALL.len()],
     http2_abuse: [LocalIntCounter; Http2Abuse::ALL.len()],
     open_change: i64,
-    exchanges_open: (i64, IntGauge),
+    exchanges_open: Level,
+    exchanges_waiting: Level,
     turned_away: [IntCounter; TurnedAway::ALL.len()],
     pauses: [IntCounter; Pause::ALL.len()],
     exchanges: IntCounterVec,
     fault_series: IntCounterVec,
     connections_open: IntGauge,
     service_seconds: LocalHistogram,
+    queue_seconds: LocalHistogram,
     bytes_in: LocalIntCounter,
     bytes_out: LocalIntCounter,
     connections_accepted: LocalIntCounter,
@@ -100,7 +113,8 @@ impl WorkerMetrics {
             http2_abuse: Http2Abuse::ALL
                 .map(|(_, label)| metrics.http2_abuse.with_label_values(&[label]).local()),
             open_change: 0,
-            exchanges_open: (0, metrics.exchanges_open.clone()),
+            exchanges_open: Level(0, metrics.exchanges_open.clone()),
+            exchanges_waiting: Level(0, metrics.exchanges_waiting.clone()),
             turned_away: TurnedAway::ALL
                 .map(|why| metrics.connections_turned_away.with_label_values(&[why.as_str()])),
             pauses: Pause::ALL.map(|why| metrics.accept_pauses.with_label_values(&[why.as_str()])),
@@ -108,6 +122,7 @@ impl WorkerMetrics {
             fault_series: metrics.faults.clone(),
             connections_open: metrics.connections_open.clone(),
             service_seconds: metrics.service_seconds.local(),
+            queue_seconds: metrics.queue_seconds.local(),
             bytes_in: metrics.bytes_in.local(),
             bytes_out: metrics.bytes_out.local(),
             connections_accepted: metrics.connections_accepted.local(),
@@ -141,6 +156,9 @@ impl WorkerMetrics {
         }
         if let Some(millis) = record.service_ms {
             self.service_seconds.observe(f64::from(millis) / 1000.0);
+        }
+        if let Some(millis) = record.queue_ms {
+            self.queue_seconds.observe(f64::from(millis) / 1000.0);
         }
         self.bytes_out.inc_by(record.bytes.unwrap_or(0));
     }
@@ -182,9 +200,12 @@ impl WorkerMetrics {
 
     /// So many exchanges are in flight now.
     pub fn exchanges_open(&mut self, open: usize) {
-        let open = open as i64;
-        let (told, gauge) = &mut self.exchanges_open;
-        gauge.add(open - std::mem::replace(told, open));
+        self.exchanges_open.tell(open);
+    }
+
+    /// So many exchanges wait for a dyno now.
+    pub fn exchanges_waiting(&mut self, waiting: usize) {
+        self.exchanges_waiting.tell(waiting);
     }
 
     /// Counts how often a pipe was missing.
@@ -247,6 +268,7 @@ impl WorkerMetrics {
         }
         self.connections_open.add(std::mem::take(&mut self.open_change));
         self.service_seconds.flush();
+        self.queue_seconds.flush();
         for counter in
             self.handshakes.iter().chain(&self.handshakes_failed).chain(&self.http2_abuse)
         {

@@ -17,8 +17,7 @@ pub(super) fn explainer(running: &Running, settings: &serve::Settings) -> Arc<Ex
     let rules = Rules {
         is_forwarded,
         app_connections: settings.limits.app_connections,
-        max_in_flight: settings.dynos.max_in_flight,
-        connect_total: settings.timeouts.connect_total,
+        waiting: settings.waiting(),
         affinity: settings.affinity.clone(),
         seal: running.seal.clone(),
         cookies: |line, name| cookie::in_line(line, name).collect(),

@@ -247,7 +247,8 @@ fn load_and_weight_tell_which_of_two_wins() {
         (&json!(2.0 / 3.0), &json!(1.0 / 3.0))
     );
     router.set_state("one", "web.2", "draining");
-    router.write("PATCH", "/v1/apps/one", json!({"settings": {"dynos.max_in_flight": 1}}));
+    let bounds = json!({"dynos.max_in_flight": 1, "queue.max": 0});
+    router.write("PATCH", "/v1/apps/one", json!({ "settings": bounds }));
     assert_eq!(confirmed(&router, "a.test", "/")["outcome"]["code"], "H11");
 }
 

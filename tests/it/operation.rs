@@ -140,13 +140,13 @@ fn a_line_of_the_log_has_herokus_fields_in_their_order() {
         steady(&router.log.wait_for("status=200")),
         "at=info method=POST path=\"/a%20b?c=\\\"d\\\"\" host=a.test request_id=# \
          fwd=\"203.0.113.9, 127.0.0.1\" dyno=web.1 connect=# service=# status=200 bytes=33 \
-         protocol=http1.1 tls=false tls_version="
+         protocol=http1.1 tls=false tls_version= queue=#"
     );
     assert_eq!(
         steady(&router.log.wait_for("status=404")),
         "at=error code=unknown_host desc=\"No such app\" method=GET path=\"/x\" host=no.test \
          request_id=# fwd=\"127.0.0.1\" dyno= connect= service= status=404 bytes= \
-         protocol=http1.1 tls=false tls_version="
+         protocol=http1.1 tls=false tls_version= queue="
     );
 }
 

@@ -67,6 +67,18 @@ fn every_exchange_counts_once_by_status_and_fault_and_on_its_dyno() {
         let count = told["dynos"][at]["figures"]["exchanges"].as_u64().unwrap_or(0);
         assert_eq!(count, dyno.requests() as u64);
     }
+    for (series, value) in [
+        ("hostler_app_seconds_count{app=\"one\",part=\"total\"}", 60.0),
+        ("hostler_app_seconds_bucket{app=\"one\",part=\"dyno\",le=\"+Inf\"}", 60.0),
+        ("hostler_app_in_flight{app=\"one\"}", 0.0),
+    ] {
+        until(series, || router.metric(series) == value);
+    }
+    let on = |dyno: &str| {
+        let labels = format!("{{app=\"one\",dyno=\"{dyno}\",status=\"2xx\"}}");
+        router.metric(&format!("hostler_dyno_exchanges_total{labels}"))
+    };
+    assert_eq!(on("web.1") + on("web.2"), 60.0);
     // What comes to no dyno is the app's.
     for state in ["starting", "crashed"] {
         router.set_state("one", "web.1", "crashed");

@@ -11,7 +11,7 @@ use hostler::{
     error::Fault,
     live::{
         LiveApp, Outcome, Registry, Snapshot,
-        choice::{Asking, choose},
+        choice::{Asking, Caps, choose},
     },
     route::{
         AppName, AppSettings, BalanceAlgorithm, Change, Dyno, DynoAddr, DynoName, DynoState,
@@ -67,9 +67,12 @@ impl Router {
     /// Chooses a dyno for a request, if one is fit, and takes a place there.
     pub fn choose(&mut self, client: u64, now_us: u64) -> Option<(usize, Lease)> {
         let app = self.app();
-        let asking = Asking { key: Some(client), named: None, tried: &[], now_ms: ms(now_us) };
+        let caps = Caps::default();
+        let asking =
+            Asking { key: Some(client), named: None, tried: &[], now_ms: ms(now_us), caps };
         let at = choose(&app, &asking, |n| self.rng.usize(..n)).ok()?;
-        Some((at, Lease::take(app, at, true)))
+        let lease = Lease::take(&app, at, true, (0, 0))?;
+        Some((at, lease))
     }
 
     fn app(&self) -> Arc<LiveApp> {

@@ -90,7 +90,8 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// HTTP/2, the push API on both sides, probes, and the dynos of the demo.
-const HYPER: &[&str] = &["api/", "control/health/", "control/api/", "cli/demo/dyno.rs"];
+const HYPER: &[&str] =
+    &["api/", "control/health/", "control/wake/", "control/api/", "cli/demo/dyno.rs"];
 
 /// The parts without sockets, clock, log and locks, and what they therefore never name.
 const PURE: [&str; 5] = ["route", "wire", "balance", "units", "near"];

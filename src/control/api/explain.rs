@@ -162,8 +162,18 @@ fn read_client(value: Option<Value>) -> Result<Option<IpAddr>, String> {
 }
 
 fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> ExplainView {
-    let Explanation { path, rules, rules_omitted, app, dynos, bars, returning, limits, outcome } =
-        explanation;
+    let Explanation {
+        path,
+        rules,
+        rules_omitted,
+        app,
+        dynos,
+        bars,
+        key,
+        returning,
+        limits,
+        outcome,
+    } = explanation;
     let affinity = returning.zip(app.as_ref()).map(|(returning, app)| affinity(returning, app));
     let how = app.as_ref().map(|app| app.balancing.plan.how());
     ExplainView {
@@ -176,6 +186,7 @@ fn told(revision: u64, asked: explain::Request, explanation: Explanation) -> Exp
         app: app.map(|app| told_app(&app, &bars)),
         dynos_omitted: bars.len() - dynos.len(),
         dynos: dynos.iter().map(dyno).collect(),
+        key: key.map(|key| format!("{key:016x}")),
         affinity,
         limits: limits.into_iter().map(limit).collect(),
         choice: how.unwrap_or(Plan::default().how()).into(),

@@ -16,10 +16,11 @@ use super::{
     router::Shared,
 };
 use crate::{
-    api::{AppStats, DynoStats, FiguresView, PartView, TimesView},
+    api::{AppStats, DynoStats, FiguresView, PartView, ShadowView, TimesView},
     live::{
         LiveDyno,
         histogram::Distribution,
+        shadow::Compared,
         stats::{CLASSES, PARTS, Seen, WINDOW_MS},
     },
 };
@@ -42,8 +43,10 @@ pub(super) async fn stats(
         app: live.app.name.to_string(),
         revision,
         in_flight: live.cell.in_flight(),
+        waiting: live.cell.queue.waiting(),
         connections: live.cell.connections(),
         begun: live.cell.begun(),
+        shadow: live.balancing.shadow.as_ref().and_then(|shadow| shadow.compared()).map(compared),
         figures: seen.map(|seen| told(&seen, now_ms)),
         dynos: live.dynos.iter().map(|dyno| of_dyno(dyno, now_ms)).collect(),
     };
@@ -60,8 +63,16 @@ fn of_dyno(live: &LiveDyno, now_ms: u64) -> DynoStats {
         in_flight: cell.in_flight(),
         failed_connects: cell.strikes(),
         quarantine_ms: cell.quarantined_until_ms().saturating_sub(now_ms),
+        latency_ms: Some(cell.latency.get().us)
+            .filter(|us| *us > 0)
+            .map(|us| f64::from(us) / 1000.0),
         figures: cell.figures.get().map(|figures| told(&figures.seen(now_ms), now_ms)),
     }
+}
+
+fn compared(of: Compared) -> ShadowView {
+    let Compared { exchanges, acting, shadow, even } = of;
+    ShadowView { exchanges, acting, shadow, even }
 }
 
 fn told(seen: &Seen, now_ms: u64) -> FiguresView {

@@ -22,8 +22,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Publishes a first table, whose apps choose their dynos so unless they say otherwise, with room
-    /// for so many apps' and dynos' figures; answers also the reader that everybody clones.
+    /// Publishes a first table, whose apps choose their dynos so unless they say otherwise, with
+    /// room for so many apps' and dynos' figures; answers also the reader that everybody clones.
     pub fn new(first: Table, balance: &Balance, figures: usize) -> (Follower, Reader<Snapshot>) {
         let registry = Registry::new(balance).with_room(figures);
         let (publisher, reader) = channel(Snapshot::new(first, &registry));
@@ -33,7 +33,9 @@ impl Follower {
     /// Replaces the table that is served.
     pub fn publish(&mut self, table: &Table) {
         let next = self.publisher.current().advance(table.clone(), &self.registry);
-        self.retired.push(self.publisher.publish(next));
+        let before = self.publisher.publish(next);
+        self.publisher.current().call_waiting(&before);
+        self.retired.push(before);
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
         if self.retired.len() > MAX_RETIRED {
             self.retired.remove(0);

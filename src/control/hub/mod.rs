@@ -31,6 +31,7 @@ mod times;
 mod upkeep;
 mod upload;
 
+pub use address::objection;
 pub use body::{app_body, dyno_body, route_body};
 pub use draft::AUTHOR;
 pub use guard::Rule as ShrinkRule;

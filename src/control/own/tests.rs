@@ -188,7 +188,7 @@ fn the_documentation_lists_every_setting_with_its_bounds() {
             shown.join(" to ")
         }
         Read::Word(words, _) => format!("`{}`", words.join("`, `")),
-        Read::Text(kind, _) => format!("a name, as `{}`", kind.example),
+        Read::Text(kind, _) => format!("{}, as `{}`", kind.what, kind.example),
         Read::Networks(_) => "networks, as in `[\"10.0.0.0/8\"]`".to_owned(),
     };
     let row = |s: &Setting| format!("| `{}` | {} | {} |", s.name, bounds(s), s.doc.trim());

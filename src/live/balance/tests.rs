@@ -6,7 +6,7 @@ use crate::{
     balance::Bar,
     live::{
         LiveApp, Registry, Snapshot,
-        choice::{Asking, choose},
+        choice::{Asking, Caps, choose},
         shadow,
     },
     route::{
@@ -15,7 +15,13 @@ use crate::{
     },
 };
 
-const ASKING: Asking<'_> = Asking { key: None, named: None, tried: &[], now_ms: 5_000 };
+const ASKING: Asking<'_> = Asking {
+    key: None,
+    named: None,
+    tried: &[],
+    now_ms: 5_000,
+    caps: Caps { dyno: 0, app: 0, adaptive: false },
+};
 
 fn dyno(number: u16, weight: u16, state: DynoState) -> Change {
     let dyno = Dyno {
@@ -85,8 +91,7 @@ fn the_shadow_counts_its_own_and_acts_on_nothing() {
     for _ in 0..400 {
         let at = choose(&app, &ASKING, |n| rng.usize(..n)).unwrap();
         places.extend(shadow::follow(&app, &ASKING, at, |n| rng.usize(..n)));
-        app.cell.enter(true);
-        app.dynos[at].cell.enter();
+        assert!(app.cell.take(&app.dynos[at].cell, true, 0, 0));
     }
     assert_eq!(places.len(), 400);
     assert!(app.dynos.iter().all(|live| live.cell.in_flight() == 40), "least is even");
@@ -108,11 +113,11 @@ fn the_shadow_counts_its_own_and_acts_on_nothing() {
 fn a_dyno_that_serves_one_is_full_with_one() {
     let mut served = Served::new(2);
     let app = served.push(&settings(BalanceAlgorithm::OneAtATime, BalanceShadow::Off));
-    app.dynos[0].cell.enter();
+    assert!(app.dynos[0].cell.enter(0));
     let view = app.view(&ASKING);
     let bars = [0, 1].map(|at: usize| view.candidate(&app.dynos[at]).bar);
     assert_eq!(bars, [Some(Bar::Full), None]);
-    app.dynos[1].cell.enter();
+    assert!(app.dynos[1].cell.enter(0));
     assert_eq!(choose(&app, &ASKING, |_| 0).unwrap_err().full, 2);
     assert_eq!(app.balancing.plan.most_in_flight(), 1);
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     balance::affinity::{KEY_BYTES, Named, SealKey},
-    live::Registry,
+    live::{Registry, choice::Caps},
     route::{
         AppSettings, Change, Dyno, DynoAddr, DynoState, OwnSettings, RouteKey, RouteSettings, Table,
     },
@@ -15,8 +15,7 @@ fn rules() -> Rules {
     Rules {
         is_forwarded: |method| method != b"TRACE",
         app_connections: 0,
-        max_in_flight: 0,
-        connect_total: Duration::from_secs(75),
+        waiting: crate::live::waiting::sample::rules(),
         affinity: Affinity::default(),
         seal: Arc::new(Seal::new(&SealKey::new([1; KEY_BYTES]))),
         // A line with one cookie.
@@ -113,13 +112,22 @@ fn a_quarantine_is_told_as_long_as_it_lasts() {
 fn room_is_asked_for_as_an_exchange_asks() {
     let snapshot = with_dynos(AppSettings::default(), &[DynoState::Up]);
     let one = snapshot.app("one").unwrap();
-    let rules = Rules { app_connections: 1, max_in_flight: 1, ..rules() };
-    let told = || explain(&snapshot, &ask("a.test", "/"), &rules, 10).outcome;
-    assert!(matches!(told(), Outcome::Dyno(_)));
-    one.cell.enter(true);
-    assert_eq!(told(), Outcome::Fault(Fault::BacklogTooDeep));
+    let mut rules = Rules { app_connections: 1, ..rules() };
+    rules.waiting.caps.dyno = 1;
+    let told = |rules: &Rules| explain(&snapshot, &ask("a.test", "/"), rules, 10);
+    assert!(matches!(told(&rules).outcome, Outcome::Dyno(_)));
+    assert!(one.cell.take(&one.dynos[0].cell, true, 1, 0));
+    assert_eq!(told(&rules).dynos[0].candidate.bar, Some(Bar::Full));
+    let held = Outcome::Hold(Duration::from_secs(30), Fault::BacklogTimeout);
+    assert_eq!(told(&rules).outcome, held);
+    rules.waiting.caps = Caps { app: 1, ..Caps::default() };
+    assert_eq!(told(&rules).outcome, held);
+    rules.waiting.max = 0;
+    assert_eq!(told(&rules).outcome, Outcome::Fault(Fault::BacklogTooDeep));
+    rules.waiting.paused = true;
+    assert_eq!(told(&rules).outcome, Outcome::Fault(Fault::Paused));
     assert!(one.cell.connect(1));
-    assert_eq!(told(), Outcome::Fault(Fault::ConnectionLimit));
+    assert_eq!(told(&rules).outcome, Outcome::Fault(Fault::ConnectionLimit));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::route::{
-    DynoAddr, DynoName, HostPattern, OwnClientLimits, OwnSettings, certificate::tests::made,
+    DynoAddr, DynoName, HostPattern, OwnCapacity, OwnClientLimits, OwnSettings,
+    certificate::tests::made,
 };
 
 fn name(text: &str) -> AppName {
@@ -69,7 +70,7 @@ fn a_certificate_says_what_is_public_of_it() {
 fn what_is_set_stands_in_one_order() {
     let own = OwnSettings {
         keep_alive_to_dynos: Some(false),
-        max_in_flight: Some(0),
+        capacity: OwnCapacity { max_in_flight: Some(0), ..Default::default() },
         idle: Some(Duration::from_millis(1250)),
         first_byte: Some(Duration::from_secs(60)),
         set_cookie: Some(16384),

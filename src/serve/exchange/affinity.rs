@@ -7,7 +7,10 @@
 use super::Exchange;
 use crate::{
     balance::affinity::{Named, VALUE_LEN},
-    live::{Affinity, Comeback, choice::Asking},
+    live::{
+        Affinity, Comeback,
+        choice::{Asking, Caps},
+    },
     route::{CookieSecure, SameSite},
     serve::worker::Worker,
     wire::{
@@ -34,7 +37,9 @@ pub fn renew(worker: &Worker, exchange: &Exchange) -> Option<Value> {
     let (seal, app, now_s) = (&worker.seal, lease.app(), now_s(worker, exchange));
     let tag = lease.dyno().tag(seal, lease.app_name());
     if let Some(named) = &exchange.named {
-        let asking = Asking { key: None, named: None, tried: &[], now_ms: exchange.began_ms() };
+        // That the dyno is full passes.
+        let (now_ms, caps) = (exchange.began_ms(), Caps::default());
+        let asking = Asking { key: None, named: None, tried: &[], now_ms, caps };
         let is_kept = match named.tag == tag {
             true => !affinity.is_stale(named, now_s),
             // Its dyno is fit: only this request went to another.

@@ -7,30 +7,22 @@
 //! anew; no dyno is tried twice by one exchange while there is another; attempts and their time are
 //! bounded.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Exchange,
     answer::Over,
-    connect::{attended, connect},
+    connect::connect,
     relay,
     relay::Ended,
+    seek::{self, Seeker},
     upgrade,
 };
 use crate::{
-    balance::Unfit,
     error::Fault,
-    live::{
-        self, LiveApp,
-        choice::{self, Asking, without_dyno},
-        shadow,
-    },
+    live::{self, Lack},
     serve::{clock, edge::Client, lease::Lease, worker::Worker},
 };
-
-/// The first and the longest pause before another look for a dyno where none is fit yet.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the attempts before have left.
 #[derive(Default)]
@@ -66,36 +58,34 @@ pub async fn run(
             Some(_) => exchange.moments.began_us,
             None => worker.clock.now_us(),
         };
-        let (app, at) = match choose(worker, decided, exchange, &past, clock::ms(now_us)) {
-            Ok(chosen) => chosen,
-            Err(unfit) if unfit.tried > 0 && past.lost.is_some() => {
+        exchange.lease.iter_mut().for_each(Lease::vacate);
+        let seeker = Seeker { worker, exchange, past: &past };
+        let lease = match seeker.at_once(decided, clock::ms(now_us)) {
+            Ok(lease) => lease,
+            Err(Lack::Unfit(unfit)) if unfit.tried > 0 && past.lost.is_some() => {
                 // There is no other.
                 let lost = past.lost.take();
                 past.tried.retain(|tried| Some(*tried) != lost);
                 continue;
             }
-            Err(unfit) => {
+            Err(lack) => {
+                // What has no hope does not join the line.
+                seeker.arm(client, lack)?;
                 past.waited = true;
-                Box::pin(hold(worker, client, exchange, &past, unfit)).await?
+                let given = Box::pin(seek::wait(worker, client, exchange, &past, lack)).await;
+                exchange.moments.end_wait(worker.clock.now_us());
+                given?
             }
         };
-        admit(exchange, &app)?;
-        let cell = app.dynos[at].cell.clone();
         if let Some(failed) = &exchange.lease {
             failed.app().cell.figures.count_retry(&failed.dyno().cell.figures);
             worker.metrics.borrow_mut().retry();
         }
-        if app.balancing.shadow.is_some() {
-            let asking = Asking {
-                key: exchange.key,
-                named: None,
-                tried: &past.tried,
-                now_ms: clock::ms(now_us),
-            };
-            let mut random = worker.random.borrow_mut();
-            exchange.shadow = shadow::follow(&app, &asking, at, |n| random.usize(..n));
-        }
-        exchange.lease = Some(Lease::take(app, at, exchange.lease.is_none()));
+        let seeker = Seeker { worker, exchange, past: &past };
+        let shadow = seeker.shadow(&lease, clock::ms(now_us));
+        let cell = lease.dyno().cell.clone();
+        exchange.shadow = shadow;
+        exchange.lease = Some(lease);
         let now_us = if past.waited { worker.clock.now_us() } else { now_us };
         exchange.moments.choose(now_us);
         let Some(mut dyno) = connect(worker, client, exchange, &cell, &mut past).await? else {
@@ -119,13 +109,6 @@ pub async fn run(
             Err(failure) => past.repeat(worker, failure, exchange, &cell)?,
         }
     }
-}
-
-/// Has the app room for one more exchange in flight?
-fn admit(exchange: &Exchange, app: &LiveApp) -> Result<(), Fault> {
-    let own = usize::from(exchange.lease.is_some());
-    let has_room = app.has_room(exchange.terms.dynos.max_in_flight, own);
-    if has_room { Ok(()) } else { Err(Fault::BacklogTooDeep) }
 }
 
 impl Past {
@@ -162,52 +145,5 @@ impl Past {
         self.tried.extend(self.lost);
         exchange.end_attempt_of_more(worker.clock.now_us(), failure.fault);
         Ok(())
-    }
-}
-
-/// Chooses a dyno of the app: as it is `known` to be now, else as the table is now.
-fn choose(
-    worker: &Worker,
-    known: Option<Arc<LiveApp>>,
-    exchange: &Exchange,
-    past: &Past,
-    now_ms: u64,
-) -> Result<(Arc<LiveApp>, usize), Unfit> {
-    let now = || {
-        let decided = exchange.app.as_ref().expect("an attempt follows a decision");
-        worker.snapshots.load().app(decided.app.name.as_str()).cloned()
-    };
-    let app = known.or_else(now).ok_or_else(Unfit::default)?;
-    let named = exchange.named.as_ref().map(|named| (&*worker.seal, named.tag));
-    let asking = Asking { key: exchange.key, named, tried: &past.tried, now_ms };
-    let mut random = worker.random.borrow_mut();
-    let at = choice::choose(&app, &asking, |n| random.usize(..n))?;
-    Ok((app, at))
-}
-
-/// Holds the exchange until a dyno is fit, as long as one may come to be.
-async fn hold(
-    worker: &Worker,
-    client: &mut Client,
-    exchange: &Exchange,
-    past: &Past,
-    mut unfit: Unfit,
-) -> Result<(Arc<LiveApp>, usize), Fault> {
-    let until_ms = exchange.began_ms() + exchange.terms.timeouts.connect_total.as_millis() as u64;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (fault, may_pass) = without_dyno(unfit);
-        let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
-        if !may_pass || left.is_zero() {
-            // What came of the dynos that were tried says more.
-            return Err(past.last.unwrap_or(fault));
-        }
-        client.timer.set(pause.min(left));
-        attended(worker, client, exchange, poll_fn(|_| Poll::<()>::Pending)).await?;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-        match choose(worker, None, exchange, past, worker.clock.now_ms()) {
-            Ok(chosen) => return Ok(chosen),
-            Err(now) => unfit = now,
-        }
     }
 }

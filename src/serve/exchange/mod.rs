@@ -16,6 +16,7 @@ pub mod patience;
 pub mod receive;
 pub mod relay;
 pub mod run;
+mod seek;
 pub mod settle;
 pub mod upgrade;
 pub mod upload;

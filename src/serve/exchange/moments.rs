@@ -13,6 +13,8 @@ pub struct Moments {
     pub began_us: u64,
     /// It has had no dyno since then: since its head, or the end of the attempt before.
     pub free_us: u64,
+    /// How long it waited for dynos, all its waits together; none if it never did.
+    pub waited_us: Option<u64>,
     /// The dyno of the attempt was chosen.
     pub chosen_us: u64,
     /// The connection to it stood.
@@ -31,8 +33,15 @@ impl Moments {
 
     /// Another attempt: its dyno was chosen at `now_us`.
     pub fn choose(&mut self, now_us: u64) {
-        let Moments { began_us, free_us, .. } = *self;
-        *self = Moments { began_us, free_us, chosen_us: now_us, ..Moments::default() };
+        let Moments { began_us, free_us, waited_us, .. } = *self;
+        let chosen_us = now_us;
+        *self = Moments { began_us, free_us, waited_us, chosen_us, ..Moments::default() };
+    }
+
+    /// It had waited for a dyno until `now_us`.
+    pub fn end_wait(&mut self, now_us: u64) {
+        let wait_us = now_us.saturating_sub(self.free_us);
+        self.waited_us = Some(self.waited_us.unwrap_or(0) + wait_us);
     }
 
     /// The connection stood at `now_us`, or had stood before the choice.
@@ -109,6 +118,16 @@ mod tests {
         assert_eq!(moments.latency_us(true, 9_000), 500);
         moments.answered_us = 7_000;
         assert_eq!(moments.latency_us(true, 9_000), 0, "the answer overtook the request");
+    }
+
+    #[test]
+    fn all_waits_count_whatever_the_attempts_between() {
+        let mut moments = Moments::begin(1_000);
+        moments.end_wait(1_400);
+        moments.choose(1_400);
+        moments.free_us = 2_000;
+        moments.end_wait(2_050);
+        assert_eq!(moments.waited_us, Some(450));
     }
 
     #[test]

@@ -174,6 +174,7 @@ fn record(
     let ms = |from: u64, to: u64| {
         u32::try_from(clock::ms(to).saturating_sub(clock::ms(from))).unwrap_or(u32::MAX)
     };
+    let waited_us = exchange.moments.waited_us;
     let connected_us = Some(exchange.moments.connected_us).filter(|moment| *moment > 0);
     let lease = exchange.lease.as_ref();
     let (out, marks) = (&exchange.out, &exchange.marks);
@@ -186,7 +187,11 @@ fn record(
         request_id: marks.request_id.of(out),
         fwd: marks.forwarded_for.of(out),
         dyno: lease.map_or("", |lease| lease.dyno().dyno.name.as_str()),
-        connect_ms: lease.map(|_| ms(exchange.moments.began_us, connected_us.unwrap_or(now_us))),
+        queue_ms: waited_us.or(lease.map(|_| 0)).map(|waited_us| ms(0, waited_us)),
+        connect_ms: lease.map(|_| {
+            let from = exchange.moments.began_us + waited_us.unwrap_or(0);
+            ms(from, connected_us.unwrap_or(now_us))
+        }),
         service_ms: connected_us.map(|connected| ms(connected, now_us)),
         status: exchange.status,
         bytes: connected_us.map(|_| exchange.bytes),

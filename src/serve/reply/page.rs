@@ -79,9 +79,10 @@ fn hint(fault: Fault) -> &'static str {
         Fault::BlankApp => "Nothing has been deployed to the app yet.",
         Fault::NoDynos => "The app runs no dynos. Start one to serve requests.",
         Fault::AppCrashed => "The app has crashed. Its logs say why.",
-        Fault::BacklogTooDeep => {
+        Fault::BacklogTooDeep | Fault::BacklogTimeout => {
             "The app has as many requests in progress as it may. Try again in a while."
         }
+        Fault::Paused => "The app is paused and will be back soon.",
         Fault::ConnectionLimit => {
             "The app has as many connections as it may. Try again in a while."
         }

@@ -65,7 +65,7 @@ impl Case {
             <[&str; 3]>::try_from(request.split(' ').collect::<Vec<_>>()).unwrap();
         let pattern = format!(
             "{start} method={method} path=\"{path}\" host={host} request_id={id} \
-             fwd=\"127.0.0.1\" {rest} protocol=http1.1 tls=false tls_version="
+             fwd=\"127.0.0.1\" {rest} protocol=http1.1 tls=false tls_version= queue=*"
         );
         assert!(fits(&line, &pattern), "\n{line}\nis not\n{pattern}");
     }

@@ -29,7 +29,7 @@ faults! {
     }
 
     BacklogTooDeep => fn h11_as_many_exchanges_in_flight_as_allowed(
-        x: Setup::app(json!({"dynos.max_in_flight": 1}))
+        x: bounded()
     ) {
         let mut other = x.router.connect();
         other.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
@@ -43,6 +43,35 @@ faults! {
         dyno.send(OK);
         assert_eq!(other.take_answer().text(), "ok");
         x.both_go_on(dyno);
+    }
+
+    BacklogTimeout => fn h11_it_waited_for_a_place_as_long_as_it_may(x) {
+        x.second_app(&[&x.web.addr]);
+        let bounds = json!({"dynos.max_in_flight": 1, "queue.timeout": "100ms"});
+        x.router.write("PATCH", "/v1/apps/two", json!({ "settings": bounds }));
+        let mut other = x.router.connect();
+        other.send("GET /slow HTTP/1.1\r\nHost: b.test\r\n\r\n");
+        let mut dyno = x.web.accept();
+        dyno.take_request();
+        x.send(GET_B);
+        x.is_answered(503, "H11");
+        let start = "at=error code=H11 desc=\"Backlog too deep\" cause=\"queue timeout\"";
+        x.logs(start, ASKED, NO_DYNO);
+        x.counts("H11", 1);
+        dyno.send(OK);
+        assert_eq!(other.take_answer().text(), "ok");
+        x.client_goes_on();
+    }
+
+    Paused => fn h83_the_owner_paused_the_app_for_too_long(x) {
+        x.second_app(&["127.0.0.1:9"]);
+        let paused = json!({"queue.paused": true, "queue.timeout": "100ms"});
+        x.router.write("PATCH", "/v1/apps/two", json!({ "settings": paused }));
+        x.send(GET_B);
+        x.is_answered(503, "H83");
+        x.logs("at=info code=H83 desc=\"Planned Service Degradation\"", ASKED, NO_DYNO);
+        x.counts("H83", 1);
+        x.client_goes_on();
     }
 
     NoDynos => fn h14_no_dynos_or_all_are_draining(x) {
@@ -170,27 +199,23 @@ faults! {
 fn requests_that_were_held_are_bounded_in_flight() {
     let app = Setup::app(json!({"dynos.max_in_flight": 1}));
     let mut x = Case::start(Kind::Fresh, &app);
+    x.kept = None;
     x.router.set_state("one", "web.1", "starting");
     let mut clients: Vec<_> = (0..6).map(|_| x.router.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(GET));
     x.catch_up();
     assert!(!clients.iter().any(Conn::has_input) && x.web.is_idle(), "they are held");
     x.router.set_state("one", "web.1", "up");
-    let mut dyno = x.web.accept();
-    dyno.take_request();
-    until("the others are told", || clients.iter().filter(|c| c.has_input()).count() == 5);
-    assert!(x.web.is_idle(), "a second one is on the dyno");
-    clients.retain_mut(|client| {
-        let is_told = client.has_input();
-        if is_told {
-            assert_eq!(client.take_answer().verdict(), (503, "H11"));
-        }
-        !is_told
-    });
-    dyno.send(OK);
-    assert_eq!(clients[0].take_answer().text(), "ok");
-    x.counts("H11", 5);
-    x.kept = Some(dyno);
+    for _ in 0..6 {
+        let mut dyno = x.web.accept();
+        dyno.take_request();
+        assert!(x.web.is_idle(), "a second one is on the dyno");
+        dyno.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        dyno.take_end();
+    }
+    for client in &mut clients {
+        assert_eq!(client.take_answer().status(), 204);
+    }
     x.client_goes_on();
 }
 
@@ -219,9 +244,14 @@ fn is_too_deep(x: &Case) -> bool {
     false
 }
 
+/// One exchange for each dyno, and none waits for it.
+fn bounded() -> Setup {
+    Setup::app(json!({"dynos.max_in_flight": 1, "queue.max": 0}))
+}
+
 behaviours! {
     fn the_bound_in_flight_is_for_each_dyno_that_is_up(
-        x: Setup::router("dynos.max_in_flight", "2")
+        x: Setup::app(json!({"dynos.max_in_flight": 2, "queue.max": 0}))
     ) {
         x.kept = None;
         let addr = json!({"addr": x.web.addr});
@@ -249,7 +279,7 @@ behaviours! {
         assert!(!is_too_deep(x));
     }
 
-    fn a_tunnel_is_in_flight(x: Setup::app(json!({"dynos.max_in_flight": 1}))) {
+    fn a_tunnel_is_in_flight(x: bounded()) {
         let dyno = x.play(
             "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
@@ -262,7 +292,7 @@ behaviours! {
         until("its place is free", || !is_too_deep(x));
     }
 
-    fn the_bound_of_one_app_is_not_anothers(x: Setup::app(json!({"dynos.max_in_flight": 1}))) {
+    fn the_bound_of_one_app_is_not_anothers(x: bounded()) {
         x.kept = None;
         let _first = occupies(x);
         assert!(is_too_deep(x));

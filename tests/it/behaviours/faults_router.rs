@@ -97,7 +97,7 @@ fn object(x: &Case) -> Value {
 
 /// Is it all of the object, but for times and ids, which are numbers and texts where there are any?
 fn is_logged(mut got: Value, mut expected: Value) {
-    for key in ["connect_ms", "service_ms"] {
+    for key in ["queue_ms", "connect_ms", "service_ms"] {
         if got[key].is_u64() {
             got[key] = json!("#");
         }
@@ -117,7 +117,7 @@ behaviours! {
         is_logged(object(x), json!({
             "at": "error", "code": "H14", "desc": "No web processes running", "app": "two",
             "method": "GET", "path": "/\"x", "host": "b.test", "fwd": "127.0.0.1", "dyno": "",
-            "connect_ms": null, "service_ms": null, "status": 503, "bytes": null,
+            "queue_ms": null, "connect_ms": null, "service_ms": null, "status": 503, "bytes": null,
             "protocol": "http1.1", "tls": false, "tls_version": null,
         }));
     }
@@ -128,7 +128,8 @@ behaviours! {
         is_logged(object(x), json!({
             "at": "error", "code": "H13", "desc": "Connection closed without response",
             "app": "one", "method": "POST", "path": "/", "host": "a.test", "fwd": "127.0.0.1",
-            "dyno": "web.1", "connect_ms": "#", "service_ms": "#", "status": 503, "bytes": 0,
+            "dyno": "web.1", "queue_ms": "#", "connect_ms": "#", "service_ms": "#",
+            "status": 503, "bytes": 0,
             "protocol": "http1.1", "tls": false, "tls_version": null,
         }));
     }
@@ -143,7 +144,8 @@ behaviours! {
         is_logged(object(x), json!({
             "sock": "backend", "at": "error", "code": "H18", "desc": "Server Request Interrupted",
             "app": "one", "method": "POST", "path": "/", "host": "a.test", "fwd": "127.0.0.1",
-            "dyno": "web.1", "connect_ms": "#", "service_ms": "#", "status": 200, "bytes": 5,
+            "dyno": "web.1", "queue_ms": "#", "connect_ms": "#", "service_ms": "#",
+            "status": 200, "bytes": 5,
             "protocol": "http1.1", "tls": false, "tls_version": null,
         }));
     }
@@ -155,7 +157,7 @@ behaviours! {
             "at": "error", "code": "H26", "desc": "Request Error",
             "cause": "unsupported expect header value", "app": "one",
             "method": "GET", "path": "/", "host": "a.test", "fwd": "127.0.0.1", "dyno": "",
-            "connect_ms": null, "service_ms": null, "status": 417, "bytes": null,
+            "queue_ms": null, "connect_ms": null, "service_ms": null, "status": 417, "bytes": null,
             "protocol": "http1.1", "tls": false, "tls_version": null,
         }));
     }

@@ -137,7 +137,8 @@ fn the_lines_of_both_tell_the_same_exchange() {
     let line = |fwd: &str| {
         format!(
             "at=info method=GET path=\"/\" host=a.test request_id=# fwd=\"{fwd}\" dyno=web.1 \
-             connect=# service=# status=200 bytes=2 protocol=http1.1 tls=false tls_version="
+             connect=# service=# status=200 bytes=2 protocol=http1.1 tls=false tls_version= \
+             queue=#"
         )
     };
     assert_eq!(steady(&chain.outer.log.wait_for("path=")), line("127.0.0.1"));

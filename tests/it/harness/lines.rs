@@ -95,7 +95,7 @@ impl Lines {
 pub fn steady(line: &str) -> String {
     let mask = |word: &str| {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        let is_time = matches!(key, "connect" | "service") && value.ends_with("ms");
+        let is_time = matches!(key, "queue" | "connect" | "service") && value.ends_with("ms");
         let is_id = key == "request_id" && value.len() == 36;
         if is_time || is_id { format!("{key}=#") } else { word.to_owned() }
     };
