@@ -5,6 +5,8 @@
 //! reader answers with a [`Wrong`] that says what is wrong and what a right value looks like; a
 //! bound is part of the reading, so that no value beyond it goes on.
 
+pub mod checks;
+
 use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, time::Duration};
 
 /// Why a value is refused, and what to write instead.
@@ -29,6 +31,8 @@ const fn ms(ms: u64) -> Duration {
 pub const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
 /// For waits that may be none at all.
 pub const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
+/// Between two checks of a dyno.
+pub const CHECK_EVERY: RangeInclusive<Duration> = ms(100)..=ms(3_600_000);
 /// Windows over which requests are counted.
 pub const RATE_WINDOW: RangeInclusive<Duration> = ms(100)..=ms(3_600_000);
 /// For promises: up to ten years, or none.

@@ -23,11 +23,8 @@ use crate::{
         store::{Store, StoreError, Versions},
         wake,
     },
-    live::{
-        Clients, Load, Pulse, Reader, Snapshot, Status,
-        mailbox::{Letters, Mailbox, mailbox},
-    },
-    route::Table,
+    live::{Clients, Inbox, Load, Mailbox, Pulse, Reader, Snapshot, Status, mailbox},
+    route::AppName,
     serve::{bind, clock, worker},
     shutdown::Shutdown,
     telemetry::{self, LogGuard, LogSink, Metrics},
@@ -103,8 +100,8 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let metrics = Arc::new(metrics);
     let (log, log_guard) = LogSink::start(settings.access_log, Box::new(io::stdout()), &metrics)
         .map_err(|error| Error::Start("the log", error.to_string()))?;
-    let (balance, figures) = (&settings.serve.balance, settings.max_figures);
-    let (mut follower, reader) = Follower::new(table.clone(), balance, figures);
+    let (registry, notes) = health::registry(&settings);
+    let (mut follower, reader) = Follower::new(table.clone(), registry, began);
     status.table_loaded.store(true, Ordering::Relaxed);
     let https = match https {
         Some(bound) => Some((bound, https::open(&settings, reader.clone())?)),
@@ -116,9 +113,9 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let hub_settings = hub::Settings { own_listeners: own.collect(), ..settings.hub.clone() };
     let (https, renewal) =
         https.map(|(bound, (listener, renewal))| ((bound, listener), renewal)).unzip();
-    let (mailbox, letters) = mailbox();
+    let (mailbox, wanted) = mailbox();
     let known = Known {
-        waking: (letters, Arc::new(hub_settings.clone())),
+        waking: (wanted, Arc::new(hub_settings.clone())),
         tokens: tokens.with(store.tokens()?),
         versions: store.versions(),
         tls,
@@ -139,18 +136,19 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let seal = affinity::seal(settings.serve.affinity_key.as_ref(), &settings.data_dir)?;
     let running = Running { began, shutdown, status, metrics, log, reader, dialer, figures, seal };
     // Whoever reads the addresses may send a signal next: first it is heard.
+    let health = running.start_health(&settings, notes, &hub)?;
     let control = running.start_control(&settings, control, hub, known)?;
     let workers = running.start_workers(&settings, http, https)?;
     announce(
         &[("http", &bound), ("https", &bound_https), ("control", &bound_control)],
         &running.reader,
     );
-    running.end(workers, control, hub_thread, log_guard)
+    running.end(workers, (control, health), hub_thread, log_guard)
 }
 
 /// What the push API's thread knows beside the table.
 struct Known {
-    waking: (Letters, wake::Reach),
+    waking: (Inbox<AppName>, wake::Reach),
     tokens: Tokens,
     versions: Versions,
     tls: Option<(Acceptor, Renewal)>,
@@ -174,12 +172,12 @@ struct Running {
 struct Figures {
     clients: Arc<Clients>,
     load: Arc<Load>,
-    mailbox: Mailbox,
+    mailbox: Mailbox<AppName>,
     pulses: Vec<Arc<Pulse>>,
 }
 
 impl Figures {
-    fn new(Settings { serve, workers, .. }: &Settings, mailbox: Mailbox) -> Figures {
+    fn new(Settings { serve, workers, .. }: &Settings, mailbox: Mailbox<AppName>) -> Figures {
         Figures {
             clients: Arc::new(Clients::new(serve.max_clients, serve.max_connections)),
             load: Arc::new(Load::new(serve.max_exchanges, *workers)),
@@ -322,7 +320,7 @@ impl Running {
             metrics.table_apps.set(gauge(counts.apps));
             metrics.table_routes.set(gauge(counts.routes));
             metrics.table_dynos.set(gauge(counts.dynos));
-            tell_certificates(&metrics, table.table());
+            https::tell_certificates(&metrics, table.table());
             metrics.dynos_expired.inc_by(status.dynos_expired.swap(0, Ordering::Relaxed));
             metrics.dynos_overdue.set(gauge(status.dynos_overdue.load(Ordering::Relaxed)));
             metrics.store_writable.set(status.store_writable.load(Ordering::Relaxed).into());
@@ -341,7 +339,7 @@ impl Running {
     fn end(
         self,
         workers: Vec<Thread>,
-        control: Thread,
+        (control, health): (Thread, Thread),
         hub: HubThread,
         log: LogGuard,
     ) -> Result<(), Error> {
@@ -350,7 +348,7 @@ impl Running {
             served = served.and(join("a worker", worker));
         }
         self.shutdown.stop();
-        let controlled = join("the push API", control);
+        let controlled = join("the push API", control).and(join("the health checks", health));
         let kept = hub.join().map_err(Error::from);
         if !log.finish(LOG_TIME) {
             tracing::warn!("the log's last lines could not be written in {LOG_TIME:?}");
@@ -358,20 +356,6 @@ impl Running {
         tracing::info!("ended");
         served.and(controlled).and(kept)
     }
-}
-
-/// Counts certificates, those that cannot be served among them, and says when the first ends.
-fn tell_certificates(metrics: &Metrics, table: &Table) {
-    let (mut closed, mut first_end) = (0, None);
-    for certificate in table.certificates() {
-        closed += i64::from(!certificate.is_usable());
-        let ends = certificate.not_after_s;
-        first_end = Some(first_end.map_or(ends, |first: u64| first.min(ends)));
-    }
-    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    metrics.table_certs.set(gauge(table.counts().certificates as u64));
-    metrics.certs_closed.set(closed);
-    metrics.certs_first_end_seconds.set(gauge(first_end.unwrap_or_default()));
 }
 
 /// Starts a part that the process cannot do without: however it ends, the others are drained.
@@ -463,6 +447,7 @@ mod affinity;
 mod beside;
 mod explain;
 mod figures;
+mod health;
 mod https;
 #[cfg(test)]
 mod tests;

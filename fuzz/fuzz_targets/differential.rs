@@ -314,8 +314,17 @@ fn pass_answer(
     let date = b"Mon, 01 Jan 2024 00:00:00 GMT";
     let (via, keeps_fault) = ("fuzz", flag(5));
     let (hsts, own_cookie) = (None, None);
-    let rules =
-        Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts, own_cookie };
+    let rules = Answer {
+        persistence,
+        date,
+        via,
+        chunked,
+        to_head,
+        keeps_fault,
+        takes_load: false,
+        hsts,
+        own_cookie,
+    };
     let mut out = Vec::new();
     rewrite::response(head, fields, answered, &rules, &mut out);
     let sent = Head::read(&out).expect("what goes on is strictly well formed");

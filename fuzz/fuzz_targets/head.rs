@@ -214,8 +214,17 @@ fn answer(head: &[u8], flag: impl Fn(u8) -> bool) {
     let keeps_fault = flag(5);
     let (date, via) = (DATE, "fuzz");
     let (hsts, own_cookie) = (None, None);
-    let rest =
-        Answer { persistence, date, via, chunked, to_head, keeps_fault, hsts, own_cookie };
+    let rest = Answer {
+        persistence,
+        date,
+        via,
+        chunked,
+        to_head,
+        keeps_fault,
+        takes_load: false,
+        hsts,
+        own_cookie,
+    };
     let mut out = Vec::new();
     rewrite::response(head, &fields, &answered, &rest, &mut out);
     if status == 100 {

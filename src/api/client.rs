@@ -28,6 +28,8 @@ use super::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a write may wait for the routers.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long a call may wait until a dyno has nothing in flight.
+const LONGEST_DRAIN: Duration = Duration::from_secs(600);
 /// The longest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 /// How many items are asked for at a time where all are wanted.
@@ -219,6 +221,21 @@ impl Client {
     /// One dyno.
     pub async fn dyno(&self, app: &str, dyno: &str) -> Result<DynoView, ClientError> {
         self.get(&dyno_path(app, dyno)).await
+    }
+
+    /// One dyno, once it has nothing in flight or the time is over, written as in the settings
+    /// (`30s`, at most 10 minutes); it may not be up. The time-out of the call is longer by what a
+    /// wait may take.
+    pub async fn drained(
+        &self,
+        app: &str,
+        dyno: &str,
+        within: &str,
+    ) -> Result<DynoView, ClientError> {
+        let path = dyno_path(app, dyno);
+        let path = format!("{path}?wait=empty&timeout={}", escape(within));
+        let call_timeout = self.call_timeout + LONGEST_DRAIN;
+        self.clone().with_timeout(call_timeout).get(&path).await
     }
 
     /// Makes a dyno, or replaces it.

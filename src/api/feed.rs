@@ -48,6 +48,21 @@ pub enum FeedEvent {
     Transaction(FeedTransaction),
     /// Nothing came behind this.
     Heartbeat(FeedPoint),
+    /// What became of a dyno, which is in no revision.
+    Dyno(DynoNews),
+}
+
+/// What became of a dyno.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DynoNews {
+    /// Whose it is.
+    pub app: String,
+    /// Its name.
+    pub name: String,
+    /// What: `empty`, it drains and has nothing in flight any more.
+    pub what: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
 }
 
 /// What comes in a snapshot.
@@ -246,7 +261,7 @@ impl Feed {
                 self.last = None;
                 return true;
             }
-            FeedEvent::Objects(_) => return true,
+            FeedEvent::Objects(_) | FeedEvent::Dyno(_) => return true,
             FeedEvent::SnapshotEnd(point) => self.last = Some(point.revision),
             FeedEvent::Transaction(made) => {
                 if self.last.is_some_and(|last| last + 1 != made.revision) {
@@ -277,6 +292,7 @@ impl Feed {
             "snapshot-end" => FeedEvent::SnapshotEnd(self.parse(data)?),
             "transaction" => FeedEvent::Transaction(self.parse(data)?),
             "heartbeat" => FeedEvent::Heartbeat(self.parse(data)?),
+            "dyno" => FeedEvent::Dyno(self.parse(data)?),
             _ => return Ok(None),
         }))
     }

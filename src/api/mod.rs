@@ -26,7 +26,7 @@ pub use error::ClientError;
 pub use explain::{ExplainBody, ExplainView};
 pub use feed::{Feed, FeedChange, FeedEvent, FeedPoint, FeedTransaction, ObjectName, SnapshotHead};
 pub use fleet::{AckBody, AckView, RouterView};
-pub use stats::{AppStats, DynoStats, FiguresView, PartView, ShadowView, TimesView};
+pub use stats::{AppStats, DynoStats, FiguresView, PartView, ShadowView, TimesView, TurnView};
 pub use table::TableTerms;
 pub use tokens::{AuditEntry, MadeToken, Revoked, TokenBody, TokenView};
 pub use travel::{Diff, HistoryQuery};

@@ -55,12 +55,36 @@ pub struct DynoStats {
     pub failed_connects: u32,
     /// For how long it is passed over still, in milliseconds; 0: it is not.
     pub quarantine_ms: u64,
+    /// For how long it is passed over still for how it answered, in milliseconds; 0: it is not.
+    #[serde(default)]
+    pub ejected_ms: u64,
+    /// The last turns that its health took, the oldest first; at most 32.
+    #[serde(default)]
+    pub past: Vec<TurnView>,
+    /// The most exchanges that it was found to bear; null if that is not sought.
+    #[serde(default)]
+    pub limit: Option<u32>,
     /// How long it takes to the first byte of an answer, as the choice remembers it, in
     /// milliseconds; null if nothing is known.
     #[serde(default)]
     pub latency_ms: Option<f64>,
     /// What it did; null if it has no figures, and what it does counts with its app.
     pub figures: Option<FiguresView>,
+}
+
+/// A turn that the health of a dyno took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnView {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// What: `quarantined` after a failed connect; `ejected` for how it answered; `spared`, though
+    /// it answered so, for as many are out as may be; `failing` its checks; `well` again.
+    pub what: String,
+    /// Until when it is passed over because of it, in milliseconds since the Unix epoch; null if
+    /// that is not known before.
+    pub until_ms: Option<u64>,
+    /// Why.
+    pub why: String,
 }
 
 /// How two algorithms compare: how many exchanges a new one finds on its dyno, on average.

@@ -151,6 +151,10 @@ pub struct DynoView {
     /// What was pushed.
     #[serde(flatten)]
     pub dyno: DynoBody,
+    /// How many exchanges it is serving in this router; only of one dyno as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    pub in_flight: Option<u32>,
 }
 
 /// A list, with the revision it was read at.

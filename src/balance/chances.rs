@@ -5,7 +5,7 @@
 
 use super::{
     Algorithm, Candidate, Draw, Plan, least,
-    p2c::{self, EXPLORE},
+    p2c::{self, EXPLORE, SAME},
     pick::pick,
     plan::Lot,
 };
@@ -54,7 +54,7 @@ fn among(plan: &Plan, lot: &Lot, candidates: &[Candidate], key: Option<u64>) -> 
         }
         (Algorithm::RoundRobin, _) => None,
         (Algorithm::Hash, Some(_)) => {
-            let mut draw = Draw { key, random: |_| 0, turn: || 0 };
+            let mut draw = Draw { key, in_flight: None, random: |_| 0, turn: || 0 };
             let whole = Plan { split: None, all: lot.clone(), ..plan.clone() };
             let picked = pick(&whole, candidates.len(), |at| candidates[at], &mut draw).ok();
             Some((0..candidates.len()).map(|at| f64::from(u8::from(Some(at) == picked))).collect())
@@ -62,8 +62,8 @@ fn among(plan: &Plan, lot: &Lot, candidates: &[Candidate], key: Option<u64>) -> 
     }
 }
 
-/// Of two that are drawn by weight, the second among the others, the first has it unless the second
-/// costs less; and in one of [`EXPLORE`] whatever that costs.
+/// Of two that are drawn by weight, the first has it unless the second costs less, or is the same
+/// so often that there is no other; and in one of [`EXPLORE`] whatever that costs.
 fn of_two(lot: &Lot, candidates: &[Candidate]) -> Vec<f64> {
     let mut fit: Vec<usize> =
         (0..candidates.len()).filter(|at| candidates[*at].bar.is_none()).collect();
@@ -71,8 +71,12 @@ fn of_two(lot: &Lot, candidates: &[Candidate]) -> Vec<f64> {
     fit.sort_by(|a, b| is_less(b, a).cmp(&is_less(a, b)));
     let sum: f64 = fit.iter().map(|at| f64::from(candidates[*at].weight)).sum();
     let drawn = |at: usize| f64::from(candidates[at].weight) / sum;
-    // Being drawn first, if the other is then drawn among what is left.
-    let before = |at: usize| drawn(at) / (1.0 - drawn(at));
+    let alone = |at: usize| match lot.odds {
+        Some(_) => drawn(at).powi(i32::from(SAME)),
+        None => 0.0,
+    };
+    // Being drawn first, and another behind it: times what that one is of all.
+    let before = |at: usize| drawn(at) * (1.0 - alone(at)) / (1.0 - drawn(at));
     let explored = 1.0 / EXPLORE as f64;
     let mut chances = vec![0.0; candidates.len()];
     // Of those that cost more than the ones that are looked at.
@@ -84,7 +88,7 @@ fn of_two(lot: &Lot, candidates: &[Candidate]) -> Vec<f64> {
         befores -= equals.iter().map(|at| before(*at)).sum::<f64>();
         for at in equals {
             let (own, first) = (drawn(*at), before(*at));
-            let won = first * (draws + alike - own) + own * befores;
+            let won = own * alone(*at) + first * (draws + alike - own) + own * befores;
             chances[*at] = (1.0 - explored) * won.max(0.0) + explored * own;
         }
     }

@@ -23,14 +23,21 @@ pub(super) fn pick(
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
     key: u64,
+    in_flight: Option<u32>,
 ) -> Result<usize, Unfit> {
     let Some(ring) = lot.ring.as_ref().filter(|_| count > 0) else {
         return least::pick(count, candidate, &mut |n| (mix(key) % n as u64) as usize);
     };
     let at = ring.find(key);
     let owner = candidate(at);
+    // As if all were fit, of whom each then has the least: this spares most requests the scan.
+    let has_little = |all: u32| {
+        let weight = u64::from(lot.mean) * count as u64;
+        has_room(&owner, &Fit { count, weight, in_flight: all.into() }, bound)
+    };
     // With nothing in flight nobody has too much.
-    if owner.bar.is_none() && (bound == 0 || owner.in_flight == 0) {
+    let is_clear = bound == 0 || owner.in_flight == 0 || in_flight.is_some_and(has_little);
+    if owner.bar.is_none() && is_clear {
         return Ok(at);
     }
     let fit = scan::fit(count, &candidate)?;

@@ -3,13 +3,15 @@
 //!
 //! [`pick`] holds the choice, by an app's [`Plan`]: each algorithm has a file, the default
 //! `p2c.rs`. What keeps a dyno from being chosen at all is a [`Bar`]. A [`Budget`] says how many
-//! requests may be sent a second time.
+//! requests may be sent a second time; [`eject`] which dynos are left out for a while, and [`warm`]
+//! how much of its weight one has that is new.
 
 pub mod affinity;
 pub mod alias;
 pub mod budget;
 pub mod candidate;
 pub mod chances;
+pub mod eject;
 mod hash;
 pub mod latency;
 mod least;
@@ -20,6 +22,7 @@ pub mod plan;
 pub mod ring;
 mod scan;
 mod turns;
+pub mod warm;
 
 pub use budget::Budget;
 pub use candidate::{Bar, Candidate, ONE_WEIGHT, Unfit};

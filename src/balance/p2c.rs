@@ -14,9 +14,10 @@ use super::{Candidate, Unfit, pick::DRAWS, plan::Lot, scan};
 
 /// One of so many choices looks at no cost.
 pub const EXPLORE: usize = 64;
-/// Latencies are compared as if each were so much longer, in microseconds: what differs by less is
-/// the machine's doing, and the first answer of a dyno should not decide over the next hundred.
-pub const GRAIN_US: u32 = 1_000;
+
+/// Where weights differ, one that is drawn so many times more before any other has it: of two, the
+/// one of a thousandth of the weight is not to be compared with the other each time.
+pub const SAME: u8 = 4;
 
 /// Picks one.
 pub(super) fn pick(
@@ -26,7 +27,8 @@ pub(super) fn pick(
     random: &mut impl FnMut(usize) -> usize,
 ) -> Result<usize, Unfit> {
     let mut first: Option<(usize, Candidate)> = None;
-    for _ in 0..DRAWS.min(4 * count.saturating_sub(1)) {
+    let mut same = 0;
+    for _ in 0..DRAWS {
         let at = match (&first, &lot.odds) {
             // Among the others.
             (Some((first, _)), None) => {
@@ -42,7 +44,12 @@ pub(super) fn pick(
         match &first {
             None if random(EXPLORE) == 0 => return Ok(at),
             None => first = Some((at, drawn)),
-            Some((other, _)) if *other == at => {}
+            Some((other, _)) if *other == at => {
+                same += 1;
+                if same == SAME {
+                    return Ok(at);
+                }
+            }
             Some((other, there)) => {
                 return Ok(if is_less(lot, &drawn, there) { at } else { *other });
             }
@@ -78,5 +85,5 @@ pub(super) fn is_less(lot: &Lot, a: &Candidate, b: &Candidate) -> bool {
 /// (in flight ÷ weight × mean weight + 1) × latency, times the weight.
 fn expense(lot: &Lot, of: &Candidate) -> f64 {
     let shared = f64::from(of.in_flight) * f64::from(lot.mean) + f64::from(of.weight);
-    shared * (f64::from(of.latency_us) + f64::from(GRAIN_US))
+    shared * f64::from(of.latency_us.max(1))
 }

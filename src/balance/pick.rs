@@ -20,17 +20,15 @@ where
     R: FnMut(usize) -> usize,
     T: FnMut() -> u64,
 {
-    // Most apps have one dyno.
-    if count == 1 {
-        let alone = scan::fit(1, &candidate);
-        return alone.map(|_| 0);
-    }
     let Some(split) = &plan.split else {
         return among(plan, &plan.all, count, candidate, draw);
     };
     let part = split.draw(draw.key, &mut draw.random);
     let place = |at: usize| part.members[at] as usize;
+    // Of which a release has an unknown part.
+    let all = draw.in_flight.take();
     let picked = among(plan, &part.lot, part.members.len(), |at| candidate(place(at)), draw);
+    draw.in_flight = all;
     match picked {
         Ok(at) => Ok(place(at)),
         // A release without a fit dyno is served by the others.
@@ -49,6 +47,10 @@ where
     R: FnMut(usize) -> usize,
     T: FnMut() -> u64,
 {
+    // Most apps have one dyno; there are no two to be drawn then.
+    if count < 2 {
+        return scan::fit(count, &candidate).map(|_| 0);
+    }
     let random = &mut draw.random;
     match plan.algorithm {
         Algorithm::P2c => p2c::pick(lot, count, candidate, random),
@@ -56,7 +58,7 @@ where
         Algorithm::RoundRobin => turns::pick(lot, count, candidate, &mut draw.turn),
         Algorithm::Random | Algorithm::OneAtATime => any(lot, count, candidate, random),
         Algorithm::Hash => match draw.key {
-            Some(key) => hash::pick(lot, plan.bound, count, candidate, key),
+            Some(key) => hash::pick(lot, plan.bound, count, candidate, key, draw.in_flight),
             None => p2c::pick(lot, count, candidate, random),
         },
     }
@@ -69,7 +71,7 @@ fn any(
     candidate: impl Fn(usize) -> Candidate,
     random: &mut impl FnMut(usize) -> usize,
 ) -> Result<usize, Unfit> {
-    for _ in 0..DRAWS.min(count) {
+    for _ in 0..DRAWS {
         let at = lot.draw(count, random);
         let drawn = candidate(at);
         if drawn.bar.is_none() && lot.accepts(at, drawn.weight, random) {

@@ -98,6 +98,8 @@ pub(super) struct Part {
 pub struct Draw<R, T> {
     /// What the request is hashed by, if it is.
     pub key: Option<u64>,
+    /// What all of the app's dynos have in flight, where that is at hand.
+    pub in_flight: Option<u32>,
     /// `random(n)` answers a number below `n`.
     pub random: R,
     /// Answers how often it was asked before, over all choices of the app.

@@ -1,10 +1,11 @@
 //! `hostler dynos`: list, add, change and remove the dynos of an app.
 //!
 //! Invariants: `add` writes a dyno whole, with the push API's defaults for what is not named; `set`
-//! sends a merge patch of what is named alone.
+//! sends a merge patch of what is named alone; `drain` removes nothing
+//! that has something in flight.
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     args::{Api, filtered},
@@ -70,6 +71,20 @@ enum Command {
         #[command(flatten)]
         traits: Traits,
     },
+    /// Give a dyno nothing new, and wait until it has nothing in flight
+    #[command(after_help = "Example:\n  hostler dynos drain blog web.1 --within 5m --remove")]
+    Drain {
+        /// The app
+        app: String,
+        /// The dyno's name
+        name: String,
+        /// For how long to wait, 1ms to 10m
+        #[arg(long, value_name = "TIME", default_value = "30s")]
+        within: String,
+        /// Remove it then
+        #[arg(long)]
+        remove: bool,
+    },
     /// Remove a dyno
     #[command(after_help = "Example:\n  hostler dynos remove blog web.1")]
     Remove {
@@ -130,6 +145,9 @@ impl Dynos {
                 let already = format!("Dyno {name} of app {app} is so already");
                 Ok(output::receipt(self.api.json, &receipt, &done, &already))
             }
+            Some(Command::Drain { app, name, within, remove }) => {
+                self.drain(client, (app, name), within, *remove).await
+            }
             Some(Command::Remove { app, name }) => {
                 let receipt = client.delete_dyno(app, name).await?;
                 let done = format!("Removed dyno {name} of app {app}");
@@ -141,6 +159,29 @@ impl Dynos {
                 self.list(client, app, &Filters::default()).await
             }
         }
+    }
+
+    async fn drain(
+        &self,
+        client: &Client,
+        (app, name): (&str, &str),
+        within: &str,
+        remove: bool,
+    ) -> Result<String, Failure> {
+        let drained = client.patch_dyno(app, name, &json!({"state": "draining"})).await?;
+        let left = client.drained(app, name, within).await?.in_flight.unwrap_or(0);
+        if left > 0 {
+            return Err(Failure::Conflict(format!(
+                "dyno {name} of app {app} drains, and has {left} in flight after {within}"
+            )));
+        }
+        let is_empty = format!("Dyno {name} of app {app} drains, and has nothing in flight");
+        if !remove {
+            return Ok(output::receipt(self.api.json, &drained, &is_empty, &is_empty));
+        }
+        let removed = client.delete_dyno(app, name).await?;
+        let done = format!("Removed dyno {name} of app {app}, which had nothing in flight");
+        Ok(output::receipt(self.api.json, &removed, &done, &done))
     }
 
     async fn list(&self, client: &Client, app: &str, filters: &Filters) -> Result<String, Failure> {

@@ -3,12 +3,14 @@
 //! Invariant: times are those of the last half minute to minute, unless those since the start are
 //! asked for; what is not known is a dash.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use clap::Args;
 
 use super::{args::Api, failure::Failure, output};
-use crate::api::{AppStats, Client, DynoStats, FiguresView, PartView, ShadowView, TimesView};
+use crate::api::{
+    AppStats, Client, DynoStats, FiguresView, PartView, ShadowView, TimesView, TurnView,
+};
 
 /// `hostler stats`.
 #[derive(Debug, Args)]
@@ -36,9 +38,10 @@ impl Stats {
 
     /// The figures for people.
     fn told(&self, stats: &AppStats) -> String {
-        let (in_flight, connections) = (stats.in_flight, stats.connections);
-        let mut text =
-            format!("App {}: {in_flight} in flight, {connections} connections\n", stats.app);
+        let AppStats { app, in_flight, waiting, connections, .. } = stats;
+        let mut text = format!(
+            "App {app}: {in_flight} in flight, {waiting} waiting, {connections} connections\n"
+        );
         match &stats.figures {
             Some(figures) => text += &self.told_figures(figures),
             None => text += "It has no figures: no exchange yet, or no room for them\n",
@@ -54,6 +57,12 @@ impl Stats {
                 ["DYNO", "STATE", "IN FLIGHT", "ENDED", "5XX", "FAULTS", "RETRIES", "P50", "P99"];
             text.push('\n');
             text += &output::table(names, &rows);
+        }
+        let turns = |dyno: &DynoStats| dyno.past.iter().map(|turn| told_turn(dyno, turn)).collect();
+        let turns: Vec<[String; 4]> = stats.dynos.iter().flat_map::<Vec<_>, _>(turns).collect();
+        if !turns.is_empty() {
+            text.push('\n');
+            text += &output::table(["DYNO", "WHEN", "WHAT", "WHY"], &turns);
         }
         text.lines().map(|line| output::printable(line) + "\n").collect()
     }
@@ -91,7 +100,11 @@ impl Stats {
         let failed = |figures: &FiguresView| figures.statuses.get("5xx").copied().unwrap_or(0);
         [
             dyno.name.clone(),
-            if dyno.quarantine_ms > 0 { "quarantined".into() } else { dyno.state.clone() },
+            match (dyno.quarantine_ms, dyno.ejected_ms) {
+                (0, 0) => dyno.state.clone(),
+                (0, _) => "ejected".into(),
+                _ => "quarantined".into(),
+            },
             dyno.in_flight.to_string(),
             number(figures.map(|figures| figures.exchanges)),
             number(figures.map(failed)),
@@ -101,6 +114,14 @@ impl Stats {
             time(|total| total.p99_ms),
         ]
     }
+}
+
+fn told_turn(dyno: &DynoStats, turn: &TurnView) -> [String; 4] {
+    let until = turn.until_ms.map_or(String::new(), |until_ms| {
+        format!(" for {:?}", Duration::from_millis(until_ms.saturating_sub(turn.at_ms)))
+    });
+    let what = format!("{}{until}", turn.what);
+    [dyno.name.clone(), output::time(turn.at_ms), what, turn.why.clone()]
 }
 
 fn part_row(name: &str, part: Option<&PartView>) -> [String; 6] {

@@ -2,57 +2,19 @@
 //!
 //! Invariant: the defaults pass their own checks.
 
-use std::{ops::RangeInclusive, time::Duration};
-
 pub use super::key::{ENV_PREFIX, Key, Read};
-use super::{parse, resolve::Machine};
+use super::{parse, ranges::*, resolve::Machine};
 use crate::{
     serve::settings::{
-        BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol, ProxyHeader,
-        SameSite,
+        BalanceAlgorithm, BalanceKey, BalanceShadow, Check, CookieSecure, DynoProtocol, EjectOn,
+        ProxyHeader, SameSite,
     },
     telemetry::{LogFormat, diagnostics},
     units::{
-        self, ATTEMPTS, BOUND, COOKIE_AGE, COUNT_OR_NONE, HEADERS, METHOD, PART, PERCENT, RATE,
-        RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
+        self, ATTEMPTS, BOUND, CHECK_EVERY, COOKIE_AGE, COUNT_OR_NONE, HEADERS, METHOD, PART,
+        PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
     },
 };
-
-/// Streams of HTTP/2: a client may always have a few at once.
-const STREAMS: RangeInclusive<u32> = 1..=100_000;
-/// Windows of HTTP/2, in bytes: that of a connection is never less than what every client takes for
-/// granted (RFC 9113, section 6.9.2), and none more than the protocol has room for.
-const WINDOW: RangeInclusive<usize> = 65_535..=(1 << 31) - 1;
-/// Ops of one transaction.
-const OPS: RangeInclusive<usize> = 1..=1_000_000;
-/// Bodies of the push API, in bytes.
-const BODY: RangeInclusive<usize> = 1 << 10..=1 << 30;
-/// A whole table, in bytes.
-const WHOLE: RangeInclusive<usize> = 1 << 10..=1 << 40;
-/// Objects of a kind: as many as a table has room for.
-const OBJECTS: RangeInclusive<usize> = 1..=1 << 24;
-/// Certificates, each of which a worker looks up by its hosts.
-const CERTS: RangeInclusive<usize> = 1..=100_000;
-/// Tokens.
-const TOKENS: RangeInclusive<usize> = 1..=100_000;
-/// Clients whose figures are kept, each in 48 to 96 bytes.
-const CLIENTS: RangeInclusive<usize> = 1..=1 << 24;
-/// Readers of the feed: each has a connection of the control listener.
-const FEEDS: RangeInclusive<usize> = 1..=768;
-/// Between two heartbeats: a router that follows is live for 15 s behind each.
-const HEARTBEAT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
-/// Ports.
-const PORTS: RangeInclusive<u32> = 1..=65535;
-/// Handshakes of TLS at a time.
-const HANDSHAKES: RangeInclusive<usize> = 1..=1_000_000;
-/// The least version of TLS: is it 1.3?
-const TLS_VERSIONS: [(&str, bool); 2] = [("1.2", false), ("1.3", true)];
-/// Answers that are kept.
-const KEPT: RangeInclusive<usize> = 1..=100_000_000;
-
-/// How long the past is kept: up to ten years, or 0 for ever.
-const RETENTION: RangeInclusive<Duration> =
-    Duration::ZERO..=Duration::from_secs(10 * 365 * 24 * 3600);
 
 macro_rules! keys {
     ($($(#[doc = $doc:literal])+ $name:literal = $default:literal, $read:expr;)*) => {
@@ -91,8 +53,7 @@ keys! {
     /// without it.
     "http.proxy_protocol" = "false", Read::Switch(|s| &mut s.serve.proxy_protocol);
     /// Networks that may send a PROXY header, as in 10.0.0.0/8; connections from others are closed.
-    "http.proxy_from" = "",
-        Read::List(|s, v| { s.serve.proxy_from = units::networks(v)?; Ok(()) });
+    "http.proxy_from" = "", Read::List(|s, v| { s.serve.proxy_from = units::networks(v)?; Ok(()) });
     /// Name of this router in Via.
     "http.via" = "hostler", Read::Text(|s, v| { s.serve.via = parse::via_name(v)?; Ok(()) });
     /// Networks whose X-Forwarded-Proto, X-Forwarded-Port and X-Request-Start are kept, and whose
@@ -142,8 +103,7 @@ keys! {
     "https.client_ca" = "",
         Read::Text(|s, v| { s.https.client_ca = parse::optional_path(v); Ok(()) });
     /// Turn away a client that has no such certificate.
-    "https.client_cert_required" = "false",
-        Read::Switch(|s| &mut s.https.client_cert_required);
+    "https.client_cert_required" = "false", Read::Switch(|s| &mut s.https.client_cert_required);
 
     /// Answer plain HTTP with a redirect (308) to HTTPS.
     "https.redirect" = "false", Read::Switch(|s| &mut s.serve.https.redirect);
@@ -165,21 +125,17 @@ keys! {
     "control.tls_cert" = "",
         Read::Text(|s, v| { s.api.tls_cert = parse::optional_path(v); Ok(()) });
     /// Private key of that certificate: a PEM file, without a password.
-    "control.tls_key" = "",
-        Read::Text(|s, v| { s.api.tls_key = parse::optional_path(v); Ok(()) });
+    "control.tls_key" = "", Read::Text(|s, v| { s.api.tls_key = parse::optional_path(v); Ok(()) });
     /// Authorities whose certificates are asked of the push API's clients: a PEM file; none: no
     /// client is asked.
     "control.tls_client_ca" = "",
         Read::Text(|s, v| { s.api.tls_client_ca = parse::optional_path(v); Ok(()) });
     /// Turn away a client of the push API that has no such certificate.
-    "control.tls_client_required" = "false",
-        Read::Switch(|s| &mut s.api.tls_client_required);
+    "control.tls_client_required" = "false", Read::Switch(|s| &mut s.api.tls_client_required);
     /// Let the control listener speak without TLS off loopback, where others can read its tokens.
-    "control.plaintext_off_loopback" = "false",
-        Read::Switch(|s| &mut s.api.plaintext_off_loopback);
+    "control.plaintext_off_loopback" = "false", Read::Switch(|s| &mut s.api.plaintext_off_loopback);
     /// Answer /metrics without a token.
-    "control.metrics_without_token" = "false",
-        Read::Switch(|s| &mut s.api.metrics_without_token);
+    "control.metrics_without_token" = "false", Read::Switch(|s| &mut s.api.metrics_without_token);
 
     /// How long accepting goes on after SIGTERM while /readyz fails: the time that whoever sends
     /// traffic here needs to notice.
@@ -223,8 +179,7 @@ keys! {
     /// Most connect attempts of one exchange.
     "dynos.max_attempts" = "10", Read::Count32(ATTEMPTS, |s| &mut s.serve.dynos.max_attempts);
     /// Most exchanges in flight on a dyno; further ones wait; 0: any number.
-    "dynos.max_in_flight" = "0",
-        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_in_flight);
+    "dynos.max_in_flight" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_in_flight);
     /// Keep connections to dynos for the next exchange.
     "dynos.keep_alive" = "true", Read::Switch(|s| &mut s.serve.dynos.keep_alive);
     /// Most requests on one connection to a dyno; 0: no bound.
@@ -243,8 +198,7 @@ keys! {
         Read::Text(|s, v| { s.serve.dynos.tls_name = units::tls_name(v)?.into(); Ok(()) });
     /// Authorities whose certificates dynos prove themselves with: a PEM file; none: those of the
     /// system.
-    "dynos.tls_ca" = "",
-        Read::Text(|s, v| { s.serve.dynos_ca = parse::optional_path(v); Ok(()) });
+    "dynos.tls_ca" = "", Read::Text(|s, v| { s.serve.dynos_ca = parse::optional_path(v); Ok(()) });
     /// Tell dynos of the client by the PROXY protocol: off or v2. Each exchange then has a
     /// connection of its own.
     "dynos.proxy_protocol" = "off", Read::Text(|s, v| {
@@ -300,6 +254,72 @@ keys! {
     "wake.url" = "", Read::Text(|s, v| { s.serve.wake.url = units::url(v)?.into(); Ok(()) });
     /// How long its requests wait for a dyno then, and until it is said again.
     "wake.timeout" = "75s", Read::Duration(TIME, |s| &mut s.serve.wake.timeout);
+    /// Longest quarantine: it is twice as long with each failed connect in a row.
+    "health.max_quarantine" = "60s", Read::Duration(TIME, |s| &mut s.serve.health.max_quarantine);
+    /// What counts as a fault of a dyno: off, faults (connections that fail, break or time out,
+    /// answers that are none), gateway (502 to 504 too) or 5xx (all of them too).
+    "health.eject_on" = "faults",
+        Read::Text(|s, v| { s.serve.health.eject_on = parse::word(v, EjectOn::ALL)?; Ok(()) });
+    /// So many faults in a row eject a dyno; 0: none do.
+    "health.eject_faults" = "5", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.health.eject.faults);
+    /// For how long, the first time; each further time for twice as long.
+    "health.eject_time" = "30s", Read::Duration(TIME, |s| &mut s.serve.health.eject.time);
+    /// Longest ejection.
+    "health.max_eject_time" = "5m", Read::Duration(TIME, |s| &mut s.serve.health.eject.max_time);
+    /// Most dynos of an app that are ejected at a time, in percent.
+    "health.max_ejected" = "50", Read::Count32(PERCENT, |s| &mut s.serve.health.eject.max_ejected);
+    /// If fewer of an app's dynos are fit, in percent, ill ones are picked too; 0: never.
+    "health.panic_share" = "50", Read::Count32(PERCENT, |s| &mut s.serve.health.panic_share);
+    /// A dyno is ejected whose success rate is so many hundredths of the standard deviation below
+    /// the mean of the app's dynos; 0: none is.
+    "health.deviations" = "190",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.health.eject.deviations);
+    /// Fewest requests of a dyno in a window that tell its success rate.
+    "health.rate_requests" = "100",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.health.eject.rate_requests);
+    /// Fewest dynos whose rates tell what is usual.
+    "health.rate_dynos" = "5",
+        Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.health.eject.rate_dynos);
+    /// The window.
+    "health.rate_window" = "10s", Read::Duration(TIME, |s| &mut s.serve.health.eject.rate_window);
+    /// How long a dyno that was ejected takes to be given all of its share again.
+    "health.return_over" = "10s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.health.return_over);
+    /// How long a new dyno takes to be given all of its share.
+    "health.slow_start" = "0s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.health.slow_start);
+    /// How dynos are asked whether they are well: off, tcp, http or grpc.
+    "health.check" = "off",
+        Read::Text(|s, v| { s.health.checks.check = parse::word(v, Check::ALL)?; Ok(()) });
+    /// What is asked for, of HTTP.
+    "health.path" = "/",
+        Read::Text(|s, v| { s.health.checks.path = units::checks::path(v)?.into(); Ok(()) });
+    /// As which host; empty: as the app's name.
+    "health.host" = "",
+        Read::Text(|s, v| { s.health.checks.host = units::checks::host(v)?.into(); Ok(()) });
+    /// Which status is good: one, or the first and the last.
+    "health.status" = "200-399",
+        Read::Text(|s, v| { s.health.checks.status = units::checks::statuses(v)?.into(); Ok(()) });
+    /// What the first 64 KiB of the body must hold; empty: anything.
+    "health.body" = "",
+        Read::Text(|s, v| { s.health.checks.body = units::checks::excerpt(v)?.into(); Ok(()) });
+    /// Which part of a gRPC server is asked about; empty: all of it.
+    "health.grpc_name" = "", Read::Text(|s, v| {
+        s.health.checks.grpc_name = units::checks::grpc_name(v)?.into();
+        Ok(())
+    });
+    /// How often a dyno is asked; one that is not proven yet every second.
+    "health.interval" = "10s", Read::Duration(CHECK_EVERY, |s| &mut s.health.checks.interval);
+    /// By how much of that it is moved at random, in percent.
+    "health.jitter" = "20", Read::Count32(PERCENT, |s| &mut s.health.checks.jitter);
+    /// How long an answer may take.
+    "health.timeout" = "5s", Read::Duration(TIME, |s| &mut s.health.checks.timeout);
+    /// So many bad answers in a row, and a dyno is passed over.
+    "health.failing_after" = "3", Read::Count32(ATTEMPTS, |s| &mut s.health.checks.failing_after);
+    /// So many good ones in a row, and it is not any more.
+    "health.well_after" = "2", Read::Count32(ATTEMPTS, |s| &mut s.health.checks.well_after);
+    /// A new dyno gets nothing before its first good answer.
+    "health.proven_first" = "false", Read::Switch(|s| &mut s.serve.health.proven_first);
+    /// Most dynos that are asked at a time, of all apps.
+    "health.max_probes" = "64", Read::Count(PROBES, |s| &mut s.health.max_probes);
 
     /// Longest method of a request.
     "limits.method" = "127", Read::Size(METHOD, |s| &mut s.serve.limits.method);
@@ -431,8 +451,7 @@ keys! {
     "metrics.max_apps" = "1000", Read::Count(0..=100_000, |s| &mut s.metrics_max_apps);
     /// How many of those apps, and how many dynos of them, show there how long they take; an app is
     /// about 80 lines, a dyno 20; 0: none.
-    "metrics.max_latencies" = "100",
-        Read::Count(0..=100_000, |s| &mut s.metrics_max_series);
+    "metrics.max_latencies" = "100", Read::Count(0..=100_000, |s| &mut s.metrics_max_series);
     /// How many apps and dynos have figures of their own, each of 17 KiB from its first exchange
     /// on; a dyno without counts with its app, an app without has none.
     "metrics.max_figures" = "4000", Read::Count(0..=1_000_000, |s| &mut s.max_figures);

@@ -10,6 +10,7 @@ pub mod load;
 mod memory;
 pub mod mistake;
 pub mod parse;
+mod ranges;
 pub mod resolve;
 pub mod settings;
 mod template;

@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::mistake::Source;
 use crate::{
-    control::hub,
+    control::{health, hub},
     serve,
     telemetry::{Level, LogFormat},
 };
@@ -19,6 +19,8 @@ pub struct Settings {
     pub serve: serve::Settings,
     /// The hub's, but for its own listeners, which are known once they are bound.
     pub hub: hub::Settings,
+    /// Of the checks of dynos; how they are spoken to stands with the data plane's.
+    pub health: health::Settings,
     /// The push API's.
     pub api: ApiSettings,
     /// Where plain HTTP is taken; at least one.
@@ -142,6 +144,7 @@ impl Settings {
         Settings {
             serve: serve::Settings::default(),
             hub: hub::Settings::default(),
+            health: health::Settings::default(),
             api: ApiSettings::default(),
             http_listen: Vec::new(),
             https: HttpsSettings::default(),

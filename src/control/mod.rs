@@ -4,6 +4,7 @@ pub mod api;
 mod clock;
 pub mod feed;
 pub mod follow;
+pub mod health;
 pub mod hub;
 pub mod own;
 mod pages;

@@ -11,14 +11,16 @@ use serde_json::{Map, Value};
 use crate::{
     near::did_you_mean,
     route::{
-        BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol, Network,
-        OwnSettings, ProxyHeader, SameSite,
+        BalanceAlgorithm, BalanceKey, BalanceShadow, Check, CookieSecure, DynoProtocol, EjectOn,
+        Network, OwnSettings, ProxyHeader, SameSite,
     },
     units::{
-        self, ATTEMPTS, BOUND, COOKIE_AGE, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD, PART, PERCENT,
-        RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
+        self, ATTEMPTS, BOUND, CHECK_EVERY, COOKIE_AGE, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD,
+        PART, PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
     },
 };
+
+mod kinds;
 
 /// The most mistakes that are told of one app's settings, or of its pages.
 pub(super) const MAX_TOLD: usize = 50;
@@ -68,60 +70,6 @@ pub struct Kind {
     pub example: &'static str,
     read: fn(&str) -> Result<String, Wrong>,
 }
-
-/// Names that dynos prove themselves by.
-const TLS_NAMES: Kind = Kind {
-    what: "a name",
-    pattern: units::TLS_NAME,
-    most: units::MAX_TLS_NAME,
-    example: "{app}.internal",
-    read: units::tls_name,
-};
-
-/// Names of headers; an empty one is none.
-const HEADER: Kind = Kind {
-    what: "a name",
-    pattern: units::HEADER,
-    most: units::MAX_HEADER,
-    example: "x-api-key",
-    read: units::header,
-};
-
-/// Names of cookies.
-const COOKIE_NAME: Kind = Kind {
-    what: "a name",
-    pattern: units::COOKIE_NAME,
-    most: units::MAX_COOKIE_NAME,
-    example: "hostler-affinity",
-    read: units::cookie_name,
-};
-
-/// Paths of cookies.
-const COOKIE_PATH: Kind = Kind {
-    what: "a path",
-    pattern: units::COOKIE_PATH,
-    most: units::MAX_COOKIE_PATH,
-    example: "/shop",
-    read: units::cookie_path,
-};
-
-/// URLs of webhooks; an empty one is none.
-const URL: Kind = Kind {
-    what: "a URL",
-    pattern: units::URL,
-    most: units::MAX_URL,
-    example: "https://platform.internal:8443/wake",
-    read: units::url,
-};
-
-/// Shares of releases; none of them are told apart where there are none.
-const RELEASES: Kind = Kind {
-    what: "a name",
-    pattern: units::RELEASES,
-    most: units::MAX_RELEASES_TEXT,
-    example: "v1=90,v2=10",
-    read: units::releases,
-};
 
 /// One setting.
 pub struct Setting {
@@ -174,12 +122,12 @@ settings! {
     /// What of a request is its key, for hash and for sticky: address, path, header or cookie.
     "balance.key" = Word(BalanceKey::WORDS, @balance.key as BalanceKey);
     /// Name of the header or the cookie that is the key.
-    "balance.key_name" = Text(HEADER, @balance.key_name);
+    "balance.key_name" = Text(kinds::HEADER, @balance.key_name);
     /// Most that hash gives one dyno, in percent of the mean in flight; 0: no bound.
     "balance.bound" = Count32(BOUND, @balance.bound);
     /// Share of each release among the requests, as in v1=90,v2=10; none: releases are not told
     /// apart.
-    "balance.releases" = Text(RELEASES, @balance.releases);
+    "balance.releases" = Text(kinds::RELEASES, @balance.releases);
     /// Requests of one key stay with one release.
     "balance.sticky" = Switch(@balance.sticky);
     /// Believe what dynos say of their load in the header endpoint-load-metrics, which then ends
@@ -206,19 +154,21 @@ settings! {
     /// Speak TLS to dynos, each of which must prove that it has the name.
     "dynos.tls" = Switch(@dynos.tls);
     /// Name that the certificate of a dyno must have; a first label {app} is the app's name.
-    "dynos.tls_name" = Text(TLS_NAMES, @dynos.tls_name);
+    "dynos.tls_name" = Text(kinds::TLS_NAMES, @dynos.tls_name);
     /// Tell dynos of the client by the PROXY protocol: off or v2. Each exchange then has a
     /// connection of its own.
     "dynos.proxy_protocol" = Word(ProxyHeader::WORDS, @dynos.proxy_protocol as ProxyHeader);
+    /// Find out how many exchanges a dyno can have in flight by how long it takes for them.
+    "dynos.adaptive" = Switch(@capacity.adaptive);
 
     /// Bring clients back to the dyno that they had, by a cookie.
     "affinity.enabled" = Switch(@affinity.enabled);
     /// Name of that cookie.
-    "affinity.cookie" = Text(COOKIE_NAME, @affinity.cookie);
+    "affinity.cookie" = Text(kinds::COOKIE_NAME, @affinity.cookie);
     /// How long it lasts behind a client's last visits; 0: as long as the browser's session.
     "affinity.age" = Duration(COOKIE_AGE, @affinity.age);
     /// Paths that it is for: this one and those below.
-    "affinity.path" = Text(COOKIE_PATH, @affinity.path);
+    "affinity.path" = Text(kinds::COOKIE_PATH, @affinity.path);
     /// Is it for HTTPS alone: auto (if the request came over it), always or never.
     "affinity.secure" = Word(CookieSecure::WORDS, @affinity.secure as CookieSecure);
     /// Hide it from scripts.
@@ -226,9 +176,6 @@ settings! {
     /// With which requests from other sites it goes along: lax, strict, none, or off to say
     /// nothing of it.
     "affinity.same_site" = Word(SameSite::WORDS, @affinity.same_site as SameSite);
-    /// Find out how many exchanges a dyno can have in flight by how long it takes for them.
-    "dynos.adaptive" = Switch(@capacity.adaptive);
-
     /// Most exchanges that wait for a dyno of the app, others get H11; 0: none waits.
     "queue.max" = Count32(COUNT_OR_NONE, @capacity.queue.max);
     /// How long one waits while all dynos have as many as they may, or the app is paused.
@@ -239,9 +186,61 @@ settings! {
     "queue.paused" = Switch(@capacity.queue.paused);
 
     /// Where it is said that an app without dynos has a request (POST, JSON); empty: nowhere.
-    "wake.url" = Text(URL, @capacity.wake.url);
+    "wake.url" = Text(kinds::URL, @capacity.wake.url);
     /// How long its requests wait for a dyno then, and until it is said again.
     "wake.timeout" = Duration(TIME, @capacity.wake.timeout);
+    /// Longest quarantine: it is twice as long with each failed connect in a row.
+    "health.max_quarantine" = Duration(TIME, @health.max_quarantine);
+    /// What counts as a fault of a dyno: off, faults (connections that fail, break or time out,
+    /// answers that are none), gateway (502 to 504 too) or 5xx (all of them too).
+    "health.eject_on" = Word(EjectOn::WORDS, @health.eject_on as EjectOn);
+    /// So many faults in a row eject a dyno; 0: none do.
+    "health.eject_faults" = Count32(COUNT_OR_NONE, @health.eject_faults);
+    /// For how long, the first time; each further time for twice as long.
+    "health.eject_time" = Duration(TIME, @health.eject_time);
+    /// Longest ejection.
+    "health.max_eject_time" = Duration(TIME, @health.max_eject_time);
+    /// Most dynos of an app that are ejected at a time, in percent.
+    "health.max_ejected" = Count32(PERCENT, @health.max_ejected);
+    /// If fewer of an app's dynos are fit, in percent, ill ones are picked too; 0: never.
+    "health.panic_share" = Count32(PERCENT, @health.panic_share);
+    /// A dyno is ejected whose success rate is so many hundredths of the standard deviation below
+    /// the mean of the app's dynos; 0: none is.
+    "health.deviations" = Count32(COUNT_OR_NONE, @health.deviations);
+    /// Fewest requests of a dyno in a window that tell its success rate.
+    "health.rate_requests" = Count32(COUNT_OR_NONE, @health.rate_requests);
+    /// Fewest dynos whose rates tell what is usual.
+    "health.rate_dynos" = Count32(COUNT_OR_NONE, @health.rate_dynos);
+    /// The window.
+    "health.rate_window" = Duration(TIME, @health.rate_window);
+    /// How long a dyno that was ejected takes to be given all of its share again.
+    "health.return_over" = Duration(TIME_OR_NONE, @health.return_over);
+    /// How long a new dyno takes to be given all of its share.
+    "health.slow_start" = Duration(TIME_OR_NONE, @health.slow_start);
+    /// How dynos are asked whether they are well: off, tcp, http or grpc.
+    "health.check" = Word(Check::WORDS, @health.checks.check as Check);
+    /// What is asked for, of HTTP.
+    "health.path" = Text(kinds::PATH, @health.checks.path);
+    /// As which host; empty: as the app's name.
+    "health.host" = Text(kinds::HOST, @health.checks.host);
+    /// Which status is good: one, or the first and the last.
+    "health.status" = Text(kinds::STATUSES, @health.checks.status);
+    /// What the first 64 KiB of the body must hold; empty: anything.
+    "health.body" = Text(kinds::EXCERPT, @health.checks.body);
+    /// Which part of a gRPC server is asked about; empty: all of it.
+    "health.grpc_name" = Text(kinds::GRPC_NAME, @health.checks.grpc_name);
+    /// How often a dyno is asked; one that is not proven yet every second.
+    "health.interval" = Duration(CHECK_EVERY, @health.checks.interval);
+    /// By how much of that it is moved at random, in percent.
+    "health.jitter" = Count32(PERCENT, @health.checks.jitter);
+    /// How long an answer may take.
+    "health.timeout" = Duration(TIME, @health.checks.timeout);
+    /// So many bad answers in a row, and a dyno is passed over.
+    "health.failing_after" = Count32(ATTEMPTS, @health.checks.failing_after);
+    /// So many good ones in a row, and it is not any more.
+    "health.well_after" = Count32(ATTEMPTS, @health.checks.well_after);
+    /// A new dyno gets nothing before its first good answer.
+    "health.proven_first" = Switch(@health.checks.proven_first);
 
     /// Longest method of a request.
     "limits.method" = Size(METHOD, @method);
@@ -286,7 +285,7 @@ settings! {
     /// Most exchanges of an app and a value of the client header at a time; 0: any number.
     "limits.concurrency_per_header" = Count32(COUNT_OR_NONE, @clients.concurrency_per_header);
     /// The client header: its values tell clients apart, those without one value are one.
-    "limits.client_header" = Text(HEADER, @clients.client_header);
+    "limits.client_header" = Text(kinds::HEADER, @clients.client_header);
 
     /// One connect attempt.
     "timeouts.connect" = Duration(TIME, @connect);

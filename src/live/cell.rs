@@ -7,14 +7,16 @@
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{
-        AtomicBool, AtomicU32, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64,
+        Ordering::{AcqRel, Relaxed, Release, SeqCst},
     },
 };
 
 use super::{
+    health::{AppHealth, Health, Note},
     latency::LatencyCell,
     limit::LimitCell,
+    mailbox::Mailbox,
     meter::AppMeter,
     outcome::Outcome,
     queue::Queue,
@@ -29,7 +31,8 @@ use crate::balance::{Budget, affinity::Tag};
 #[repr(align(64))]
 #[derive(Debug, Default)]
 pub struct Cell {
-    in_flight: AtomicU32,
+    /// As [`AppCell`] counts its own: attempts begun, and in flight.
+    exchanges: AtomicU64,
     /// How long it takes to answer.
     pub latency: LatencyCell,
     /// How many exchanges it can have, where that is found out.
@@ -38,8 +41,11 @@ pub struct Cell {
     pub reported: ReportedCell,
     /// Exchanges that the shadow of its app would have given it.
     pub(super) shadow: AtomicU32,
-    strikes: AtomicU32,
-    quarantined_until_ms: AtomicU64,
+    /// Is it well?
+    pub health: Health,
+    drain: AtomicU8,
+    /// Who is told once it drains and is empty.
+    drained: Mutex<Option<Box<Drained>>>,
     retired: AtomicBool,
     /// By which cookies of affinity name the dyno; 0 before it was first asked for.
     tag: AtomicU64,
@@ -47,10 +53,32 @@ pub struct Cell {
     pub figures: DynoPlace,
 }
 
+/// Who is told that a dyno which drains may be empty, and what.
+#[derive(Debug)]
+pub struct Drained {
+    /// Where it is told.
+    pub notes: Arc<Mailbox<Note>>,
+    /// What is.
+    pub note: Note,
+}
+
+/// It is not draining.
+const SERVING: u8 = 0;
+/// It is, and may have exchanges in flight.
+const DRAINING: u8 = 1;
+/// It is, and that it has none was told.
+const EMPTY: u8 = 2;
+
 impl Cell {
     /// Exchanges that this dyno is serving, tunnels included.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        self.exchanges.load(Relaxed) as u32
+    }
+
+    /// Attempts on it that have ended; it wraps.
+    pub fn ended(&self) -> u32 {
+        let exchanges = self.exchanges.load(Relaxed);
+        ((exchanges >> 32) as u32).wrapping_sub(exchanges as u32)
     }
 
     /// Exchanges that the shadow of its app would have given it.
@@ -58,21 +86,78 @@ impl Cell {
         self.shadow.load(Relaxed)
     }
 
-    /// Counts one more exchange, unless there are `most` (0: any number); answers whether it did.
+    /// Counts one more exchange, unless there are `most` (0: any number), or the dyno drains:
+    /// whoever looked before may not know yet. Answers whether it did.
     pub fn enter(&self, most: u32) -> bool {
-        if most == 0 {
-            self.in_flight.fetch_add(1, Relaxed);
-            return true;
+        // Together with `is_empty`: of the two steps on the count one comes first. Either the count
+        // is seen there, or the state here.
+        let more = |both: u64| ((both as u32) < most).then(|| both.wrapping_add(ONE));
+        let has_room = match most {
+            0 => {
+                self.exchanges.fetch_add(ONE, AcqRel);
+                true
+            }
+            _ => self.exchanges.fetch_update(AcqRel, Relaxed, more).is_ok(),
+        };
+        if has_room && self.is_draining() {
+            self.lower(ONE);
+            return false;
         }
-        let more = |count: u32| (count < most).then(|| count + 1);
-        self.in_flight.fetch_update(Relaxed, Relaxed, more).is_ok()
+        has_room
     }
 
     /// Counts one exchange less.
     pub fn leave(&self) {
+        self.lower(1);
+    }
+
+    fn lower(&self, by: u64) {
         // In one order with the look whether anybody waits (`live/queue`).
-        let before = self.in_flight.fetch_sub(1, SeqCst);
+        let before = self.exchanges.fetch_sub(by, SeqCst) as u32;
         debug_assert!(before > 0, "a lease is settled once");
+        if before == 1 && self.is_draining() {
+            self.tell_empty();
+        }
+    }
+
+    #[cold]
+    fn tell_empty(&self) {
+        let drained = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Drained { notes, note }) = drained.as_deref() {
+            notes.post(note.clone());
+        }
+    }
+
+    /// Does it get nothing new?
+    pub fn is_draining(&self) -> bool {
+        self.drain.load(Relaxed) != SERVING
+    }
+
+    /// The dyno drains, and that it is empty is told so; or it does not any more.
+    pub fn set_draining(&self, drained: Option<Drained>) {
+        let drains = drained.is_some();
+        if !drains && !self.is_draining() {
+            return;
+        }
+        *self.drained.lock().unwrap_or_else(PoisonError::into_inner) = drained.map(Box::new);
+        if self.is_draining() == drains {
+            return;
+        }
+        self.drain.store(if drains { DRAINING } else { SERVING }, Release);
+        if drains && self.is_empty() {
+            self.tell_empty();
+        }
+    }
+
+    /// Has it nothing in flight, and if it drains, will it never again?
+    pub fn is_empty(&self) -> bool {
+        // A step on the count, and not a look at it: see `enter`.
+        self.exchanges.fetch_add(0, AcqRel) as u32 == 0
+    }
+
+    /// Takes the news that it drains and is empty, which is told once.
+    pub fn take_empty(&self) -> bool {
+        self.is_empty() && self.drain.compare_exchange(DRAINING, EMPTY, AcqRel, Relaxed).is_ok()
     }
 
     /// Takes in how an attempt on the dyno ended; `app` is the cell of its app.
@@ -108,37 +193,6 @@ impl Cell {
     pub fn set_retired(&self, retired: bool) {
         self.retired.store(retired, Relaxed);
     }
-
-    /// Failed connects in a row.
-    pub fn strikes(&self) -> u32 {
-        self.strikes.load(Relaxed)
-    }
-
-    /// When the quarantine ends; 0 if there was none.
-    pub fn quarantined_until_ms(&self) -> u64 {
-        self.quarantined_until_ms.load(Relaxed)
-    }
-
-    /// Is the dyno passed over at `now_ms`?
-    pub fn is_quarantined(&self, now_ms: u64) -> bool {
-        self.quarantined_until_ms.load(Relaxed) > now_ms
-    }
-
-    /// Notes a connect that failed: the dyno is passed over until `until_ms`.
-    pub fn strike(&self, until_ms: u64) {
-        self.strikes.fetch_add(1, Relaxed);
-        self.quarantined_until_ms.fetch_max(until_ms, Relaxed);
-    }
-
-    /// Notes a connect that succeeded.
-    pub fn absolve(&self) {
-        // Read first: every fresh connection comes by here and a store would take the line away
-        // from the other workers.
-        if self.strikes.load(Relaxed) != 0 {
-            self.strikes.store(0, Relaxed);
-            self.quarantined_until_ms.store(0, Relaxed);
-        }
-    }
 }
 
 /// The live state of one app.
@@ -153,6 +207,8 @@ pub struct AppCell {
     turns: AtomicU64,
     /// Clients' connections whose last request was for the app.
     connections: AtomicU32,
+    /// Are its dynos well, taken together?
+    pub health: AppHealth,
     /// What it did.
     pub figures: AppPlace,
     /// What its clients used of what they may together.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Balancing, Cell, Comeback, LiveApp, LiveDyno, reported::left_of};
+use super::{Balancing, Cell, Comeback, HealthRules, LiveApp, LiveDyno, reported::left_of};
 use crate::{
     balance::{
         self, Bar, Candidate, Draw, ONE_WEIGHT, Unfit,
@@ -60,9 +60,31 @@ pub fn choose(
         return Ok(at);
     }
     let view = app.view(asking);
-    let candidate = |at: usize| view.candidate(&app.dynos[at]);
-    let mut draw = Draw { key: asking.key, random, turn: || app.cell.turn() };
-    balance::pick(&app.balancing.plan, app.dynos.len(), candidate, &mut draw)
+    let in_flight = Some(app.cell.in_flight());
+    let mut draw = Draw { key: asking.key, in_flight, random, turn: || app.cell.turn() };
+    let mut pick = |view: View<'_>| {
+        let candidate = |at: usize| view.candidate(&app.dynos[at]);
+        balance::pick(&app.balancing.plan, app.dynos.len(), candidate, &mut draw)
+    };
+    match pick(view) {
+        Err(unfit) if opens(&unfit) => pick(view.opened()),
+        picked => picked,
+    }
+}
+
+/// Every dyno of the app as the choice sees it.
+pub fn candidates(app: &LiveApp, asking: &Asking<'_>) -> Vec<Candidate> {
+    let all = |view: View<'_>| app.dynos.iter().map(|live| view.candidate(live)).collect();
+    let candidates: Vec<Candidate> = all(app.view(asking));
+    let mut unfit = Unfit::default();
+    candidates.iter().filter_map(|candidate| candidate.bar).for_each(|bar| unfit.count(bar));
+    let is_fit = candidates.iter().any(|candidate| candidate.bar.is_none());
+    if !is_fit && opens(&unfit) { all(app.view(asking).opened()) } else { candidates }
+}
+
+/// Is an ill dyno better than none? Where one that is fit has no room it is waited for.
+pub fn opens(unfit: &Unfit) -> bool {
+    unfit.full == 0 && unfit.ejected + unfit.failing > 0
 }
 
 /// What the candidates of one choice have in common.
@@ -72,13 +94,16 @@ pub struct View<'a> {
     asking: &'a Asking<'a>,
     balancing: &'a Balancing,
     neutral_us: u32,
+    /// Ill dynos are picked too, for want of others.
+    is_open: bool,
 }
 
 impl LiveApp {
     /// What the app's dynos look like to one choice.
     pub fn view<'a>(&'a self, asking: &'a Asking<'a>) -> View<'a> {
         let neutral_us = self.cell.latency.get().us;
-        View { app: self, asking, balancing: &self.balancing, neutral_us }
+        let balancing = &*self.balancing;
+        View { app: self, asking, balancing, neutral_us, is_open: false }
     }
 
     /// The fault that every request is answered with, if the app's owner wants it so.
@@ -103,23 +128,29 @@ impl LiveApp {
 
 impl LiveDyno {
     /// When the dyno is next taken for well again, if that is a matter of time.
-    pub fn back_at_ms(&self, now_ms: u64) -> Option<u64> {
-        Some(self.cell.quarantined_until_ms()).filter(|until_ms| *until_ms > now_ms)
+    pub fn back_at_ms(&self, now_ms: u64, rules: &HealthRules) -> Option<u64> {
+        self.cell.health.back_at_ms(now_ms, rules)
     }
 }
 
 impl View<'_> {
+    /// The same, ill dynos let in.
+    pub fn opened(self) -> Self {
+        View { is_open: true, ..self }
+    }
+
     /// A dyno as the choice sees it.
     pub fn candidate(&self, live: &LiveDyno) -> Candidate {
         let (dyno, cell, now_ms) = (&live.dyno, &live.cell, self.asking.now_ms);
+        let standing = self.app.standing(cell, now_ms, self.is_open);
         let bar = match dyno.state {
             DynoState::Starting => Some(Bar::Starting),
             DynoState::Draining => Some(Bar::Draining),
             DynoState::Crashed => Some(Bar::Crashed),
+            // Newer than what is looked at here.
+            DynoState::Up if cell.is_draining() => Some(Bar::Draining),
             DynoState::Up if self.has_tried(cell) => Some(Bar::Tried),
-            DynoState::Up if cell.is_quarantined(now_ms) => Some(Bar::Quarantined),
-            DynoState::Up if self.is_full(cell) => Some(Bar::Full),
-            DynoState::Up => None,
+            DynoState::Up => standing.bar.or_else(|| self.is_full(cell).then_some(Bar::Full)),
         };
         let mut weight = u32::from(dyno.weight.max(1)) * ONE_WEIGHT;
         let mut load = None;
@@ -130,7 +161,7 @@ impl View<'_> {
         self.balancing.plan.judge(Candidate {
             bar,
             in_flight: cell.in_flight(),
-            weight,
+            weight: standing.part_of(weight),
             latency_us: cell.latency.get().at(now_ms, self.neutral_us),
             load,
         })
@@ -152,7 +183,7 @@ pub fn without_dyno(unfit: Unfit) -> (Fault, bool) {
     match unfit {
         Unfit { full: 1.., .. } => (Fault::BacklogTimeout, true),
         Unfit { quarantined: 1.., .. } => (Fault::AllQuarantined, true),
-        Unfit { starting: 1.., .. } => (Fault::BootTimeout, true),
+        Unfit { starting: 1.., .. } | Unfit { unproven: 1.., .. } => (Fault::BootTimeout, true),
         Unfit { crashed: 1.., .. } => (Fault::AppCrashed, false),
         _ => (Fault::NoDynos, false),
     }

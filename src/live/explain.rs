@@ -10,7 +10,9 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
     Affinity, ClientLimits, Clients, Comeback, Lack, LiveApp, LiveDyno, Snapshot, Waiting,
-    choice::Asking, clients::Left, key::Keyed,
+    choice::{self, Asking},
+    clients::Left,
+    key::Keyed,
 };
 use crate::{
     balance::{self, Bar, Candidate, Draw, affinity::Seal},
@@ -146,9 +148,7 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     let key = app.as_deref().and_then(|app| key(app, request));
     let caps = app.as_deref().map(|app| rules.waiting.of(app).caps).unwrap_or_default();
     let asking = Asking { key, named: None, tried: &[], now_ms, caps };
-    let view = app.as_ref().map(|app| app.view(&asking));
-    let candidate = |live| view.as_ref().map(|view| view.candidate(live));
-    let candidates: Vec<_> = dynos.iter().filter_map(candidate).collect();
+    let candidates = app.as_ref().map_or_else(Vec::new, |app| choice::candidates(app, &asking));
     let returning = app.as_ref().and_then(|app| returning(app, request, rules, &asking));
     let plan = app.as_ref().map(|app| &app.balancing.plan);
     let chances = match returning.as_ref().and_then(|returning| returning.comeback) {
@@ -162,7 +162,7 @@ pub fn explain(snapshot: &Snapshot, request: &Request, rules: &Rules, now_ms: u6
     let considered = |(at, live): (usize, &LiveDyno)| Considered {
         live: live.clone(),
         candidate: candidates[at],
-        quarantined_for_ms: live.cell.quarantined_until_ms().saturating_sub(now_ms),
+        quarantined_for_ms: live.cell.health.quarantined_until_ms().saturating_sub(now_ms),
         chance: chances.as_ref().map(|chances| chances[at]).filter(|_| is_drawn),
     };
     Explanation {
@@ -211,7 +211,7 @@ fn outcome(
     }
     let waiting = rules.waiting.of(app);
     // Any draw tells whether there is a dyno to be drawn.
-    let mut draw = Draw { key: None, random: |_| 0, turn: || 0 };
+    let mut draw = Draw { key: None, in_flight: None, random: |_| 0, turn: || 0 };
     let drawn = balance::pick(&app.balancing.plan, candidates.len(), |i| candidates[i], &mut draw);
     let behind = waiting.is_behind_others(app).then_some(Lack::Full);
     let lack = waiting.before_dynos(app).or(behind).map_or(drawn.map_err(Lack::from), Err);

@@ -1,40 +1,81 @@
-//! What the data plane tells the control plane: few kinds of letters, in a bounded box.
+//! What the data plane tells the control plane: a bounded mailbox that loses what does not fit.
 //!
-//! A letter says where to look, not how things stand: whoever reads it asks the table and the cells
-//! again. Invariants: posting never waits; a letter for which there is no room is lost, its sender
-//! knows it, and may post it again.
+//! Invariants: whoever posts never waits; at most [`ROOM`] notes lie in a mailbox; a reader learns
+//! that notes were lost before it gets a later one, and then reads the state that matters again
+//! from the cells.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use tokio::sync::mpsc;
 
-use crate::route::AppName;
+/// The most notes that wait to be read.
+pub const ROOM: usize = 4096;
 
-/// The most letters that are in the box.
-const MAX_LETTERS: usize = 1024;
-
-/// What the control plane is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Letter {
-    /// Requests wait for an app that has no dynos.
-    Wake(AppName),
+/// The end that is written to.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    sender: mpsc::Sender<T>,
+    lost: Arc<AtomicU64>,
 }
 
-/// Where letters are posted.
-#[derive(Debug, Clone)]
-pub struct Mailbox(mpsc::Sender<Letter>);
-
-/// Where they come out.
-pub type Letters = mpsc::Receiver<Letter>;
-
-/// Makes an empty box.
-pub fn mailbox() -> (Mailbox, Letters) {
-    let (sender, letters) = mpsc::channel(MAX_LETTERS);
-    (Mailbox(sender), letters)
+impl<T> Clone for Mailbox<T> {
+    fn clone(&self) -> Self {
+        Mailbox { sender: self.sender.clone(), lost: self.lost.clone() }
+    }
 }
 
-impl Mailbox {
-    /// Posts a letter; answers whether there was room.
-    pub fn post(&self, letter: Letter) -> bool {
-        self.0.try_send(letter).is_ok()
+/// The end that is read.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    receiver: mpsc::Receiver<T>,
+    lost: Arc<AtomicU64>,
+}
+
+/// What a reader gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mail<T> {
+    /// A note.
+    Note(T),
+    /// So many notes were lost.
+    Lost(u64),
+}
+
+/// A mailbox, and the end of it that is read.
+pub fn mailbox<T>() -> (Mailbox<T>, Inbox<T>) {
+    let (sender, receiver) = mpsc::channel(ROOM);
+    let lost = Arc::<AtomicU64>::default();
+    (Mailbox { sender, lost: lost.clone() }, Inbox { receiver, lost })
+}
+
+impl<T> Default for Mailbox<T> {
+    /// One that nobody reads.
+    fn default() -> Self {
+        mailbox().0
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// Puts a note in, if there is room; answers whether there was.
+    pub fn post(&self, note: T) -> bool {
+        let fits = self.sender.try_send(note).is_ok();
+        if !fits {
+            self.lost.fetch_add(1, Relaxed);
+        }
+        fits
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Waits for mail; none once nobody can post any more.
+    pub async fn next(&mut self) -> Option<Mail<T>> {
+        let lost = self.lost.swap(0, Relaxed);
+        if lost > 0 {
+            return Some(Mail::Lost(lost));
+        }
+        self.receiver.recv().await.map(Mail::Note)
     }
 }
 
@@ -42,13 +83,22 @@ impl Mailbox {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_does_not_fit_is_lost_and_told_before_what_comes_later() {
+        let (mailbox, mut inbox) = mailbox();
+        assert_eq!((0..ROOM + 2).filter(|note| mailbox.post(*note)).count(), ROOM);
+        assert_eq!(inbox.next().await, Some(Mail::Lost(2)));
+        for note in 0..ROOM {
+            assert_eq!(inbox.next().await, Some(Mail::Note(note)));
+        }
+        mailbox.post(7);
+        assert_eq!(inbox.next().await, Some(Mail::Note(7)));
+        drop(mailbox);
+        assert_eq!(inbox.next().await, None);
+    }
+
     #[test]
-    fn a_full_box_loses_letters_and_says_so() {
-        let (mailbox, mut letters) = mailbox();
-        let letter = || Letter::Wake(AppName::parse("blog").unwrap());
-        assert!((0..MAX_LETTERS).all(|_| mailbox.post(letter())));
-        assert!(!mailbox.post(letter()));
-        assert_eq!(letters.try_recv(), Ok(letter()));
-        assert!(mailbox.post(letter()));
+    fn who_posts_where_nobody_reads_does_not_wait() {
+        assert!(!Mailbox::default().post(1));
     }
 }

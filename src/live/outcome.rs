@@ -18,6 +18,8 @@ pub struct Outcome {
     /// sending, from the end of its request; without an answer, as long as it was waited for. In
     /// microseconds; 0: nothing can be said.
     pub latency_us: u32,
+    /// It was on a connection that others had used before.
+    pub was_kept: bool,
     /// What the dyno said beside its answer.
     pub said: Said,
     /// Where the time went.

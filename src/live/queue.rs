@@ -180,7 +180,10 @@ impl AppCell {
 
     /// Ends one exchange on a dyno: who is next has its place, or else it is free.
     pub fn release(&self, cell: &Arc<Cell>) {
-        let handed = self.queue.waiting() > 0 && !cell.is_retired() && self.queue.hand(cell);
+        let handed = self.queue.waiting() > 0
+            && !cell.is_retired()
+            && !cell.is_draining()
+            && self.queue.hand(cell);
         if !handed {
             self.free(cell);
         }

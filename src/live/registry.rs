@@ -7,7 +7,10 @@
 //! Invariants: never on the path of a request; holds no cell alive; bounded by the number of cells
 //! that are still held elsewhere.
 
-use std::sync::{Arc, Weak};
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use dashmap::DashMap;
 
@@ -15,6 +18,8 @@ use super::{
     LiveApp,
     balance::{Balance, Balancing},
     cell::{AppCell, Cell},
+    health::{HealthRules, Note},
+    mailbox::Mailbox,
     stats::Room,
 };
 use crate::route::{App, AppName, Dyno, DynoAddr, DynoName};
@@ -48,6 +53,10 @@ pub struct Registry {
     room: Arc<Room>,
     /// How the dynos of every app are chosen that has it no other way.
     common: Arc<Balancing>,
+    /// The health rules of every app that has no other.
+    health: Arc<HealthRules>,
+    notes: Arc<Mailbox<Note>>,
+    now_ms: AtomicU64,
 }
 
 impl Default for Registry {
@@ -60,8 +69,14 @@ impl Registry {
     /// One without cells, for apps that choose their dynos so unless they say otherwise, and that
     /// have no figures.
     pub fn new(balance: &Balance) -> Registry {
-        let common = Arc::new(Balancing::common(balance));
-        Registry { departed: DashMap::new(), room: Arc::default(), common }
+        Registry {
+            departed: DashMap::new(),
+            room: Arc::default(),
+            common: Arc::new(Balancing::common(balance)),
+            health: Arc::default(),
+            notes: Arc::default(),
+            now_ms: AtomicU64::new(0),
+        }
     }
 
     /// This, with room for so many apps' and dynos' figures.
@@ -72,6 +87,34 @@ impl Registry {
     /// The cell of an app that enters the table.
     pub fn app(&self) -> Arc<AppCell> {
         Arc::new(AppCell::new(self.room.clone()))
+    }
+
+    /// The same, with these health rules, where that is told what is to be told.
+    pub fn with_health(self, health: HealthRules, notes: Mailbox<Note>) -> Registry {
+        Registry { health: Arc::new(health), notes: Arc::new(notes), ..self }
+    }
+
+    /// When dynos of an app count as ill.
+    pub fn health(&self, app: &App) -> Arc<HealthRules> {
+        let Some(own) = app.settings.own.as_deref() else { return self.health.clone() };
+        let health = self.health.with(own);
+        if health == *self.health { self.health.clone() } else { Arc::new(health) }
+    }
+
+    /// Where the control plane is told.
+    pub fn notes(&self) -> &Arc<Mailbox<Note>> {
+        &self.notes
+    }
+
+    /// What is new comes at `now_ms`. Until this is said nothing is: a router that starts knows no
+    /// new dynos.
+    pub fn set_now(&self, now_ms: u64) {
+        self.now_ms.store(now_ms, Relaxed);
+    }
+
+    /// When what is new comes; 0: nothing is.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.load(Relaxed)
     }
 
     /// How the dynos of an app are chosen, that was `old` before.

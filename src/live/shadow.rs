@@ -94,7 +94,7 @@ pub fn follow(
         plan.judge(Candidate { bar, in_flight: live.cell.shadow.load(Relaxed), ..seen })
     };
     let turn = || figures.turns.fetch_add(1, Relaxed);
-    let mut draw = Draw { key: asking.key, random, turn };
+    let mut draw = Draw { key: asking.key, in_flight: None, random, turn };
     let at = balance::pick(plan, app.dynos.len(), candidate, &mut draw).ok()?;
     let cell = &app.dynos[at].cell;
     let up = app.dynos.len().max(1) as u64;

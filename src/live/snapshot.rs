@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use super::{
     balance::Balancing,
-    cell::{AppCell, Cell},
+    cell::{AppCell, Cell, Drained},
+    health::{HealthRules, Note},
+    mailbox::Mailbox,
     registry::{CellKey, Registry},
     swap::Reader,
 };
 use crate::{
-    route::{App, Certificate, Dyno, Host, Slot, Slots, Table},
+    route::{App, Certificate, Dyno, DynoState, Host, Slot, Slots, Table},
     tls::{Certificates, Names},
 };
 
@@ -37,6 +39,10 @@ pub struct LiveApp {
     pub dynos: Box<[LiveDyno]>,
     /// How they are chosen.
     pub balancing: Arc<Balancing>,
+    /// When they count as ill.
+    pub health: Arc<HealthRules>,
+    /// What the control plane is told of them.
+    pub notes: Arc<Mailbox<Note>>,
 }
 
 /// The table and the cells at one revision.
@@ -134,10 +140,29 @@ impl Names for Reader<Snapshot> {
 }
 
 impl LiveApp {
+    /// The dyno of that name.
+    pub fn dyno(&self, name: &str) -> Option<&LiveDyno> {
+        let at = self.dynos.binary_search_by(|live| live.dyno.name.as_str().cmp(name));
+        Some(&self.dynos[at.ok()?])
+    }
+
     fn follow(app: &Arc<App>, old: Option<&Arc<LiveApp>>, registry: &Registry) -> LiveApp {
+        let health = registry.health(app);
         let live = |dyno: &Arc<Dyno>| {
             let kept = old.and_then(|old| old.same(dyno));
-            let cell = kept.unwrap_or_else(|| registry.arrive(&CellKey::new(&app.name, dyno)));
+            let was_up = kept
+                .as_ref()
+                .is_some_and(|(_, before)| matches!(before, DynoState::Up | DynoState::Draining));
+            let new = || registry.arrive(&CellKey::new(&app.name, dyno));
+            let cell = kept.map_or_else(new, |(cell, _)| cell);
+            if dyno.state == DynoState::Up && !was_up && registry.now_ms() > 0 {
+                cell.health.arrive(registry.now_ms(), &health);
+            }
+            let drains = dyno.state == DynoState::Draining;
+            cell.set_draining(drains.then(|| Drained {
+                notes: registry.notes().clone(),
+                note: Note::Emptied(app.name.clone(), dyno.name.clone()),
+            }));
             LiveDyno { dyno: dyno.clone(), cell }
         };
         if let Some(old) = old.filter(|old| app.dynos.is_empty() && !old.dynos.is_empty()) {
@@ -148,14 +173,15 @@ impl LiveApp {
             cell: old.map_or_else(|| registry.app(), |old| old.cell.clone()),
             dynos: app.dynos.iter().map(live).collect(),
             balancing: registry.balancing(app, old.map(|old| &**old)),
+            health: health.clone(),
+            notes: registry.notes().clone(),
         }
     }
 
-    /// The cell of this dyno, if name, address and release are the same here.
-    fn same(&self, dyno: &Dyno) -> Option<Arc<Cell>> {
-        let at = self.dynos.binary_search_by(|d| d.dyno.name.cmp(&dyno.name)).ok()?;
-        let mine = &self.dynos[at];
-        is_same(&mine.dyno, dyno).then(|| mine.cell.clone())
+    /// The cell of this dyno and its state, if name, address and release are the same here.
+    fn same(&self, dyno: &Dyno) -> Option<(Arc<Cell>, DynoState)> {
+        let mine = self.dyno(dyno.name.as_str())?;
+        is_same(&mine.dyno, dyno).then(|| (mine.cell.clone(), mine.dyno.state))
     }
 
     /// Registers the cells that are here and not with the app as it is next.

@@ -33,9 +33,9 @@ pub use network::Network;
 pub use path::{PathError, PathPrefix};
 pub use routes::tries::{Tries, Try};
 pub use settings::{
-    AppSettings, BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol,
-    OwnAffinity, OwnBalance, OwnCapacity, OwnClientLimits, OwnDynos, OwnQueue, OwnSettings,
-    OwnWake, Page, Pages, ProxyHeader, RouteSettings, SameSite,
+    AppSettings, BalanceAlgorithm, BalanceKey, BalanceShadow, Check, CookieSecure, DynoProtocol,
+    EjectOn, OwnAffinity, OwnBalance, OwnCapacity, OwnChecks, OwnClientLimits, OwnDynos, OwnHealth,
+    OwnQueue, OwnSettings, OwnWake, Page, Pages, ProxyHeader, RouteSettings, SameSite,
 };
 pub use slots::{Slot, Slots};
 pub use table::{Builder, Counts, Piece, RouteKey, Table};

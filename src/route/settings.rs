@@ -12,6 +12,7 @@ mod balance;
 mod capacity;
 mod clients;
 mod dynos;
+mod health;
 mod words;
 
 pub use affinity::{CookieSecure, OwnAffinity, SameSite};
@@ -19,6 +20,7 @@ pub use balance::{BalanceAlgorithm, BalanceKey, BalanceShadow, OwnBalance};
 pub use capacity::{OwnCapacity, OwnQueue, OwnWake};
 pub use clients::OwnClientLimits;
 pub use dynos::{DynoProtocol, OwnDynos, ProxyHeader};
+pub use health::{Check, EjectOn, OwnChecks, OwnHealth};
 
 /// The settings of an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,6 +74,8 @@ pub struct OwnSettings {
     pub dynos: OwnDynos,
     /// How much they are given, and who waits for them.
     pub capacity: OwnCapacity,
+    /// When they count as ill.
+    pub health: OwnHealth,
     /// How one is chosen.
     pub balance: OwnBalance,
     /// `timeouts.connect`
@@ -139,6 +143,7 @@ impl OwnSettings {
         named.extend(self.clients.named());
         named.extend(self.dynos.named());
         named.extend(self.affinity.named());
+        named.extend(self.health.named());
         named.sort_unstable_by_key(|(name, _)| *name);
         named
     }
@@ -189,6 +194,7 @@ impl OwnSettings {
             quarantine,
             dynos: _,
             capacity: _,
+            health: _,
             balance: _,
             connect,
             connect_total,
@@ -242,19 +248,19 @@ impl OwnSettings {
     }
 }
 
-fn switch(value: &Option<bool>) -> Option<Value<'_>> {
+fn switch(value: &Option<bool>) -> Option<Value<'static>> {
     value.map(Value::Switch)
 }
 
-fn count(value: &Option<u32>) -> Option<Value<'_>> {
+fn count(value: &Option<u32>) -> Option<Value<'static>> {
     value.map(|value| Value::Number(value.into()))
 }
 
-fn size(value: &Option<usize>) -> Option<Value<'_>> {
+fn size(value: &Option<usize>) -> Option<Value<'static>> {
     value.map(|value| Value::Number(value as u64))
 }
 
-fn time(value: &Option<Duration>) -> Option<Value<'_>> {
+fn time(value: &Option<Duration>) -> Option<Value<'static>> {
     value.map(Value::Time)
 }
 

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::live::{Cell, LiveApp, LiveDyno, Outcome, queue::Handed};
+use crate::{
+    error::Fault,
+    live::{Cell, LiveApp, LiveDyno, Outcome, queue::Handed},
+};
 
 /// One exchange's place on a dyno.
 #[derive(Debug)]
@@ -19,7 +22,8 @@ pub struct Lease {
 
 impl Lease {
     /// Takes a place on the dyno at `at` among the app's, for an exchange's `first` attempt or
-    /// another, within `most` on the dyno and `most_of_app` (0: any number), if there is one.
+    /// another, within `most` on the dyno and `most_of_app` (0: any number), if there is one, and
+    /// the dyno did not begin to drain since it was chosen.
     pub fn take(
         app: &Arc<LiveApp>,
         at: usize,
@@ -42,17 +46,21 @@ impl Lease {
         (self.at, self.dyno().cell.clone())
     }
 
-    /// Moves to another of the app's dynos that has no bound.
+    /// Moves to another of the app's dynos that has no bound, if that takes it: it counts on one of
+    /// the two all the time.
     pub fn move_to(&mut self, choose: impl FnOnce(&Arc<LiveApp>) -> Option<usize>) {
-        self.dyno().cell.leave();
-        self.at = choose(&self.app).unwrap_or(self.at);
-        self.dyno().cell.enter(0);
+        let to = choose(&self.app).filter(|to| *to != self.at);
+        if let Some(to) = to.filter(|to| self.app.dynos[*to].cell.enter(0)) {
+            self.dyno().cell.leave();
+            self.at = to;
+        }
     }
 
     /// Tells the cell how the attempt ended, unless it was told.
     pub fn settle(&mut self, outcome: &Outcome) {
         if !std::mem::replace(&mut self.settled, true) {
             self.dyno().cell.settle(&self.app.cell, outcome);
+            self.app.judge(self.at, outcome);
         }
     }
 
@@ -71,6 +79,11 @@ impl Lease {
     /// Its app, and where among the app's dynos it is.
     pub fn place(&self) -> (&Arc<LiveApp>, usize) {
         (&self.app, self.at)
+    }
+
+    /// A connect to the dyno failed, by its own fault.
+    pub fn strike(&self, now_ms: u64, fault: Fault) {
+        self.app.strike(self.at, now_ms, fault);
     }
 
     /// The name of its app.

@@ -8,13 +8,13 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 pub use crate::{
     balance::affinity::SealKey,
     route::{
-        BalanceAlgorithm, BalanceKey, BalanceShadow, CookieSecure, DynoProtocol, ProxyHeader,
-        SameSite,
+        BalanceAlgorithm, BalanceKey, BalanceShadow, Check, CookieSecure, DynoProtocol, EjectOn,
+        ProxyHeader, SameSite,
     },
 };
 
 use crate::{
-    live::{Affinity, Balance, ClientLimits, Waiting, choice::Caps},
+    live::{Affinity, Balance, ClientLimits, HealthRules, Waiting, choice::Caps},
     route::{Network, network},
 };
 
@@ -68,6 +68,8 @@ pub struct Settings {
     pub queue: Queue,
     /// How an app without dynos is woken.
     pub wake: Wake,
+    /// When they count as ill; an app may have its own.
+    pub health: HealthRules,
     /// HTTP/2 with clients.
     pub http2: Http2,
     /// Authorities of the dynos' certificates, in PEM; none: those of the system.
@@ -367,6 +369,7 @@ impl Default for Settings {
             dynos: Dynos::default(),
             queue: Queue::default(),
             wake: Wake::default(),
+            health: HealthRules::default(),
             http2: Http2::default(),
             dynos_ca: None,
             https: Https::default(),

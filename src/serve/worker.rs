@@ -28,6 +28,7 @@ use super::{
 use crate::{
     balance::affinity::Seal,
     live::{Clients, Load, Pulse, Reader, Share, Snapshot, Status, mailbox::Mailbox},
+    route::AppName,
     shutdown::Shutdown,
     telemetry::{AccessLog, WorkerMetrics},
     tls,
@@ -79,7 +80,7 @@ pub struct Parts {
     /// Where it says that it serves.
     pub status: Arc<Status>,
     /// Where the control plane is told.
-    pub mailbox: Mailbox,
+    pub mailbox: Mailbox<AppName>,
 }
 
 /// One core's part of the data plane.
@@ -108,7 +109,7 @@ pub struct Worker {
     pub(super) open: Cell<usize>,
     /// Exchanges that wait for a dyno.
     waiting: Cell<usize>,
-    pub(super) mailbox: Mailbox,
+    pub(super) mailbox: Mailbox<AppName>,
     pub(super) max_connections: usize,
     pub(super) handshakes: Handshakes,
     /// A connection closed: there may be room for one more, or none is left to wait for.

@@ -118,6 +118,14 @@ metrics! {
     dyno_connect_failures: IntCounter = "hostler_dyno_connect_failures_total" [];
     /// Connects to dynos that failed because the dyno did not prove its name by TLS.
     dyno_unproven: IntCounter = "hostler_dyno_certificate_failures_total" [];
+    /// Dynos that were ejected for how their exchanges ended.
+    dyno_ejections: IntCounter = "hostler_dyno_ejections_total" [];
+    /// Apps of which so few dynos are fit that ill ones are picked too.
+    apps_in_panic: IntGauge = "hostler_apps_in_panic" [];
+    /// How often an app came to be so.
+    panics: IntCounter = "hostler_panics_total" [];
+    /// Health checks of dynos, by how they were answered: good or bad.
+    probes: IntCounterVec = "hostler_probes_total" ["answer"];
     /// Attempts that took a kept connection to their dyno.
     dyno_reuses: IntCounter = "hostler_dyno_reuses_total" [];
     /// Attempts after the first of their exchange.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use rustls::{ClientConfig, RootCertStore, client::Resumption, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
@@ -118,15 +121,36 @@ impl Dialer {
         Ok(Dialer { http1: Arc::new(http1), http2: Arc::new(http2) })
     }
 
+    /// Does the handshake with a dyno of that name on a connection that stands.
+    ///
+    /// # Errors
+    /// If the dyno does not prove itself, as [`Connector::connect`] says it, or is not spoken to.
+    pub async fn connect<S>(
+        &self,
+        name: &str,
+        speech: Speech,
+        stream: S,
+    ) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(self.config(speech).clone()).connect(name, stream).await
+    }
+
+    fn config(&self, speech: Speech) -> &Arc<ClientConfig> {
+        match speech {
+            Speech::Http1 => &self.http1,
+            Speech::Http2 => &self.http2,
+        }
+    }
+
     /// A session that is about to begin with a dyno of that name.
     ///
     /// # Errors
     /// If the name is none that a certificate could have, or the library cannot make one.
     pub fn session(&self, name: &str, speech: Speech) -> Result<Session, Failure> {
-        let config = match speech {
-            Speech::Http1 => &self.http1,
-            Speech::Http2 => &self.http2,
-        };
+        let config = self.config(speech);
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| Failure::Other(format!("no certificate can have the name {name}")))?;
         Session::client(config.clone(), name).map_err(|broken| broken.failure())

@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use super::Running;
 use crate::{
     control::{wake, watch},
-    live::mailbox::Letters,
+    live::Inbox,
+    route::AppName,
     serve,
     shutdown::Shutdown,
 };
@@ -18,7 +19,7 @@ pub struct Beside {
     watched: watch::Watched,
     bounds: watch::Bounds,
     waker: wake::Waker,
-    letters: Letters,
+    wanted: Inbox<AppName>,
 }
 
 impl Beside {
@@ -26,7 +27,7 @@ impl Beside {
     pub fn new(
         running: &Running,
         settings: &serve::Settings,
-        (letters, reach): (Letters, wake::Reach),
+        (wanted, reach): (Inbox<AppName>, wake::Reach),
     ) -> Beside {
         let watched = watch::Watched {
             load: running.figures.load.clone(),
@@ -46,12 +47,12 @@ impl Beside {
             reach,
             metrics: running.metrics.clone(),
         };
-        Beside { watched, bounds, waker, letters }
+        Beside { watched, bounds, waker, wanted }
     }
 
     /// Starts it.
     pub fn spawn(self, servers: &mut JoinSet<()>, shutdown: &Shutdown) {
         servers.spawn(watch::run(self.watched, self.bounds, shutdown.clone()));
-        servers.spawn(wake::run(self.waker, self.letters, shutdown.clone()));
+        servers.spawn(wake::run(self.waker, self.wanted, shutdown.clone()));
     }
 }

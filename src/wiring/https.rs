@@ -9,7 +9,9 @@ use super::Error;
 use crate::{
     config::Settings,
     live::{Reader, Snapshot},
+    route::Table,
     serve::bind,
+    telemetry::Metrics,
     tls::{AcceptFiles, ClientFiles, ListenFiles, Listener, Renewal, self_signed},
 };
 
@@ -48,4 +50,18 @@ pub fn open(settings: &Settings, names: Reader<Snapshot>) -> Result<(Listener, R
         http2: https.http2,
     };
     Listener::open(files, Arc::new(names)).map_err(Error::HttpsTls)
+}
+
+/// Counts certificates, those that cannot be served among them, and says when the first ends.
+pub fn tell_certificates(metrics: &Metrics, table: &Table) {
+    let (mut closed, mut first_end) = (0, None);
+    for certificate in table.certificates() {
+        closed += i64::from(!certificate.is_usable());
+        let ends = certificate.not_after_s;
+        first_end = Some(first_end.map_or(ends, |first: u64| first.min(ends)));
+    }
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.table_certs.set(gauge(table.counts().certificates as u64));
+    metrics.certs_closed.set(closed);
+    metrics.certs_first_end_seconds.set(gauge(first_end.unwrap_or_default()));
 }

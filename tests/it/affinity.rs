@@ -145,6 +145,39 @@ fn a_dyno_that_refuses_is_replaced_and_the_request_served() {
 }
 
 #[test]
+fn a_dyno_that_is_full_is_spared_and_not_given_up() {
+    // One worker, so that the dyno's connection is kept for whoever comes next.
+    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
+    let dynos = [Dyno::new(), Dyno::new()];
+    let settings = json!({"dynos.max_in_flight": 1});
+    sticky(&router, &[&dynos[0].addr], settings);
+    let mut client = router.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let mut conn = dynos[0].accept();
+    conn.take_request();
+    conn.send(format!("{OK}ok"));
+    let held = cookie(&client.take_answer()).unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: a.test\r\nCookie: {held}\r\n\r\n");
+    client.send(&request);
+    conn.take_request();
+    router.write("PUT", "/v1/apps/one/dynos/web.2", json!({"addr": dynos[1].addr}));
+    let mut second = router.connect();
+    second.send(&request);
+    let mut other = dynos[1].accept();
+    other.take_request();
+    other.send(format!("{OK}ok"));
+    assert_eq!(cookie(&second.take_answer()), None, "the client keeps its dyno");
+    conn.send(format!("{OK}ok"));
+    assert_eq!(client.take_answer().text(), "ok");
+    until("the place is free again", || {
+        router.call("GET", "/v1/apps/one/stats", None).json["in_flight"] == 0
+    });
+    second.send(&request);
+    let head = conn.take_request().head;
+    assert!(head.line.starts_with("GET /"), "it comes back: {head:?}");
+}
+
+#[test]
 fn a_cookie_that_does_not_count_is_as_good_as_none() {
     let (router, _dynos) = start();
     let held = cookie(&ask(&router, "")).unwrap();

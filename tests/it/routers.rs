@@ -197,10 +197,12 @@ fn an_apps_figures_are_those_of_its_exchanges() {
     assert_eq!(
         running,
         json!({
-            "app": "one", "revision": 1, "in_flight": 1, "connections": 1, "begun": 1,
+            "app": "one", "revision": 1, "in_flight": 1, "waiting": 0, "connections": 1, "begun": 1,
+            "shadow": null, "figures": null,
             "dynos": [{
                 "name": "web.1", "addr": dyno.addr, "release": "", "state": "up", "in_flight": 1,
-                "failed_connects": 0, "quarantine_ms": 0,
+                "failed_connects": 0, "quarantine_ms": 0, "ejected_ms": 0, "latency_ms": null,
+                "limit": null, "past": [], "figures": null,
             }],
         })
     );

@@ -119,6 +119,9 @@ fn an_attempt_that_failed_is_told_of_its_dyno() {
     let refusing = &told["dynos"][0]["figures"];
     assert_eq!((&refusing["exchanges"], &refusing["retries"]), (&json!(0), &json!(1)));
     assert_eq!(refusing["faults"], json!({"H21": 1}));
+    let past = told["dynos"][0]["past"].as_array().unwrap();
+    assert_eq!((past.len(), &past[0]["what"]), (1, &json!("quarantined")), "{told:#}");
+    assert!(past[0]["until_ms"].as_u64() > past[0]["at_ms"].as_u64(), "{told:#}");
     assert_eq!(told["figures"]["faults"], json!({"H21": 1}), "its client saw none");
     assert_eq!(told["figures"]["statuses"], json!({"2xx": asked - 1, "5xx": 1}));
 }
@@ -180,10 +183,9 @@ fn figures_are_as_many_as_there_may_be() {
     let dynos = ["one", "two"].map(Named::start);
     router.app("one", "a.test", &[&dynos[0].addr]);
     router.app("two", "b.test", &[&dynos[1].addr]);
-    for host in ["a.test", "b.test"] {
-        assert_eq!(router.get(host, "/").status(), 200);
-    }
+    assert_eq!(router.get("a.test", "/").status(), 200);
     assert_eq!(after(&router, "one", 1)["dynos"][0]["figures"]["exchanges"], 1);
+    assert_eq!(router.get("b.test", "/").status(), 200);
     until("the other exchange has ended", || stats(&router, "two")["in_flight"] == 0);
     let two = stats(&router, "two");
     assert!(two["figures"].is_null() && two["dynos"][0]["figures"].is_null(), "{two:#}");

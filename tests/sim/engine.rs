@@ -196,7 +196,7 @@ impl Run {
         // Its first release is warm, every other begins cold.
         let release = if dyno.started_us.is_some() { 2 } else { 1 };
         if matches!(change, Change::Drains | Change::Starts) {
-            self.routers.iter_mut().for_each(|router| router.push(at, dyno, release));
+            self.routers.iter_mut().for_each(|router| router.push(at, dyno, release, now_us));
             (0..self.queues.len()).for_each(|queue| self.serve_queue(queue, now_us));
         }
     }

@@ -4,7 +4,7 @@
 //! Invariants: routers share nothing, as in a fleet; what is pushed reaches all at once; a lease is
 //! settled on the cell that it was taken on, though its dyno may have been started anew.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use hostler::{
@@ -15,7 +15,7 @@ use hostler::{
     },
     route::{
         AppName, AppSettings, BalanceAlgorithm, Change, Dyno, DynoAddr, DynoName, DynoState,
-        OwnBalance, OwnSettings, Table,
+        OwnBalance, OwnHealth, OwnSettings, Table,
     },
     serve::lease::Lease,
 };
@@ -25,6 +25,9 @@ use super::dyno;
 const APP: &str = "app";
 /// The first dyno's number: names are sorted as texts, and all of one length stay in order.
 const FIRST: usize = 10_000;
+
+/// How long a new dyno gets less than its share, as the app sets it.
+const SLOW_START: Duration = Duration::from_secs(5);
 
 /// How an exchange with a dyno ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +62,8 @@ impl Router {
     }
 
     /// Takes a push: a dyno as it is now, and of which release.
-    pub fn push(&mut self, at: usize, dyno: &dyno::Dyno, release: usize) {
+    pub fn push(&mut self, at: usize, dyno: &dyno::Dyno, release: usize, now_us: u64) {
+        self.registry.set_now(ms(now_us));
         apply(&mut self.table, Change::PutDyno(name(), pushed(at, dyno, release)));
         self.snapshot = self.snapshot.advance(self.table.clone(), &self.registry);
     }
@@ -103,7 +107,8 @@ fn name() -> AppName {
 
 fn settings(algorithm: BalanceAlgorithm) -> AppSettings {
     let balance = OwnBalance { algorithm: Some(algorithm), ..OwnBalance::default() };
-    let own = Some(Arc::new(OwnSettings { balance, ..OwnSettings::default() }));
+    let health = OwnHealth { slow_start: Some(SLOW_START), ..OwnHealth::default() };
+    let own = Some(Arc::new(OwnSettings { balance, health, ..OwnSettings::default() }));
     AppSettings { own, ..AppSettings::default() }
 }
 

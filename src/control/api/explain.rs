@@ -272,7 +272,7 @@ fn dyno(considered: &Considered) -> ConsideredView {
         latency_ms: Some(candidate.latency_us).filter(|us| *us > 0).map(in_ms),
         load: candidate.load.map(|thousandths| f64::from(thousandths) / 1000.0),
         in_flight: candidate.in_flight,
-        failed_connects: live.cell.strikes(),
+        failed_connects: live.cell.health.strikes(),
         quarantined_for_ms: *quarantined_for_ms,
         passed_over: passed_over.map(Into::into),
         chance: *chance,

@@ -20,7 +20,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::{
     runtime::Handle,
-    sync::watch,
+    sync::{
+        broadcast::{self, error::TryRecvError},
+        watch,
+    },
     task::spawn_blocking,
     time::{Duration, sleep_until, timeout},
 };
@@ -35,7 +38,7 @@ use super::{
     stream::{Pieces, streamed},
 };
 use crate::{
-    control::feed::{Feed, Position, Read, heartbeat, snapshot},
+    control::feed::{DynoEvent, Feed, Position, Read, heartbeat, snapshot},
     route::Revision,
 };
 
@@ -79,7 +82,9 @@ pub(super) async fn feed(
         return Ok(response);
     }
     let cut = request.extensions().get::<Cut>().cloned();
-    let mut reader = Reader { shared, caller, router, feed, pieces, piece: RETRY.to_vec() };
+    let news = News { events: feed.announcements(), held: None };
+    let piece = RETRY.to_vec();
+    let mut reader = Reader { shared, caller, router, feed, news, pieces, piece };
     reader.sign()?;
     tokio::spawn(async move {
         if moved {
@@ -131,6 +136,7 @@ struct Reader {
     caller: Caller,
     router: Option<String>,
     feed: Arc<Feed>,
+    news: News,
     pieces: Pieces,
     /// What is to be sent next.
     piece: Vec<u8>,
@@ -162,7 +168,7 @@ impl Reader {
                 }
                 // A snapshot may be ahead of what the ring is told in a moment.
                 Read::Newest(standing) if standing.revision < position.revision => {
-                    wait(&mut newest, Instant::now() + period).await?;
+                    self.news.wait(&mut newest, Instant::now() + period).await?;
                     continue;
                 }
                 Read::Newest(standing) if Instant::now() >= due => {
@@ -171,8 +177,11 @@ impl Reader {
                 }
                 Read::Newest(_) | Read::More => {}
             }
+            if position.offset == 0 {
+                self.news.take(position.revision, &mut self.piece);
+            }
             if self.piece.is_empty() {
-                wait(&mut newest, due).await?;
+                self.news.wait(&mut newest, due).await?;
             } else {
                 self.send_piece().await?;
             }
@@ -240,10 +249,46 @@ async fn send(pieces: &Pieces, piece: Vec<u8>) -> Result<(), End> {
     }
 }
 
-/// Waits for a newer revision, or until a heartbeat is due.
-async fn wait(newest: &mut watch::Receiver<Revision>, due: Instant) -> Result<(), End> {
-    tokio::select! {
-        changed = newest.changed() => changed.map_err(|_| End::Done),
-        () = sleep_until(due.into()) => Ok(()),
+/// What becomes of dynos, for one reader.
+struct News {
+    events: broadcast::Receiver<Arc<DynoEvent>>,
+    /// One that is not to be sent yet.
+    held: Option<Arc<DynoEvent>>,
+}
+
+impl News {
+    /// Adds what may be told to whoever was told of a revision, as far as a piece has room.
+    fn take(&mut self, revision: Revision, piece: &mut Vec<u8>) {
+        while piece.len() < PIECE {
+            self.held = self.held.take().or_else(|| self.next());
+            let Some(event) = self.held.take_if(|event| event.revision <= revision) else { return };
+            piece.extend_from_slice(event.text.as_bytes());
+        }
+    }
+
+    fn next(&mut self) -> Option<Arc<DynoEvent>> {
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => return Some(event),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for a newer revision or an event, or until a heartbeat is due.
+    async fn wait(
+        &mut self,
+        newest: &mut watch::Receiver<Revision>,
+        due: Instant,
+    ) -> Result<(), End> {
+        tokio::select! {
+            changed = newest.changed() => changed.map_err(|_| End::Done),
+            event = self.events.recv(), if self.held.is_none() => {
+                self.held = event.ok();
+                Ok(())
+            }
+            () = sleep_until(due.into()) => Ok(()),
+        }
     }
 }

@@ -14,6 +14,7 @@ mod at;
 mod body;
 mod certs;
 mod conditions;
+mod drain;
 mod explain;
 mod feed;
 mod gate;

@@ -4,6 +4,7 @@
 //! * `confirm=NAME,NAME`, or `confirm=NAME` for each: it may remove or empty these
 //!   protected apps and routes.
 //! * `wait=fleet&timeout=5s`: it is answered once every live router serves it, or the time is over.
+//! * `wait=empty&timeout=30s`: it removes a dyno once that has nothing in flight any more.
 //!
 //! Invariants: an option is given once; what is none is left for whoever knows what the path means,
 //! as it was written; the body of a transaction or a revert adds to what the query says.
@@ -57,6 +58,9 @@ pub(super) fn split(query: Option<&str>) -> Result<(WriteOptions, Option<String>
 /// The options of a write whose path has no other parameters.
 pub(super) fn alone(query: Option<&str>) -> Result<WriteOptions, Refusal> {
     match split(query)? {
+        (WriteOptions { wait: Wait::Empty(_), .. }, _) => {
+            Err(bad("wait", "wait=empty goes with the DELETE of a dyno"))
+        }
         (options, None) => Ok(options),
         (_, Some(rest)) => {
             let name = rest.split(['=', '&']).next().unwrap_or_default();

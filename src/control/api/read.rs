@@ -15,7 +15,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::{
-    conditions,
+    conditions, drain,
     problem::{Refusal, answer},
     router::Shared,
     stream::look,
@@ -94,15 +94,47 @@ pub(super) async fn dyno(
     params: Params,
 ) -> Answer {
     let Path((name, dyno)) = path?;
-    let (stands, params) = stands(&shared, &name, params).await?;
-    no_params(params)?;
+    let (at, wait, time) = dyno_params(params?)?;
+    if let Some(time) = wait.then(|| drain::time(time.as_deref())).transpose()? {
+        drain::emptied(&shared, &name, &dyno, time).await?;
+    }
+    let (stands, _) = stands(&shared, &name, Ok(Query(at))).await?;
     let table = stands.table();
     let app = find_app(table, &name)?;
     let missing = || not_found("dyno", format!("app {name} has no dyno {dyno}"));
     let dyno = app.dyno(&dyno).ok_or_else(missing)?;
     let object = ObjectKey::Dyno(app.name.clone(), dyno.name.clone());
-    Ok(tagged(&shared, table, &object, &dyno_view(app, dyno)))
+    let in_flight = match &stands {
+        Stands::Live(snapshot) => {
+            let live = snapshot.app(&name).and_then(|live| live.dyno(dyno.name.as_str()));
+            live.map(|live| live.cell.in_flight())
+        }
+        Stands::Past(_) => None,
+    };
+    let view = DynoView { in_flight, ..dyno_view(app, dyno) };
+    Ok(tagged(&shared, table, &object, &view))
 }
+
+/// The parameters of a dyno's GET: `at`, whether it waits until the dyno is empty, and how long.
+fn dyno_params(Query(mut params): Query) -> Result<DynoParams, Refusal> {
+    let mut take = |name: &str| {
+        let at = params.iter().position(|(param, _)| param == name)?;
+        Some(params.remove(at).1)
+    };
+    let (wait, time) = (take("wait"), take("timeout"));
+    if let Some((param, _)) = params.iter().find(|(param, _)| param != "at") {
+        return Err(unknown_param(param, "at, wait, timeout"));
+    }
+    match wait.as_deref() {
+        Some("empty") if params.is_empty() => Ok((params, true, time)),
+        Some("empty") => Err(bad_param("at", "what was is not waited for".into())),
+        Some(_) => Err(bad_param("wait", "wait=empty: until nothing is in flight".into())),
+        None if time.is_some() => Err(bad_param("timeout", "it goes with wait=empty".into())),
+        None => Ok((params, false, None)),
+    }
+}
+
+type DynoParams = (Vec<(String, String)>, bool, Option<String>);
 
 /// `GET /v1/revision`.
 pub(super) async fn revision(State(shared): State<Arc<Shared>>, params: Params) -> Answer {
@@ -305,5 +337,6 @@ pub(super) fn route_view(table: &Table, app: &App, key: &RouteKey) -> RouteView 
 }
 
 pub(super) fn dyno_view(app: &App, dyno: &Dyno) -> DynoView {
-    DynoView { app: app.name.to_string(), name: dyno.name.to_string(), dyno: dyno_body(dyno) }
+    let (app, name) = (app.name.to_string(), dyno.name.to_string());
+    DynoView { app, name, dyno: dyno_body(dyno), in_flight: None }
 }

@@ -16,9 +16,11 @@ use super::{
     router::Shared,
 };
 use crate::{
-    api::{AppStats, DynoStats, FiguresView, PartView, ShadowView, TimesView},
+    api::{AppStats, DynoStats, FiguresView, PartView, ShadowView, TimesView, TurnView},
+    control::clock,
     live::{
         LiveDyno,
+        health::Happened,
         histogram::Distribution,
         shadow::Compared,
         stats::{CLASSES, PARTS, Seen, WINDOW_MS},
@@ -61,12 +63,26 @@ fn of_dyno(live: &LiveDyno, now_ms: u64) -> DynoStats {
         release: dyno.release.to_string(),
         state: dyno.state.as_str().into(),
         in_flight: cell.in_flight(),
-        failed_connects: cell.strikes(),
-        quarantine_ms: cell.quarantined_until_ms().saturating_sub(now_ms),
+        failed_connects: cell.health.strikes(),
+        quarantine_ms: cell.health.quarantined_until_ms().saturating_sub(now_ms),
+        ejected_ms: cell.health.ejected_until_ms().saturating_sub(now_ms),
+        past: cell.health.past().into_iter().map(|turn| told_turn(turn, now_ms)).collect(),
+        limit: cell.limit.known(),
         latency_ms: Some(cell.latency.get().us)
             .filter(|us| *us > 0)
             .map(|us| f64::from(us) / 1000.0),
         figures: cell.figures.get().map(|figures| told(&figures.seen(now_ms), now_ms)),
+    }
+}
+
+/// A turn, whose times are told as those of the wall.
+fn told_turn(turn: Happened, now_ms: u64) -> TurnView {
+    let began_ms = clock::now_ms().saturating_sub(now_ms);
+    TurnView {
+        at_ms: began_ms + turn.at_ms,
+        what: turn.what.as_str().into(),
+        until_ms: Some(turn.until_ms).filter(|ms| *ms > 0).map(|ms| began_ms + ms),
+        why: turn.why.into(),
     }
 }
 

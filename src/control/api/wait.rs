@@ -1,4 +1,5 @@
-//! Writes that wait for the routers: `wait=fleet&timeout=5s` in the query of any of them.
+//! Writes that wait: for the routers, `wait=fleet&timeout=5s` in the query of any of them, or for
+//! what they remove, `wait=empty`; see [`drain`].
 //!
 //! Invariants: a write that waits is done whether or not the wait comes to its end; it holds
 //! nothing while it waits, its body least of all.
@@ -10,7 +11,7 @@ use std::{
 
 use http::StatusCode;
 
-use super::{problem::Refusal, router::Shared, routers::LOCAL};
+use super::{drain, problem::Refusal, router::Shared, routers::LOCAL};
 use crate::{api::FleetView, control::hub::Done, route::Revision, units};
 
 /// How long a write may wait for the routers.
@@ -18,9 +19,16 @@ const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 /// How long it waits unless it says so.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
-/// For how long a write waits for the routers, if it does.
+/// For what a write waits, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Wait(Option<Duration>);
+pub(super) enum Wait {
+    #[default]
+    Nothing,
+    /// For the routers, once it is done.
+    Fleet(Duration),
+    /// Until the dyno that it removes has nothing in flight, before it is done.
+    Empty(Duration),
+}
 
 impl Wait {
     /// Reads what the two parameters say.
@@ -29,20 +37,21 @@ impl Wait {
             Err(Refusal::field(StatusCode::BAD_REQUEST, field, reason))
         };
         match (wait, time) {
-            (None, None) => Ok(Wait(None)),
-            (None, Some(_)) => bad("timeout", "it goes with wait=fleet".into()),
-            (Some("fleet"), None) => Ok(Wait(Some(DEFAULT_WAIT))),
+            (None, None) => Ok(Wait::Nothing),
+            (None, Some(_)) => bad("timeout", "it goes with wait".into()),
+            (Some("empty"), time) => drain::time(time).map(Wait::Empty),
+            (Some("fleet"), None) => Ok(Wait::Fleet(DEFAULT_WAIT)),
             (Some("fleet"), Some(text)) => match units::duration(text, &WAITS) {
-                Ok(time) => Ok(Wait(Some(time))),
+                Ok(time) => Ok(Wait::Fleet(time)),
                 Err(wrong) => bad("timeout", format!("{}: {}", wrong.what, wrong.remedy)),
             },
-            (Some(_), _) => bad("wait", "wait=fleet: for every live router".into()),
+            (Some(_), _) => bad("wait", "wait=fleet: for every live router; wait=empty".into()),
         }
     }
 
     /// Waits until the routers serve what was done, and says in its receipt which do.
     pub(super) async fn for_fleet(self, shared: &Shared, done: &mut Done) {
-        let Some(time) = self.0 else { return };
+        let Wait::Fleet(time) = self else { return };
         let revision = Revision(done.receipt.revision);
         let served = shared.fleet.served(revision, Instant::now() + time).await;
         // What was answered is published here.
@@ -59,7 +68,10 @@ mod tests {
     use super::*;
 
     fn read(wait: Option<&str>, time: Option<&str>) -> Result<Option<u128>, u16> {
-        let wait = Wait::of(wait, time).map(|Wait(time)| time.map(|time| time.as_millis()));
+        let wait = Wait::of(wait, time).map(|wait| match wait {
+            Wait::Nothing => None,
+            Wait::Fleet(time) | Wait::Empty(time) => Some(time.as_millis()),
+        });
         wait.map_err(|refusal| refusal.into_response().status().as_u16())
     }
 
@@ -69,6 +81,7 @@ mod tests {
         assert_eq!(read(Some("fleet"), None), Ok(Some(DEFAULT_WAIT.as_millis())));
         assert_eq!(read(Some("fleet"), Some("250ms")), Ok(Some(250)));
         assert_eq!(read(Some("fleet"), Some("1m")), Ok(Some(60_000)));
+        assert_eq!(read(Some("empty"), Some("2m")), Ok(Some(120_000)));
         for (wait, time) in [
             (Some("all"), None),
             (Some(""), None),

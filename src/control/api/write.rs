@@ -17,12 +17,13 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{
-    body, conditions,
+    body, conditions, drain,
     gate::Caller,
     idempotency::{self, REPLAYED},
     options::{self, WriteOptions},
     problem::{Refusal, answer},
     router::Shared,
+    wait::Wait,
 };
 use crate::{
     api::{FieldError, Op, TransactionBody},
@@ -67,7 +68,12 @@ pub(super) async fn write(
         idempotency::known_by(&caller.holder, key, call, terms, &body)
     };
     let key = key.map(by);
-    let object = object_of(&path).filter(|_| method != Method::DELETE);
+    let object = object_of(&path);
+    if let Wait::Empty(time) = wait {
+        let removed = object.as_ref().filter(|_| method == Method::DELETE);
+        drain::before_removal(&shared, removed, time).await?;
+    }
+    let object = object.filter(|_| method != Method::DELETE);
     let op = Op { method: method.to_string(), path, body };
     let author = caller.holder.name.clone();
     let push = Push { author, reason, if_revision: None, ops: vec![op] };

@@ -15,7 +15,7 @@ use super::ring::Standing;
 use crate::{
     api::HistoryEntry,
     control::store::{Committed, ObjectKey, Past},
-    route::{Object, PathPrefix, Table},
+    route::{Object, PathPrefix, Revision, Table},
 };
 
 /// The most changes of one event.
@@ -166,6 +166,23 @@ impl Changes {
     fn end(mut self, revision: u64) -> Option<Vec<u8>> {
         write!(self.text, "]}}\nid: {revision}\n\n").expect("a Vec takes all");
         (self.text.len() <= MAX_EVENT).then_some(self.text)
+    }
+}
+
+/// What became of a dyno, which is in no table: told to who reads at that moment, without an `id`.
+#[derive(Debug, Clone)]
+pub struct DynoEvent {
+    /// Nobody is told before it was told of this revision.
+    pub revision: Revision,
+    /// What readers are sent.
+    pub text: String,
+}
+
+impl DynoEvent {
+    /// The dyno drains and has nothing in flight any more.
+    pub fn empty(revision: Revision, app: &str, dyno: &str, at_ms: u64) -> DynoEvent {
+        let fields = json!({"app": app, "name": dyno, "what": "empty", "at_ms": at_ms});
+        DynoEvent { revision, text: format!("event: dyno\ndata: {fields}\n\n") }
     }
 }
 

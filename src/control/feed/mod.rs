@@ -12,7 +12,7 @@ mod ring;
 mod shared;
 mod snapshot;
 
-pub use event::{Event, heartbeat};
+pub use event::{DynoEvent, Event, heartbeat};
 pub use fleet::{Ack, Fleet, LIVE, NotTaken, RouterState, Served, Speaker};
 pub use ring::{Position, Read, Standing};
 pub use shared::Feed;

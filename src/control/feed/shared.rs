@@ -3,12 +3,12 @@
 //! Invariants: the lock is held for a push or a copy of bounded size, never across an await;
 //! readers are woken after the ring has what they wake for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::{
-    event::{Event, MAX_CHANGES},
+    event::{DynoEvent, Event, MAX_CHANGES},
     ring::{Position, Read, Ring, Standing},
 };
 use crate::{
@@ -22,11 +22,15 @@ const RESUMABLE: usize = 1024;
 /// The most bytes of events that a start makes of them.
 const RESUMABLE_BYTES: usize = 4 << 20;
 
+/// How many events of dynos a reader may be behind.
+const NEWS: usize = 1024;
+
 /// The last transactions, for everybody who follows.
 #[derive(Debug)]
 pub struct Feed {
     ring: Mutex<Ring>,
     newest: watch::Sender<Revision>,
+    dynos: broadcast::Sender<Arc<DynoEvent>>,
 }
 
 impl Feed {
@@ -37,7 +41,8 @@ impl Feed {
             tracing::warn!(%error, "the feed begins without a past: readers get the whole table");
             Ring::new(table.into())
         });
-        Feed { ring: Mutex::new(ring), newest: watch::Sender::new(table.revision()) }
+        let (newest, dynos) = (watch::Sender::new(table.revision()), broadcast::Sender::new(NEWS));
+        Feed { ring: Mutex::new(ring), newest, dynos }
     }
 
     /// Tells of transactions that are durable and published.
@@ -48,6 +53,17 @@ impl Feed {
             ring.newest().revision
         };
         self.newest.send_replace(newest);
+    }
+
+    /// Tells of a dyno whoever reads now; who is [`NEWS`] behind is not told of the oldest.
+    pub fn announce(&self, event: DynoEvent) {
+        // Nobody may be there.
+        let _ = self.dynos.send(Arc::new(event));
+    }
+
+    /// Hears what becomes of dynos.
+    pub fn announcements(&self) -> broadcast::Receiver<Arc<DynoEvent>> {
+        self.dynos.subscribe()
     }
 
     /// Hears of every newer revision.

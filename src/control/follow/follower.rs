@@ -3,10 +3,10 @@
 //! Invariants: the [`Follower`] owns the only publisher; cells go on from snapshot to snapshot; a
 //! retired snapshot is freed here, once no worker looks at it any more, and never by a worker.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
-    live::{Balance, Publisher, Reader, Registry, Snapshot, channel},
+    live::{Publisher, Reader, Registry, Snapshot, channel},
     route::Table,
 };
 
@@ -18,20 +18,21 @@ const MAX_RETIRED: usize = 1024;
 pub struct Follower {
     publisher: Publisher<Snapshot>,
     registry: Registry,
+    /// The zero of the cells' clock.
+    began: Instant,
     retired: Vec<Arc<Snapshot>>,
 }
 
 impl Follower {
-    /// Publishes a first table, whose apps choose their dynos so unless they say otherwise, with
-    /// room for so many apps' and dynos' figures; answers also the reader that everybody clones.
-    pub fn new(first: Table, balance: &Balance, figures: usize) -> (Follower, Reader<Snapshot>) {
-        let registry = Registry::new(balance).with_room(figures);
+    /// Publishes a first table; answers also the reader that everybody clones.
+    pub fn new(first: Table, registry: Registry, began: Instant) -> (Follower, Reader<Snapshot>) {
         let (publisher, reader) = channel(Snapshot::new(first, &registry));
-        (Follower { publisher, registry, retired: Vec::new() }, reader)
+        (Follower { publisher, registry, began, retired: Vec::new() }, reader)
     }
 
     /// Replaces the table that is served.
     pub fn publish(&mut self, table: &Table) {
+        self.registry.set_now(self.began.elapsed().as_millis() as u64);
         let next = self.publisher.current().advance(table.clone(), &self.registry);
         let before = self.publisher.publish(next);
         self.publisher.current().call_waiting(&before);

@@ -1,6 +1,6 @@
 //! Wakes apps that have no dynos: the webhook that is told of their requests.
 //!
-//! [`run`] reads the letters of the data plane and asks the table what is still so; [`webhook`]
+//! [`run`] reads what the data plane posts and asks the table what is still so; [`webhook`]
 //! makes the call. Invariants: calls, their retries and their time are bounded; a webhook is
 //! reached only where a dyno might listen (`dynos.networks`, and never this process).
 

@@ -10,18 +10,15 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::webhook::{self, CallError, Reach};
 use crate::{
-    live::{
-        LiveApp, Reader, Snapshot,
-        mailbox::{Letter, Letters},
-    },
+    live::{Inbox, LiveApp, Mail, Reader, Snapshot},
     route::{AppName, DynoState},
     shutdown::Shutdown,
     telemetry::Metrics,
 };
 
-/// The most apps that are called for at a time; further letters stay in their box.
+/// The most apps that are called for at a time; further ones stay in the mailbox.
 const MAX_CALLS: usize = 64;
-/// The most calls for one letter.
+/// The most calls for one wish.
 const TRIES: u32 = 3;
 /// The pause before the second call; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -39,16 +36,18 @@ pub struct Waker {
     pub metrics: Arc<Metrics>,
 }
 
-/// Reads letters until the process ends.
-pub async fn run(waker: Waker, mut letters: Letters, shutdown: Shutdown) {
+/// Reads which apps are to be woken until the process ends. What was lost is posted again by who
+/// waits.
+pub async fn run(waker: Waker, mut wanted: Inbox<AppName>, shutdown: Shutdown) {
     let mut calls = JoinSet::new();
     loop {
         tokio::select! {
-            letter = letters.recv(), if calls.len() < MAX_CALLS => match letter {
-                Some(Letter::Wake(app)) => {
+            mail = wanted.next(), if calls.len() < MAX_CALLS => match mail {
+                Some(Mail::Note(app)) => {
                     let waker = waker.clone();
                     calls.spawn(async move { waker.wake(app).await });
                 }
+                Some(Mail::Lost(_)) => {}
                 None => return,
             },
             Some(_) = calls.join_next() => {}

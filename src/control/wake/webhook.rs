@@ -13,7 +13,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
@@ -26,6 +26,9 @@ use crate::{
 
 /// How long a call may take, the look-up of its name included.
 const CALL_TIME: Duration = Duration::from_secs(5);
+
+/// The most that is read of an answer, in bytes: its head is all that is of interest.
+const MAX_READ: u64 = 64 << 10;
 
 /// Where a webhook may be: where a dyno may.
 pub type Reach = Arc<hub::Settings>;
@@ -111,7 +114,10 @@ where
         .header(header::CONNECTION, "close")
         .body(Full::new(Bytes::from(body)))
         .map_err(|_| CallError::Url)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Who never stops would keep the thread from the push API.
+    let (read, write) = tokio::io::split(stream);
+    let stream = TokioIo::new(tokio::io::join(read.take(MAX_READ), write));
+    let (mut sender, connection) = http1::handshake(stream).await?;
     let answered = async {
         // Its body is of no interest: the connection is closed behind the head.
         let status = sender.send_request(request).await?.status();

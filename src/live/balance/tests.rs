@@ -90,8 +90,8 @@ fn the_shadow_counts_its_own_and_acts_on_nothing() {
     let mut places = Vec::new();
     for _ in 0..400 {
         let at = choose(&app, &ASKING, |n| rng.usize(..n)).unwrap();
-        places.extend(shadow::follow(&app, &ASKING, at, |n| rng.usize(..n)));
         assert!(app.cell.take(&app.dynos[at].cell, true, 0, 0));
+        places.extend(shadow::follow(&app, &ASKING, at, |n| rng.usize(..n)));
     }
     assert_eq!(places.len(), 400);
     assert!(app.dynos.iter().all(|live| live.cell.in_flight() == 40), "least is even");

@@ -96,14 +96,14 @@ fn a_method_that_is_not_forwarded_is_refused_before_the_host_is_asked_for() {
 fn a_quarantine_is_told_as_long_as_it_lasts() {
     let snapshot = with_dynos(AppSettings::default(), &[DynoState::Up, DynoState::Up]);
     let one = snapshot.app("one").unwrap();
-    one.dynos[0].cell.strike(5_000);
+    one.strike(0, 5, Fault::ConnectRefused);
     let at = |now_ms| explain(&snapshot, &ask("a.test", "/"), &rules(), now_ms);
-    let told = at(4_000);
+    let told = at(4_005);
     assert_eq!(told.dynos[0].candidate.bar, Some(Bar::Quarantined));
     assert_eq!((told.dynos[0].quarantined_for_ms, told.dynos[0].chance), (1_000, Some(0.0)));
     let second = one.dynos[1].dyno.name.clone();
     assert_eq!(told.outcome, Outcome::Dyno(Some(second)));
-    let told = at(5_000);
+    let told = at(5_005);
     assert_eq!((told.dynos[0].quarantined_for_ms, told.dynos[0].chance), (0, Some(0.5)));
     assert_eq!(told.outcome, Outcome::Dyno(None));
 }

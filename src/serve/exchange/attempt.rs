@@ -88,11 +88,13 @@ pub async fn run(
         exchange.lease = Some(lease);
         let now_us = if past.waited { worker.clock.now_us() } else { now_us };
         exchange.moments.choose(now_us);
+        exchange.was_kept = false;
         let Some(mut dyno) = connect(worker, client, exchange, &cell, &mut past).await? else {
             continue;
         };
         // A connection that was there took no time.
-        let at_once = dyno.exchanges > 0 && !past.waited;
+        exchange.was_kept = dyno.exchanges > 0;
+        let at_once = exchange.was_kept && !past.waited;
         let connected_us = if at_once { now_us } else { worker.clock.now_us() };
         exchange.moments.connect(connected_us);
         match relay::run(worker, client, &mut dyno, exchange).await {

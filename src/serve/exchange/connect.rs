@@ -25,6 +25,7 @@ use crate::{
         },
         edge::Client,
         io::Io,
+        lease::Lease,
         stream::Stream,
         worker::Worker,
     },
@@ -137,7 +138,7 @@ impl Attempt<'_> {
         self.worker.metrics.borrow_mut().dyno_connect(matches!(dialled, Some(Ok(_))));
         let fault = match dialled {
             Some(Ok(made)) => {
-                self.cell.absolve();
+                self.cell.health.connected();
                 return Ok(made);
             }
             Some(Err(error)) => {
@@ -147,8 +148,7 @@ impl Attempt<'_> {
             None => Fault::ConnectTimeout,
         };
         if fault != Fault::Platform {
-            let quarantine = self.exchange.terms.dynos.quarantine.as_millis() as u64;
-            self.cell.strike(self.worker.clock.now_ms() + quarantine);
+            self.lease().strike(self.worker.clock.now_ms(), fault);
         }
         Err(fault)
     }
@@ -157,7 +157,7 @@ impl Attempt<'_> {
     fn tell(&self, error: &DialError) {
         let DialError::Unproven(failure) = error else { return };
         self.worker.metrics.borrow_mut().dyno_unproven();
-        let lease = self.exchange.lease.as_ref().expect("a dyno is leased before it is dialled");
+        let lease = self.lease();
         tracing::warn!(
             app = lease.app_name(),
             dyno = lease.dyno().dyno.name.as_str(),
@@ -165,6 +165,10 @@ impl Attempt<'_> {
             name = self.way.name.as_deref(),
             "a dyno does not prove itself: {failure}"
         );
+    }
+
+    fn lease(&self) -> &Lease {
+        self.exchange.lease.as_ref().expect("a dyno is leased before it is dialled")
     }
 
     async fn attended<F: Future>(&self, what: F) -> Result<Option<F::Output>, Fault> {

@@ -99,6 +99,8 @@ pub struct Exchange {
     pub named: Option<Named>,
     /// Its place in the shadow of the app.
     pub shadow: Option<ShadowPlace>,
+    /// The attempt has a connection that others used before.
+    pub was_kept: bool,
     /// What the dyno said beside its answer.
     pub said: Said,
     /// The status of the final answer whose head was written for the client; 0 before.
@@ -151,6 +153,7 @@ impl Exchange {
             key: None,
             named: None,
             shadow: None,
+            was_kept: false,
             said: Said::default(),
             status: 0,
             committed: false,
@@ -179,6 +182,7 @@ impl Exchange {
             fault,
             status: self.status,
             latency_us: self.moments.latency_us(self.streamed, now_us),
+            was_kept: self.was_kept,
             said: self.said,
             times: self.moments.times(now_us),
         });

@@ -14,7 +14,6 @@ use crate::{
     live::{
         self, AppCell, Lack, LiveApp, Waiting,
         choice::{self, Asking, Caps},
-        mailbox::Letter,
         queue::{Looked, Ticket},
         shadow::{self, ShadowPlace},
     },
@@ -24,7 +23,7 @@ use crate::{
 /// How often a place is taken by another between the choice and the count, before the exchange
 /// waits for one.
 const TAKES: usize = 8;
-/// When a letter is posted again that was lost.
+/// When what was lost is posted again.
 const POST_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where a place is that an exchange was given.
@@ -141,7 +140,7 @@ impl Seeker<'_> {
         }
         let mut wake_ms = over_ms;
         if let Ok(app) = app {
-            let back = app.dynos.iter().filter_map(|live| live.back_at_ms(now_ms));
+            let back = app.dynos.iter().filter_map(|live| live.back_at_ms(now_ms, &app.health));
             wake_ms = back.fold(over_ms, u64::min);
             if lack.is_of_all_dynos() && !self.ask_for_dynos(&app, &waiting, now_ms) {
                 wake_ms = wake_ms.min(now_ms + POST_AGAIN.as_millis() as u64);
@@ -156,7 +155,7 @@ impl Seeker<'_> {
         if !app.cell.asked.claim(now_ms, waiting.wake_timeout.as_millis() as u64) {
             return true;
         }
-        let heard = self.worker.mailbox.post(Letter::Wake(app.app.name.clone()));
+        let heard = self.worker.mailbox.post(app.app.name.clone());
         if !heard {
             app.cell.asked.forget();
         }

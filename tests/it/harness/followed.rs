@@ -76,6 +76,7 @@ impl Followed {
             }
             FeedEvent::SnapshotEnd(point) => self.replace(&point),
             FeedEvent::Transaction(made) => self.apply(made),
+            FeedEvent::Dyno(_) => {}
             FeedEvent::Heartbeat(FeedPoint { revision, digest }) => {
                 self.heartbeats += 1;
                 let stands = (self.revision, self.digest.to_string());

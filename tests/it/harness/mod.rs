@@ -11,6 +11,7 @@ pub mod h2;
 pub mod kernel;
 pub mod lines;
 pub mod message;
+pub mod moody;
 pub mod pace;
 pub mod program;
 pub mod push;

@@ -47,7 +47,8 @@ def lines(context, value):
 def before_call(context, case, kwargs):
     """Makes each write one of its own, of the revisions that there are, and waits for no router.
 
-    A key that was another request's is 422, and so is a time to wait without a wait. A router that acked counts as live for a while, and
+    A key that was another request's is 422, and so is a time to wait without a wait.
+    What was is not waited for. A router that acked counts as live for a while, and
     none of those that schemathesis makes up serves what is written later.
     """
     key = (case.headers or {}).get("Idempotency-Key")
@@ -60,10 +61,12 @@ def before_call(context, case, kwargs):
     query = case.query or {}
     timeout = query.get("timeout", "1s")
     if isinstance(timeout, str) and re.fullmatch("[1-9][0-9]*(ms|s|m)", timeout):
-        if query.get("wait") == "fleet":
+        if query.get("wait") in ("fleet", "empty"):
             case.query["timeout"] = "1ms"
         elif "wait" not in query:
             query.pop("timeout", None)
+    if query.get("wait") == "empty":
+        query.pop("at", None)
 
 
 @schemathesis.hook

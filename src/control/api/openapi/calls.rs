@@ -6,6 +6,7 @@
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::settings::duration;
 use crate::{
     api::{
         AckBody, AckView, AppBody, AppStats, AppView, AuditEntry, CertBody, CertView, DynoBody,
@@ -124,7 +125,7 @@ fn of_routes_and_dynos() -> Vec<Call> {
             .page("after")
             .at()
             .gives::<List<DynoView>>(),
-        get(DYNO, "A dyno").object().at().gives::<DynoView>(),
+        get(DYNO, "A dyno").object().at().emptied().gives::<DynoView>(),
         put(DYNO, "Sets a dyno whole; makes it").takes::<DynoBody>(false),
         patch(DYNO, "Changes a dyno").patches::<DynoBody>(),
         delete(DYNO, "Removes a dyno"),
@@ -294,6 +295,13 @@ impl Call {
             .refuses(&[404, 410, 503])
     }
 
+    fn emptied(self) -> Call {
+        let timeout = "How long it waits. Default: 30s.";
+        self.with(param("wait", "Until it has nothing in flight; it may not be up.", empty))
+            .with(param("timeout", timeout, long))
+            .refuses(&[404, 409, 410, 503])
+    }
+
     fn prefix(self) -> Call {
         self.with(param("path", "The route's path prefix. Default: `/`.", path_prefix))
     }
@@ -354,6 +362,14 @@ fn revision() -> Schema {
 
 fn at() -> Schema {
     json_schema!({ "type": "string", "pattern": schema::AT })
+}
+
+fn empty() -> Schema {
+    json_schema!({ "const": "empty" })
+}
+
+fn long() -> Schema {
+    json_schema!({ "type": "string", "pattern": duration(1, 600_000) })
 }
 
 fn app_name() -> Schema {

@@ -44,7 +44,9 @@ pub(super) fn of_call(call: &Call) -> Vec<Value> {
     });
     let mut all: Vec<Value> = own.collect();
     if matches!(call.kind, Kind::WriteObject | Kind::Write) {
-        all.extend(of_writes());
+        let removes_dyno =
+            call.method == http::Method::DELETE && call.path.ends_with("/dynos/{name}");
+        all.extend(of_writes(removes_dyno));
     }
     if call.kind == Kind::WriteOther && call.path.starts_with("/v1/tokens") {
         all.push(reason());
@@ -55,17 +57,23 @@ pub(super) fn of_call(call: &Call) -> Vec<Value> {
     all
 }
 
-fn of_writes() -> [Value; 6] {
+/// A dyno is removed once it has nothing in flight, if that is waited for.
+fn of_writes(removes_dyno: bool) -> [Value; 6] {
+    let waits = if removes_dyno { json!(["fleet", "empty"]) } else { json!(["fleet"]) };
     let names = "^[^,]+(,[^,]+)*$";
     let force = "Do it though the shrink guard would refuse it; needs scope push.";
     let confirm = "Protected apps and routes that it may remove or empty.";
-    let timeout = "How long it waits for them. Default: 5s.";
+    let wait = match removes_dyno {
+        true => "Until every live router serves it, or before it until nothing is in flight.",
+        false => "Until every live router serves it.",
+    };
+    let timeout = "How long it waits. Default: 5s, for what is in flight 30s.";
     let key = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" });
     let time = json!({ "type": "string", "pattern": duration(1, 60_000) });
     [
         param("query", "force", force, json!({ "type": "boolean" })),
         param("query", "confirm", confirm, json!({ "type": "string", "pattern": names })),
-        param("query", "wait", "Until every live router serves it.", json!({ "const": "fleet" })),
+        param("query", "wait", wait, json!({ "enum": waits })),
         param("query", "timeout", timeout, time),
         reason(),
         param("header", "Idempotency-Key", "Done once, however often it is sent.", key),

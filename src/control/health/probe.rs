@@ -1,0 +1,167 @@
+//! Asks one dyno once.
+//!
+//! A connection of its own for each question, made as those of requests are: with the PROXY header
+//! first where the app's dynos expect one (as `LOCAL`, which stands for no client), by TLS where
+//! they speak it. Invariants: all of it ends within the check's time; no more than [`MAX_BODY`] of
+//! a body and [`MAX_READ`] in all is read; whatever comes is an answer or a reason why it is none.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+use super::{grpc, settings::Checks};
+use crate::{
+    route::{Check, DynoAddr, DynoProtocol, ProxyHeader},
+    tls::{Dialer, Failure, Speech},
+};
+
+/// The most of a body that is read, in bytes.
+pub const MAX_BODY: usize = 64 << 10;
+/// The most that is read of a connection, in bytes: who says more says nothing.
+const MAX_READ: u64 = 512 << 10;
+/// Who asks.
+pub const AGENT: &str = concat!("hostler/", env!("CARGO_PKG_VERSION"), " (health check)");
+/// The PROXY header of a connection for nobody (PROXY protocol, section 2.2: version 2, LOCAL).
+const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// A stream below HTTP.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What a dyno said beside a good answer.
+pub type Said = HeaderMap;
+
+/// Asks the dyno at `addr`, of that app.
+///
+/// # Errors
+/// Why its answer is not good, in words.
+pub async fn ask(
+    dialer: &Dialer,
+    app: &str,
+    addr: &DynoAddr,
+    checks: &Checks,
+) -> Result<Said, String> {
+    let asked = async {
+        let stream = connect(dialer, app, addr, checks).await?;
+        match checks.check {
+            Check::Off | Check::Tcp => Ok(Said::new()),
+            Check::Grpc => grpc::ask(stream, checks.host(app), &checks.grpc_name).await,
+            Check::Http if checks.protocol == DynoProtocol::Http2 => {
+                let (status, headers, body) = grpc::get(stream, request(app, checks)?).await?;
+                judge(status, &body, checks).map(|()| headers)
+            }
+            Check::Http => http1(stream, app, checks).await,
+        }
+    };
+    let late = |_| format!("no answer within {:?}", checks.timeout);
+    timeout(checks.timeout, asked).await.map_err(late)?
+}
+
+async fn connect(
+    dialer: &Dialer,
+    app: &str,
+    addr: &DynoAddr,
+    checks: &Checks,
+) -> Result<Box<dyn Stream>, String> {
+    let failed = |error: std::io::Error| format!("no connection: {error}");
+    let mut stream: Box<dyn Stream> = match addr {
+        DynoAddr::Ip(addr) => Box::new(TcpStream::connect(addr).await.map_err(failed)?),
+        DynoAddr::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(failed)?),
+    };
+    // A dyno that never stops would keep this thread from all others.
+    let (read, write) = tokio::io::split(stream);
+    stream = Box::new(tokio::io::join(read.take(MAX_READ), write));
+    if checks.proxy_protocol == ProxyHeader::V2 {
+        stream.write_all(&LOCAL).await.map_err(failed)?;
+    }
+    let Some(name) = checks.name(app) else { return Ok(stream) };
+    let by_http2 = checks.check == Check::Grpc || checks.protocol == DynoProtocol::Http2;
+    let speech = if by_http2 { Speech::Http2 } else { Speech::Http1 };
+    match dialer.connect(&name, speech, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(match Failure::in_error(&error) {
+            Some(failure) => format!("it does not prove itself as {name}: {failure}"),
+            None => failed(error),
+        }),
+    }
+}
+
+fn request(app: &str, checks: &Checks) -> Result<Request<Empty<Bytes>>, String> {
+    let host = checks.host(app);
+    let http2 = checks.protocol == DynoProtocol::Http2;
+    let scheme = if checks.tls { "https" } else { "http" };
+    let path = &checks.path;
+    let request = match http2 {
+        // HTTP/2 has the host in its address.
+        true => Request::get(format!("{scheme}://{host}{path}")),
+        false => {
+            Request::get(&**path).header(header::HOST, host).header(header::CONNECTION, "close")
+        }
+    };
+    let request = request.header(header::USER_AGENT, AGENT).header(header::ACCEPT, "*/*");
+    request.body(Empty::new()).map_err(|error| format!("health.path or health.host: {error}"))
+}
+
+async fn http1(stream: Box<dyn Stream>, app: &str, checks: &Checks) -> Result<Said, String> {
+    let broken = |error: hyper::Error| format!("no answer: {error}");
+    let request = request(app, checks)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let answer = async {
+        let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+        let body = match checks.body.is_empty() {
+            true => Bytes::new(),
+            false => {
+                let read = Limited::new(body, MAX_BODY).collect().await;
+                read.map_err(|error| format!("its body: {error}"))?.to_bytes()
+            }
+        };
+        judge(head.status.as_u16(), &body, checks).map(|()| head.headers)
+    };
+    tokio::pin!(answer);
+    tokio::select! {
+        biased;
+        done = &mut answer => done,
+        // What ended the connection, `answer` says too, behind the bytes that still came.
+        _ = connection => answer.await,
+    }
+}
+
+fn judge(status: u16, body: &[u8], checks: &Checks) -> Result<(), String> {
+    if !checks.is_good(status) {
+        return Err(format!("it answers {status}, and {} is good", checks.status));
+    }
+    let wanted = checks.body.as_bytes();
+    match wanted.is_empty() || body.windows(wanted.len()).any(|part| part == wanted) {
+        true => Ok(()),
+        false => Err(format!("its body does not hold {:?}", checks.body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_judged_by_status_and_body() {
+        let checks = |status: &str, body: &str| {
+            let (status, body) = (status.into(), body.into());
+            Checks { status, body, ..Checks::default() }
+        };
+        assert_eq!(judge(200, b"", &checks("200-399", "")), Ok(()));
+        assert_eq!(judge(200, b"all is well", &checks("200", "is well")), Ok(()));
+        let why = judge(503, b"", &checks("200-399", "")).unwrap_err();
+        assert_eq!(why, "it answers 503, and 200-399 is good");
+        assert_eq!(
+            judge(200, b"no", &checks("200", "ok")).unwrap_err(),
+            "its body does not hold \"ok\""
+        );
+        assert!(judge(200, b"", &checks("200", "ok")).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! What health is made of: the rules that the cells are judged by, and the thread that asks dynos
+//! and tells what becomes of them.
+//!
+//! Invariant: the router's settings are put together here alone, for workers, prober and explain.
+
+use std::sync::Arc;
+
+use super::{Error, Running, Thread, thread};
+use crate::{
+    config::Settings,
+    control::{
+        health::{self, Checks, Notices, Prober},
+        hub::Hub,
+    },
+    live::{HealthRules, Inbox, Registry, health::Note, mailbox},
+    route::Check,
+};
+
+/// Where the cells of dynos come from, and where what becomes of them is told.
+pub fn registry(settings: &Settings) -> (Registry, Inbox<Note>) {
+    let (notes, inbox) = mailbox();
+    let rules = HealthRules {
+        quarantine: settings.serve.dynos.quarantine,
+        is_checked: settings.health.checks.check != Check::Off,
+        ..settings.serve.health
+    };
+    let registry = Registry::new(&settings.serve.balance).with_room(settings.max_figures);
+    (registry.with_health(rules, notes), inbox)
+}
+
+impl Running {
+    /// Starts the thread of health.
+    pub(super) fn start_health(
+        &self,
+        settings: &Settings,
+        inbox: Inbox<Note>,
+        hub: &Hub,
+    ) -> Result<Thread, Error> {
+        let dynos = &settings.serve.dynos;
+        let checks = Checks {
+            protocol: dynos.protocol,
+            tls: dynos.tls,
+            tls_name: dynos.tls_name.clone(),
+            proxy_protocol: dynos.proxy_protocol,
+            ..settings.health.checks.clone()
+        };
+        let notices = Notices {
+            inbox,
+            reader: self.reader.clone(),
+            feed: hub.feed().clone(),
+            metrics: self.metrics.clone(),
+            began: self.began,
+        };
+        let prober = Prober {
+            checks: Arc::new(checks),
+            max_probes: settings.health.max_probes,
+            reader: self.reader.clone(),
+            revisions: hub.feed().subscribe(),
+            dialer: self.dialer.clone(),
+            metrics: self.metrics.clone(),
+            began: self.began,
+            shutdown: self.shutdown.clone(),
+        };
+        thread("health".into(), &self.shutdown, move || health::run(prober, notices))
+    }
+}

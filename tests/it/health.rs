@@ -1,0 +1,142 @@
+//! Passive health: dynos whose exchanges end badly are passed over, and come back.
+//!
+//! Invariant: a dyno is ill when its test says so, and until then it is well; what the router makes
+//! of it is read from what clients get, what it says and what it explains.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Named, Router,
+    moody::{Mood, Moody},
+    until,
+};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+/// A router with one worker, so that an exchange is settled before the next begins, whose dynos are
+/// out for long and of which all may be.
+fn router(settings: &[(&str, &str)]) -> Router {
+    let own = [
+        ("HOSTLER_WORKERS", "1"),
+        ("HOSTLER_HEALTH_EJECT_TIME", "1h"),
+        ("HOSTLER_HEALTH_MAX_EJECT_TIME", "1h"),
+        ("HOSTLER_HEALTH_MAX_EJECTED", "100"),
+        ("HOSTLER_DYNOS_RETRY_BUDGET", "0"),
+    ];
+    Router::with(&[&own, settings].concat())
+}
+
+/// Why each dyno of the app would be passed over now.
+fn passed_over(router: &Router) -> Vec<Value> {
+    let told = router.call("POST", "/v1/explain", Some(json!({"host": "a.test", "path": "/"})));
+    let dynos = told.json["dynos"].as_array().unwrap_or_else(|| panic!("{told:?}"));
+    dynos.iter().map(|dyno| dyno["passed_over"].clone()).collect()
+}
+
+/// A dyno that is ill in that way is ejected by its fifth fault; then it is picked for want of
+/// another, and once there is another it is not.
+fn is_ejected(mood: Mood, settings: &[(&str, &str)], verdict: (u16, &str), last: &str) {
+    let (router, ill) = (router(settings), Moody::start("ill"));
+    ill.set(mood);
+    router.app("one", "a.test", &[&ill.addr]);
+    for _ in 0..5 {
+        assert_eq!(router.get("a.test", "/").verdict(), verdict);
+    }
+    let said = router.said.wait_for("a dyno is ejected: faults in a row: 5");
+    assert!(said.contains(&format!("the last {last}")) && said.contains("web.1"), "{said}");
+    assert_eq!(router.get("a.test", "/").verdict(), verdict, "it is all there is");
+    router.said.wait_for("so few of its dynos are fit that ill ones are picked too");
+    until("panic is counted", || router.metric("hostler_apps_in_panic") == 1.0);
+    let well = Named::start("well");
+    router.write("PUT", "/v1/apps/one/dynos/web.2", json!({"addr": well.addr}));
+    router.said.wait_for("enough of its dynos are fit again");
+    let before = ill.requests();
+    for _ in 0..30 {
+        assert_eq!(router.get("a.test", "/").head.get("x-dyno"), Some("well"));
+    }
+    assert_eq!((ill.requests(), well.requests()), (before, 30));
+    assert_eq!(passed_over(&router), [json!("ejected"), Value::Null]);
+    assert_eq!(router.metric("hostler_dyno_ejections_total"), 1.0);
+    assert_eq!(router.metric("hostler_apps_in_panic"), 0.0);
+}
+
+#[test]
+fn a_dyno_that_answers_500_is_ejected_where_the_app_says_so() {
+    let settings = [("HOSTLER_HEALTH_EJECT_ON", "5xx")];
+    is_ejected(Mood::Says(500), &settings, (500, ""), "500");
+}
+
+#[test]
+fn a_dyno_that_closes_without_an_answer_is_ejected() {
+    is_ejected(Mood::Leaves, &[], (503, "H13"), "H13");
+}
+
+#[test]
+fn a_dyno_that_hangs_is_ejected() {
+    let settings = [("HOSTLER_TIMEOUTS_FIRST_BYTE", "50ms")];
+    is_ejected(Mood::Hangs, &settings, (503, "H12"), "H12");
+}
+
+#[test]
+fn answers_count_only_as_the_app_says_and_clients_that_leave_never() {
+    let (router, dyno) = (router(&[("HOSTLER_HEALTH_EJECT_FAULTS", "2")]), Moody::start("one"));
+    router.app("one", "a.test", &[&dyno.addr]);
+    dyno.set(Mood::Says(503));
+    for _ in 0..5 {
+        assert_eq!(router.get("a.test", "/").status(), 503);
+    }
+    dyno.set(Mood::Hangs);
+    for count in 6..11 {
+        let mut client = router.connect();
+        client.send(GET);
+        until("the dyno has it", || dyno.requests() == count);
+        drop(client);
+    }
+    router.log.wait_for_many("code=H27", 5);
+    dyno.set(Mood::Well);
+    assert_eq!(passed_over(&router), [Value::Null]);
+    // What the app says of itself holds from the next exchange on.
+    router.write("PATCH", "/v1/apps/one", json!({"settings": {"health.eject_on": "gateway"}}));
+    dyno.set(Mood::Says(500));
+    (0..3).for_each(|_| assert_eq!(router.get("a.test", "/").status(), 500));
+    dyno.set(Mood::Says(502));
+    (0..2).for_each(|_| assert_eq!(router.get("a.test", "/").status(), 502));
+    router.said.wait_for("a dyno is ejected: faults in a row: 2, the last 502");
+}
+
+#[test]
+fn an_ejected_dyno_comes_back_and_a_second_time_is_longer() {
+    let settings = [
+        ("HOSTLER_HEALTH_EJECT_TIME", "1s"),
+        ("HOSTLER_HEALTH_RETURN_OVER", "1ms"),
+        ("HOSTLER_HEALTH_EJECT_FAULTS", "1"),
+    ];
+    let (router, ill) = (router(&settings), Moody::start("ill"));
+    ill.set(Mood::Leaves);
+    router.app("one", "a.test", &[&ill.addr]);
+    assert_eq!(router.get("a.test", "/").verdict(), (503, "H13"));
+    router.said.wait_for("for_s=1");
+    // While it is out its faults count nothing; once it is back the first one is enough.
+    until("it is out again", || {
+        assert_eq!(router.get("a.test", "/").verdict(), (503, "H13"));
+        router.said.all().iter().any(|line| line.contains("time 2"))
+    });
+    let said = router.said.wait_for("time 2");
+    assert!(said.contains("for_s=2"), "{said}");
+    ill.set(Mood::Well);
+    assert_eq!(router.get("a.test", "/").status(), 200);
+}
+
+#[test]
+fn the_only_dyno_and_half_of_all_stay_whatever_they_do() {
+    let settings = [("HOSTLER_HEALTH_MAX_EJECTED", "50"), ("HOSTLER_HEALTH_EJECT_FAULTS", "1")];
+    let (router, dynos) = (router(&settings), ["1", "2", "3"].map(Moody::start));
+    dynos.iter().for_each(|dyno| dyno.set(Mood::Leaves));
+    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    for _ in 0..20 {
+        assert_eq!(router.get("a.test", "/").verdict(), (503, "H13"));
+    }
+    let out = passed_over(&router).iter().filter(|bar| **bar == "ejected").count();
+    assert_eq!(out, 1);
+    assert_eq!(router.metric("hostler_dyno_ejections_total"), 1.0);
+}

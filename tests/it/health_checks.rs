@@ -1,0 +1,214 @@
+//! Active checks: each kind against a real dyno, who asks, and what waits for an answer.
+//!
+//! Invariant: a check is told from a request by its path, so that both are counted.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Authority, Named, Program, Router, closed_port,
+    moody::{CHECK, Mood, Moody},
+    program::{node, python, scripts},
+    until,
+};
+
+/// The app "one" with checks that are quick, and these settings.
+fn app(router: &Router, settings: Value, dynos: &[&str]) {
+    let mut all = json!({
+        "health.check": "http", "health.path": CHECK, "health.interval": "100ms",
+        "health.failing_after": 2, "health.well_after": 2,
+    });
+    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    router.write("PUT", "/v1/apps/one", json!({"settings": all}));
+    router.write("PUT", "/v1/apps/one/routes/a.test", json!({}));
+    for (at, addr) in dynos.iter().enumerate() {
+        let path = format!("/v1/apps/one/dynos/web.{}", at + 1);
+        router.write("PUT", &path, json!({"addr": addr}));
+    }
+}
+
+fn passed_over(router: &Router) -> Vec<Value> {
+    let told = router.call("POST", "/v1/explain", Some(json!({"host": "a.test", "path": "/"})));
+    let dynos = told.json["dynos"].as_array().unwrap_or_else(|| panic!("{told:?}"));
+    dynos.iter().map(|dyno| dyno["passed_over"].clone()).collect()
+}
+
+fn until_passed_over(router: &Router, expected: &[Value]) {
+    until(&format!("they are passed over as {expected:?}"), || passed_over(router) == expected);
+}
+
+fn good(router: &Router) -> f64 {
+    router.metric("hostler_probes_total{answer=\"good\"}")
+}
+
+#[test]
+fn a_dyno_whose_checks_fail_gets_nothing_until_they_are_good_again() {
+    let (router, dynos) = (Router::start(), ["ill", "well"].map(Moody::start));
+    app(&router, json!({"health.host": "checks.test"}), &dynos.each_ref().map(|d| d.addr.as_str()));
+    until("both are asked", || dynos.iter().all(|dyno| dyno.checks() > 1));
+    let head = dynos[0].last_check();
+    assert_eq!(head.line, "GET /healthz HTTP/1.1");
+    assert_eq!(head.get("host"), Some("checks.test"));
+    assert!(head.get("user-agent").unwrap().ends_with("(health check)"), "{head:?}");
+    dynos[0].set_checks(Mood::Says(503));
+    until_passed_over(&router, &[json!("failing"), Value::Null]);
+    let said = router.said.wait_for("its checks fail: it answers 503, and 200-399 is good");
+    assert!(said.contains("web.1"), "{said}");
+    let before = dynos[0].requests();
+    for _ in 0..20 {
+        assert_eq!(router.get("a.test", "/").head.get("x-dyno"), Some("well"));
+    }
+    assert_eq!(dynos[0].requests(), before);
+    dynos[0].set_checks(Mood::Well);
+    until_passed_over(&router, &[Value::Null, Value::Null]);
+    router.said.wait_for("its checks are good again");
+    // Whoever is asked no more is as one that never was.
+    dynos[0].set_checks(Mood::Leaves);
+    until_passed_over(&router, &[json!("failing"), Value::Null]);
+    router.write("PATCH", "/v1/apps/one", json!({"settings": {"health.check": "off"}}));
+    assert_eq!(passed_over(&router), [Value::Null, Value::Null]);
+}
+
+#[test]
+fn a_status_and_a_body_are_asked_for_as_the_app_says() {
+    let (router, dyno) = (Router::start(), Moody::start("one"));
+    dyno.set_checks(Mood::Says(204));
+    app(&router, json!({"health.status": "204"}), &[&dyno.addr]);
+    until("that is good", || good(&router) > 1.0);
+    assert_eq!(passed_over(&router), [Value::Null]);
+    dyno.set_checks(Mood::Well);
+    router.said.wait_for("its checks fail: it answers 200, and 204 is good");
+    let patch = |settings: Value| {
+        router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    };
+    patch(json!({"health.status": "200", "health.body": "one"}));
+    router.said.wait_for("its checks are good again");
+    patch(json!({"health.body": "two"}));
+    router.said.wait_for("its checks fail: its body does not hold \"two\"");
+}
+
+/// A check that is not answered is the only one of its dyno, whatever the number of workers.
+#[test]
+fn a_dyno_is_asked_by_one_prober_however_many_workers_serve() {
+    let router = Router::with(&[("HOSTLER_WORKERS", "2")]);
+    let dyno = Moody::start("one");
+    dyno.set_checks(Mood::Hangs);
+    let settings = json!({"health.timeout": "1h", "health.failing_after": 1});
+    app(&router, settings, &[&dyno.addr]);
+    until("it is asked", || dyno.checks() == 1);
+    for _ in 0..50 {
+        assert_eq!(router.get("a.test", "/").status(), 200);
+    }
+    assert_eq!(dyno.checks(), 1);
+    dyno.set_checks(Mood::Well);
+    until("it is asked again", || good(&router) > 1.0);
+}
+
+#[test]
+fn a_new_dyno_gets_nothing_before_it_is_proven_where_the_app_asks_for_it() {
+    let (router, dynos) = (Router::start(), ["old", "new"].map(Moody::start));
+    let settings = json!({"health.proven_first": true, "health.failing_after": 1000});
+    dynos.iter().for_each(|dyno| dyno.set_checks(Mood::Says(503)));
+    app(&router, settings, &[&dynos[0].addr]);
+    assert_eq!(passed_over(&router), ["unproven"]);
+    // A request is held, as for a dyno that boots, and served by the first that is proven.
+    let mut client = router.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    until("it is asked and not proven", || dynos[0].checks() > 2);
+    assert!(!client.has_input() && dynos[0].requests() == 0);
+    dynos[0].set_checks(Mood::Well);
+    assert_eq!(client.take_answer().text(), "old\n");
+    router.write("PUT", "/v1/apps/one/dynos/web.2", json!({"addr": dynos[1].addr}));
+    until("the new one is asked", || dynos[1].checks() > 2);
+    (0..20).for_each(|_| assert_eq!(router.get("a.test", "/").text(), "old\n"));
+    dynos[1].set_checks(Mood::Well);
+    until_passed_over(&router, &[Value::Null, Value::Null]);
+    until("it gets some", || router.get("a.test", "/").text() == "new\n");
+}
+
+#[test]
+fn after_a_restart_a_dyno_that_is_up_counts_as_proven() {
+    let (data, dyno) = (tempfile::tempdir().unwrap(), Moody::start("one"));
+    let router = Router::on(data.path(), &[]);
+    app(&router, json!({"health.proven_first": true, "health.timeout": "1h"}), &[&dyno.addr]);
+    until("it is proven", || passed_over(&router) == [Value::Null]);
+    router.kill();
+    dyno.set_checks(Mood::Hangs);
+    let router = Router::on(data.path(), &[]);
+    assert_eq!(router.get("a.test", "/").text(), "one\n");
+    assert_eq!(passed_over(&router), [Value::Null]);
+}
+
+#[test]
+fn a_connection_is_a_check_of_tcp() {
+    let (router, port) = (Router::start(), closed_port());
+    let well = Named::start("well");
+    app(&router, json!({"health.check": "tcp"}), &[&port.addr, &well.addr]);
+    until_passed_over(&router, &[json!("failing"), Value::Null]);
+    router.said.wait_for("its checks fail: no connection: Connection refused");
+    let dyno = port.open();
+    until_passed_over(&router, &[Value::Null, Value::Null]);
+    assert_eq!(dyno.accept().take_all().0, b"", "nothing is said");
+}
+
+#[test]
+fn a_dyno_that_is_well_by_turns_stays_what_it_was() {
+    let (router, dyno, other) = (Router::start(), Moody::start("one"), Named::start("other"));
+    let settings = json!({"health.failing_after": 2, "health.interval": "100ms"});
+    app(&router, settings, &[&dyno.addr, &other.addr]);
+    until("it is proven", || dyno.checks() > 0);
+    // Never two bad ones in a row.
+    for turn in 0..6 {
+        let before = dyno.checks();
+        dyno.set_checks(if turn % 2 == 0 { Mood::Says(500) } else { Mood::Well });
+        until("it is asked once more", || dyno.checks() > before);
+        dyno.set_checks(Mood::Well);
+        assert_eq!(passed_over(&router)[0], Value::Null);
+        until("and once more", || dyno.checks() > before + 1);
+    }
+    let fails = |line: &String| line.contains("its checks fail");
+    assert!(!router.said.all().iter().any(fails));
+}
+
+#[test]
+fn a_grpc_server_says_itself_how_it_is() {
+    let router = Router::start();
+    let mut command = python();
+    command.arg(scripts().join("dynos/grpc_status.py"));
+    let dyno = Program::start(command);
+    app(&router, json!({"health.check": "grpc"}), &[&dyno.addr]);
+    until("that is good", || good(&router) > 1.0);
+    let ask_about = |name: &str| {
+        let settings = json!({"health.grpc_name": name});
+        router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    };
+    ask_about("ill");
+    router.said.wait_for("its checks fail: it is NOT_SERVING");
+    ask_about("well");
+    router.said.wait_for("its checks are good again");
+    ask_about("nobody");
+    router.said.wait_for("its checks fail: grpc-status 5");
+}
+
+#[test]
+fn checks_speak_tls_and_http2_as_requests_do() {
+    let authority = Authority::new("dynos");
+    let files = authority.issue("one", &["one.internal"]);
+    let mut command = node();
+    command.arg(scripts().join("dynos/http2.mjs"));
+    command.env("KEY", &files.key).env("CERT", &files.cert);
+    let (dyno, ca) = (Program::start(command), authority.ca());
+    let router = Router::with(&[("HOSTLER_DYNOS_TLS_CA", &ca)]);
+    for protocol in ["http1", "http2"] {
+        let before = good(&router);
+        let settings = json!({
+            "dynos.tls": true, "dynos.protocol": protocol, "health.path": "/echo",
+            "health.body": "one", "health.host": "one.test",
+        });
+        app(&router, settings, &[&dyno.addr]);
+        until("that is good", || good(&router) > before + 1.0);
+    }
+    let settings = json!({"dynos.tls_name": "other.internal", "health.failing_after": 1});
+    router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    router.said.wait_for("it does not prove itself as other.internal");
+    until_passed_over(&router, &[Value::Null]);
+}
