@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use h2::client;
 use http::{HeaderMap, Request, Response, header};
 
-use super::probe::{AGENT, MAX_BODY, Said, Stream};
+use super::probe::{AGENT, MAX_BODY, Stream};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 /// Before each message of gRPC: whether it is compressed, and its length in four bytes.
@@ -19,7 +19,7 @@ const PREFIX: usize = 5;
 pub const MAX_NAME: usize = 120;
 
 /// Asks for a status; good is SERVING.
-pub(super) async fn ask(stream: Box<dyn Stream>, host: &str, name: &str) -> Result<Said, String> {
+pub(super) async fn ask(stream: Box<dyn Stream>, host: &str, name: &str) -> Result<(), String> {
     let request = Request::post(format!("http://{host}{CHECK}"))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
@@ -39,7 +39,7 @@ pub(super) async fn ask(stream: Box<dyn Stream>, host: &str, name: &str) -> Resu
         None => return Err("its answer has no grpc-status".into()),
     }
     match serving(&body) {
-        Some(1) => Ok(head.into_parts().0.headers),
+        Some(1) => Ok(()),
         Some(0) => Err("it is in state UNKNOWN".into()),
         Some(2) => Err("it is NOT_SERVING".into()),
         Some(3) => Err("it does not know that name (SERVICE_UNKNOWN)".into()),
@@ -47,13 +47,13 @@ pub(super) async fn ask(stream: Box<dyn Stream>, host: &str, name: &str) -> Resu
     }
 }
 
-/// A GET by HTTP/2: status, headers, and the beginning of the body.
+/// A GET by HTTP/2: status, and the beginning of the body.
 pub(super) async fn get<B>(
     stream: Box<dyn Stream>,
     request: Request<B>,
-) -> Result<(u16, HeaderMap, Bytes), String> {
+) -> Result<(u16, Bytes), String> {
     let Answer { head, body, .. } = exchange(stream, request.map(|_| ()), None).await?;
-    Ok((head.status().as_u16(), head.into_parts().0.headers, body))
+    Ok((head.status().as_u16(), body))
 }
 
 struct Answer {

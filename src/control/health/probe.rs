@@ -6,7 +6,7 @@
 //! a body and [`MAX_READ`] in all is read; whatever comes is an answer or a reason why it is none.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -35,9 +35,6 @@ const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// What a dyno said beside a good answer.
-pub type Said = HeaderMap;
-
 /// Asks the dyno at `addr`, of that app.
 ///
 /// # Errors
@@ -47,15 +44,15 @@ pub async fn ask(
     app: &str,
     addr: &DynoAddr,
     checks: &Checks,
-) -> Result<Said, String> {
+) -> Result<(), String> {
     let asked = async {
         let stream = connect(dialer, app, addr, checks).await?;
         match checks.check {
-            Check::Off | Check::Tcp => Ok(Said::new()),
+            Check::Off | Check::Tcp => Ok(()),
             Check::Grpc => grpc::ask(stream, checks.host(app), &checks.grpc_name).await,
             Check::Http if checks.protocol == DynoProtocol::Http2 => {
-                let (status, headers, body) = grpc::get(stream, request(app, checks)?).await?;
-                judge(status, &body, checks).map(|()| headers)
+                let (status, body) = grpc::get(stream, request(app, checks)?).await?;
+                judge(status, &body, checks)
             }
             Check::Http => http1(stream, app, checks).await,
         }
@@ -109,7 +106,7 @@ fn request(app: &str, checks: &Checks) -> Result<Request<Empty<Bytes>>, String> 
     request.body(Empty::new()).map_err(|error| format!("health.path or health.host: {error}"))
 }
 
-async fn http1(stream: Box<dyn Stream>, app: &str, checks: &Checks) -> Result<Said, String> {
+async fn http1(stream: Box<dyn Stream>, app: &str, checks: &Checks) -> Result<(), String> {
     let broken = |error: hyper::Error| format!("no answer: {error}");
     let request = request(app, checks)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -122,7 +119,7 @@ async fn http1(stream: Box<dyn Stream>, app: &str, checks: &Checks) -> Result<Sa
                 read.map_err(|error| format!("its body: {error}"))?.to_bytes()
             }
         };
-        judge(head.status.as_u16(), &body, checks).map(|()| head.headers)
+        judge(head.status.as_u16(), &body, checks)
     };
     tokio::pin!(answer);
     tokio::select! {

@@ -16,7 +16,7 @@ use tokio::{sync::watch, task::JoinSet, time::sleep_until};
 use super::{
     judge::Judge,
     notices::Notices,
-    probe::{self, Said},
+    probe,
     schedule::{Schedule, pause},
     settings::Checks,
 };
@@ -59,7 +59,7 @@ struct Asked {
 }
 
 /// What came of a question.
-type Answer = (Key, Arc<Cell>, Result<Said, String>);
+type Answer = (Key, Arc<Cell>, Result<(), String>);
 
 /// Everybody who is asked.
 #[derive(Default)]
