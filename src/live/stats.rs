@@ -187,6 +187,8 @@ pub struct AppFigures {
 #[derive(Debug, Default)]
 pub struct AppPlace {
     room: Arc<Room>,
+    /// Held by who makes them: two that make them at once would take two places in the room.
+    making: Mutex<()>,
     figures: OnceLock<Box<AppFigures>>,
 }
 
@@ -196,7 +198,7 @@ pub type DynoPlace = OnceLock<Arc<Figures>>;
 impl AppPlace {
     /// A place for figures, if there is room for them once they are needed.
     pub fn new(room: Arc<Room>) -> AppPlace {
-        AppPlace { room, figures: OnceLock::new() }
+        AppPlace { room, ..AppPlace::default() }
     }
 
     /// The figures, if the app has any.
@@ -228,6 +230,10 @@ impl AppPlace {
 
     #[cold]
     fn begin(&self) -> Option<&AppFigures> {
+        let _held = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = self.get() {
+            return Some(made);
+        }
         let own = Figures::make(&self.room)?;
         Some(self.figures.get_or_init(|| Box::new(AppFigures { own, dynos: Mutex::default() })))
     }
