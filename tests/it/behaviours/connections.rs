@@ -2,6 +2,7 @@
 //! are kept, and where they are not.
 
 use super::*;
+use crate::harness::kernel::end_and_arrive;
 
 /// One exchange with these `Connection` lines; answers what the dyno got, what the client got, and
 /// the dyno's connection.
@@ -72,7 +73,7 @@ behaviours! {
     fn a_dyno_that_closes_unsaid_gets_a_new_connection(x) {
         let (_, answer, conn) = exchange(x, "", "");
         assert_eq!(answer.head.get("connection"), None);
-        drop(conn);
+        end_and_arrive(conn, drop);
         // Not even a request that may not be repeated notices.
         let (request, _dyno) =
             x.ask("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\nhi");
