@@ -50,6 +50,11 @@ impl Latency {
         u64::from(low) | u64::from(self.at_ms) << 32
     }
 
+    /// Has it been brought up to this moment, so that an answer makes no difference to it?
+    pub fn is_settled(self, now_ms: u64) -> bool {
+        self.at_ms == now_ms as u32 && self.count == EARLY
+    }
+
     /// The dyno's figure after an answer that took `us`.
     pub fn after(self, us: u32, now_ms: u64) -> Latency {
         self.toward(us, now_ms, 1.0)
@@ -122,6 +127,15 @@ mod tests {
         assert_eq!(slow.after_failure(9_000, 60).us, 80_000);
         let later = slow.after(1_000, 60 + u64::from(TAU_MS));
         assert!((30_000..30_200).contains(&later.us), "1/e of it is left: {later:?}");
+    }
+
+    #[test]
+    fn what_is_settled_no_answer_changes() {
+        let settled = known(1_000, 50);
+        assert!(settled.is_settled(50) && !settled.is_settled(51));
+        assert_eq!((settled.after(80_000, 50), settled.after_one(80_000, 50)), (settled, settled));
+        let early = Latency { count: EARLY - 1, ..settled };
+        assert!(!early.is_settled(50), "it counts as one of few");
     }
 
     #[test]

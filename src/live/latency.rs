@@ -32,6 +32,9 @@ impl LatencyCell {
     /// Takes in how an attempt on the dyno ended; `app` is the figure of its app.
     pub fn settle(&self, app: &LatencyCell, outcome: &Outcome) {
         let before = self.get();
+        if before.is_settled(outcome.now_ms) && !outcome.is_failure() {
+            return;
+        }
         let Some(us) = charge(outcome, before.us, app.get().us) else { return };
         if outcome.is_failure() {
             return self.set(before.after_failure(us, outcome.now_ms));

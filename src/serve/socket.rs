@@ -1,8 +1,9 @@
 //! The socket below a connection of the data plane: to a client or to a dyno, TCP or Unix.
 //!
 //! A reader waits with [`Socket::poll_readable`], which needs no buffer, then reads with
-//! [`Socket::poll_read`], which unlike a try-read forgets the readiness after a short read and so
-//! spares the system call that would only say "not yet".
+//! [`Socket::poll_read`]. Bytes are moved by system calls of our own, since the C library's count
+//! as places where a thread may be cancelled, which costs; a short one makes the runtime forget the
+//! readiness, which spares the call that would only say "not yet".
 //!
 //! The end of what the other side sends can be waited for past bytes that nobody reads yet
 //! ([`Socket::poll_end`]): the runtime is made to forget that the socket is readable, so that it
@@ -23,10 +24,10 @@ use std::{
 use rustix::{
     buffer::spare_capacity,
     io::Errno,
-    net::{RecvFlags, SendFlags, recv},
+    net::{RecvFlags, SendFlags, recv, send},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, Ready},
+    io::{AsyncWrite, Interest, Ready},
     net::{TcpStream, UnixStream},
 };
 
@@ -123,17 +124,14 @@ impl Socket {
         buffer: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(buffer.len() < buffer.capacity(), "a read needs room");
-        if self.unread.get() {
-            let room = buffer.capacity() - buffer.len();
-            match rustix::io::read(&*self, spare_capacity(buffer)) {
-                Err(Errno::AGAIN) => self.unread.set(false),
-                read => {
-                    self.unread.set(read == Ok(room));
-                    return Poll::Ready(read.map_err(io::Error::from));
+        loop {
+            match self.try_fill(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.poll_readable(cx))?;
                 }
+                read => return Poll::Ready(read),
             }
         }
-        either!(&mut self.kind, stream => read_buf(stream, cx, buffer))
     }
 
     /// Reads what is known to be there, without waiting for more.
@@ -150,13 +148,20 @@ impl Socket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing is, and whatever broke the connection.
     pub fn try_fill(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
         if self.unread.get() {
-            match rustix::io::read(self, spare_capacity(buffer)) {
-                Err(rustix::io::Errno::AGAIN) => self.unread.set(false),
-                read => return read.map_err(io::Error::from),
+            match recv(self, spare_capacity(buffer), RecvFlags::empty()) {
+                Err(Errno::AGAIN) => self.unread.set(false),
+                read => {
+                    let (count, _) = read?;
+                    self.unread.set(count == room);
+                    return Ok(count);
+                }
             }
         }
-        either!(&self.kind, stream => stream.try_read_buf(buffer))
+        self.try_moving(Interest::READABLE, room, || {
+            Ok(recv(self, spare_capacity(buffer), RecvFlags::empty())?.0)
+        })
     }
 
     /// Is something there to be read? A byte of it may be lost: for whoever wants none of it.
@@ -184,16 +189,24 @@ impl Socket {
 
     /// Writes what the socket takes.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let send = || send(self.as_fd(), bytes, SendFlags::NOSIGNAL);
         if self.unwritten.get() {
-            match rustix::net::send(&*self, bytes, SendFlags::NOSIGNAL) {
+            match send() {
                 Err(Errno::AGAIN) => self.unwritten.set(false),
                 written => {
                     self.unwritten.set(written == Ok(bytes.len()));
-                    return Poll::Ready(written.map_err(io::Error::from));
+                    return Poll::Ready(Ok(written?));
                 }
             }
         }
-        either!(&mut self.kind, stream => Pin::new(stream).poll_write(cx, bytes))
+        loop {
+            match self.try_moving(Interest::WRITABLE, bytes.len(), || Ok(send()?)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.poll_writable(cx))?;
+                }
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     /// Does `read`, which would read from the socket, once there is something to be read.
@@ -295,6 +308,26 @@ impl Socket {
         let _ = self.try_io(what, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     }
 
+    /// Moves bytes by one system call, `most` at most; if it moves fewer, but some, the next would
+    /// move none, and the runtime is made to forget that the socket is ready.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if the socket is not ready, and whatever broke the connection.
+    fn try_moving(
+        &self,
+        what: Interest,
+        most: usize,
+        run: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut moved = 0;
+        let done = self.try_io(what, || {
+            moved = run()?;
+            let is_short = 0 < moved && moved < most;
+            if is_short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(moved) }
+        });
+        if moved > 0 { Ok(moved) } else { done }
+    }
+
     fn try_io<R>(&self, what: Interest, run: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         either!(&self.kind, stream => stream.try_io(what, run))
     }
@@ -313,15 +346,6 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         either!(&self.kind, stream => stream.as_fd())
     }
-}
-
-fn read_buf<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-    buffer: &mut Vec<u8>,
-) -> Poll<io::Result<usize>> {
-    // The future holds only the two borrows, so dropping it between polls loses nothing.
-    pin!(stream.read_buf(buffer)).poll(cx)
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ impl Span {
         &buffer[self.start as usize..][..self.len as usize]
     }
 
+    /// From where to where.
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
+
     /// How many bytes.
     pub fn len(self) -> usize {
         self.len as usize

@@ -11,6 +11,7 @@ use super::{
     cookie::{self, OwnCookie},
     framing::Body,
     head::{Fields, RequestLine, Span},
+    lines::Lines,
     name::Name,
     request::Request,
     response::Response,
@@ -72,6 +73,7 @@ pub fn request(
     out: &mut Vec<u8>,
 ) -> Landmarks {
     let mut marks = request_line(head, request, out);
+    let mut lines = Lines::of(head);
     for field in fields.iter() {
         let name = field.name.of(head);
         let left_out = field.kind.is_hop_by_hop()
@@ -84,14 +86,16 @@ pub fn request(
             continue;
         }
         if let (Name::Cookie, Some(own)) = (field.kind, forward.own_cookie) {
+            lines.flush(out);
             cookie::write_without(head, (field.name, field.value), own.as_bytes(), out);
             continue;
         }
-        let value = line(out, name, field.value.of(head));
+        let value = lines.keep(field, out);
         if field.kind == Name::Host {
             marks.host = value;
         }
     }
+    lines.flush(out);
     if request.upgrade {
         upgrade(head, fields, out);
     } else if forward.close {
@@ -246,6 +250,7 @@ pub fn response(
     out.push(b' ');
     out.extend_from_slice(response.reason.of(head));
     out.extend_from_slice(b"\r\n");
+    let mut lines = Lines::of(head);
     for field in fields.iter() {
         let name = field.name.of(head);
         let left_out = field.kind.is_hop_by_hop()
@@ -256,9 +261,10 @@ pub fn response(
                 && answer.own_cookie.is_some_and(|own| own.is_set_by(field.value.of(head))))
             || response.connection.names(head, name);
         if !left_out {
-            line(out, name, field.value.of(head));
+            lines.keep(field, out);
         }
     }
+    lines.flush(out);
     // A 426 says what to go over to (RFC 9110, section 15.5.22).
     if matches!(response.status, 101 | 426) && fields.of_kind(Name::Upgrade).next().is_some() {
         upgrade(head, fields, out);
@@ -441,12 +447,19 @@ pub fn address(out: &mut Vec<u8>, remote: IpAddr) -> Span {
     let start = out.len();
     match remote {
         IpAddr::V4(v4) => {
-            for (i, octet) in v4.octets().into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
+            let mut text = [b'.'; 15];
+            let mut at = 0;
+            for octet in v4.octets() {
+                let digits = [octet / 100, octet / 10 % 10, octet % 10];
+                let from = if octet < 10 { 2 } else { usize::from(octet < 100) };
+                for digit in &digits[from..] {
+                    text[at] = b'0' + digit;
+                    at += 1;
                 }
-                number(out, octet.into());
+                at += 1;
             }
+            // But for the point behind the last.
+            out.extend_from_slice(&text[..at - 1]);
         }
         IpAddr::V6(v6) => {
             use std::io::Write;

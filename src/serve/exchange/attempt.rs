@@ -100,7 +100,8 @@ pub async fn run(
         match relay::run(worker, client, &mut dyno, exchange).await {
             Ok(Ended { over: Over::Answer, kept_for }) => {
                 if let Some(idle) = kept_for {
-                    let until_ms = worker.clock.now_ms() + idle.as_millis() as u64;
+                    // As `Pool::take` reads the clock, and never late.
+                    let until_ms = worker.clock.coarse_ms() + idle.as_millis() as u64;
                     worker.dynos.keep(&cell, dyno, until_ms);
                 }
                 return Ok(());

@@ -122,14 +122,14 @@ pub async fn run(worker: &Rc<Worker>, client: &mut Client) -> Next {
     let head_len = match receive::head(worker, client).await {
         Ok(Some(len)) => len,
         Ok(None) => return Next::Close,
-        Err(fault) => return settle::refuse(worker, client, b"", fault).await,
+        Err(fault) => return Box::pin(settle::refuse(worker, client, b"", fault)).await,
     };
     let mut exchange = Exchange::new(worker);
     let result = match decide::decide(worker, client, head_len, &mut exchange) {
         Ok(()) => attempt::run(worker, client, &mut exchange).await,
         Err(fault) => Err(fault),
     };
-    settle::settle(worker, client, exchange, result).await
+    settle::settle(worker, client, &mut exchange, result).await
 }
 
 impl Exchange {

@@ -33,14 +33,14 @@ const RETRY_OVERLOADED: Duration = Duration::from_secs(1);
 pub async fn refuse(worker: &Worker, client: &mut Client, head: &[u8], fault: Fault) -> Next {
     let mut exchange = Exchange::new(worker);
     decide::note(worker, client, head, &mut exchange);
-    settle(worker, client, exchange, Err(fault)).await
+    settle(worker, client, &mut exchange, Err(fault)).await
 }
 
 /// Settles an exchange.
 pub async fn settle(
     worker: &Worker,
     client: &mut Client,
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     result: Result<(), Fault>,
 ) -> Next {
     let fault = result.err().map(|fault| match (fault, client.stream.io.cause()) {
@@ -54,7 +54,7 @@ pub async fn settle(
     }
     let next = match fault {
         None if exchange.persists => Next::Request,
-        None if may_send_more(client, &exchange) => Next::Linger,
+        None if may_send_more(client, exchange) => Next::Linger,
         None => Next::Close,
         Some(fault) if exchange.committed => {
             // The client must not take a cut for the end of an answer that ends with its
@@ -68,7 +68,7 @@ pub async fn settle(
             exchange.status = CLIENT_LEFT;
             Next::Close
         }
-        Some(fault) => Box::pin(answer(worker, client, &mut exchange, fault)).await,
+        Some(fault) => Box::pin(answer(worker, client, exchange, fault)).await,
     };
     if exchange.marks.forwarded_for.is_empty() {
         // No head could be parsed; the log should still say who asked.
@@ -76,7 +76,7 @@ pub async fn settle(
     }
     // An answer of ours may have taken a while.
     let now_us = if fault.is_some() { worker.clock.now_us() } else { now_us };
-    record(worker, client, &exchange, fault, now_us);
+    record(worker, client, exchange, fault, now_us);
     if next == Next::Request {
         client.stream.rewind();
         client.timer.set(exchange.terms.timeouts.keep_alive);
