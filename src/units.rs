@@ -33,6 +33,8 @@ pub const TIME: RangeInclusive<Duration> = ms(1)..=ms(24 * 3_600_000);
 pub const TIME_OR_NONE: RangeInclusive<Duration> = ms(0)..=ms(24 * 3_600_000);
 /// Between two checks of a dyno.
 pub const CHECK_EVERY: RangeInclusive<Duration> = ms(100)..=ms(3_600_000);
+/// For an answer to a check: whoever takes longer is not well, and holds a slot that others need.
+pub const CHECK_TIME: RangeInclusive<Duration> = ms(1)..=ms(60_000);
 /// Windows over which requests are counted.
 pub const RATE_WINDOW: RangeInclusive<Duration> = ms(100)..=ms(3_600_000);
 /// For promises: up to ten years, or none.

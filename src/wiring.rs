@@ -339,7 +339,7 @@ impl Running {
     fn end(
         self,
         workers: Vec<Thread>,
-        (control, health): (Thread, Thread),
+        (control, (checks, notices)): (Thread, (Thread, Thread)),
         hub: HubThread,
         log: LogGuard,
     ) -> Result<(), Error> {
@@ -348,7 +348,9 @@ impl Running {
             served = served.and(join("a worker", worker));
         }
         self.shutdown.stop();
-        let controlled = join("the push API", control).and(join("the health checks", health));
+        let controlled = join("the push API", control)
+            .and(join("the health checks", checks))
+            .and(join("the notices of health", notices));
         let kept = hub.join().map_err(Error::from);
         if !log.finish(LOG_TIME) {
             tracing::warn!("the log's last lines could not be written in {LOG_TIME:?}");

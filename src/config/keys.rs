@@ -11,8 +11,8 @@ use crate::{
     },
     telemetry::{LogFormat, diagnostics},
     units::{
-        self, ATTEMPTS, BOUND, CHECK_EVERY, COOKIE_AGE, COUNT_OR_NONE, HEADERS, METHOD, PART,
-        PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
+        self, ATTEMPTS, BOUND, CHECK_EVERY, CHECK_TIME, COOKIE_AGE, COUNT_OR_NONE, HEADERS, METHOD,
+        PART, PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
     },
 };
 
@@ -311,14 +311,14 @@ keys! {
     /// By how much of that it is moved at random, in percent.
     "health.jitter" = "20", Read::Count32(PERCENT, |s| &mut s.health.checks.jitter);
     /// How long an answer may take.
-    "health.timeout" = "5s", Read::Duration(TIME, |s| &mut s.health.checks.timeout);
+    "health.timeout" = "5s", Read::Duration(CHECK_TIME, |s| &mut s.health.checks.timeout);
     /// So many bad answers in a row, and a dyno is passed over.
     "health.failing_after" = "3", Read::Count32(ATTEMPTS, |s| &mut s.health.checks.failing_after);
     /// So many good ones in a row, and it is not any more.
     "health.well_after" = "2", Read::Count32(ATTEMPTS, |s| &mut s.health.checks.well_after);
     /// A new dyno gets nothing before its first good answer.
     "health.proven_first" = "false", Read::Switch(|s| &mut s.serve.health.proven_first);
-    /// Most dynos that are asked at a time, of all apps.
+    /// Most dynos that are asked at a time, of all apps; one app has at most half of them.
     "health.max_probes" = "64", Read::Count(PROBES, |s| &mut s.health.max_probes);
 
     /// Longest method of a request.

@@ -15,8 +15,9 @@ use crate::{
         Network, OwnSettings, ProxyHeader, SameSite,
     },
     units::{
-        self, ATTEMPTS, BOUND, CHECK_EVERY, COOKIE_AGE, COUNT_OR_NONE, HEADERS, MAX_LIST, METHOD,
-        PART, PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong, wrong,
+        self, ATTEMPTS, BOUND, CHECK_EVERY, CHECK_TIME, COOKIE_AGE, COUNT_OR_NONE, HEADERS,
+        MAX_LIST, METHOD, PART, PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
+        Wrong, wrong,
     },
 };
 
@@ -234,7 +235,7 @@ settings! {
     /// By how much of that it is moved at random, in percent.
     "health.jitter" = Count32(PERCENT, @health.checks.jitter);
     /// How long an answer may take.
-    "health.timeout" = Duration(TIME, @health.checks.timeout);
+    "health.timeout" = Duration(CHECK_TIME, @health.checks.timeout);
     /// So many bad answers in a row, and a dyno is passed over.
     "health.failing_after" = Count32(ATTEMPTS, @health.checks.failing_after);
     /// So many good ones in a row, and it is not any more.

@@ -126,6 +126,8 @@ metrics! {
     panics: IntCounter = "hostler_panics_total" [];
     /// Health checks of dynos, by how they were answered: good or bad.
     probes: IntCounterVec = "hostler_probes_total" ["answer"];
+    /// Health checks that began more than a second behind their time.
+    probes_late: IntCounter = "hostler_probes_late_total" [];
     /// Attempts that took a kept connection to their dyno.
     dyno_reuses: IntCounter = "hostler_dyno_reuses_total" [];
     /// Attempts after the first of their exchange.

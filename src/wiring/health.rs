@@ -1,5 +1,5 @@
-//! What health is made of: the rules that the cells are judged by, and the thread that asks dynos
-//! and tells what becomes of them.
+//! What health is made of: the rules that the cells are judged by, the thread that asks dynos, and
+//! the one that tells what becomes of them.
 //!
 //! Invariant: the router's settings are put together here alone, for workers, prober and explain.
 
@@ -29,13 +29,13 @@ pub fn registry(settings: &Settings) -> (Registry, Inbox<Note>) {
 }
 
 impl Running {
-    /// Starts the thread of health.
+    /// Starts the threads of health: the checks, and the notices.
     pub(super) fn start_health(
         &self,
         settings: &Settings,
         inbox: Inbox<Note>,
         hub: &Hub,
-    ) -> Result<Thread, Error> {
+    ) -> Result<(Thread, Thread), Error> {
         let dynos = &settings.serve.dynos;
         let checks = Checks {
             protocol: dynos.protocol,
@@ -61,6 +61,9 @@ impl Running {
             began: self.began,
             shutdown: self.shutdown.clone(),
         };
-        thread("health".into(), &self.shutdown, move || health::run(prober, notices))
+        let checks = thread("health".into(), &self.shutdown, move || health::run(prober))?;
+        let shutdown = self.shutdown.clone();
+        let told = move || notices.run(&shutdown);
+        Ok((checks, thread("notices".into(), &self.shutdown, told)?))
     }
 }

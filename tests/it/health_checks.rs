@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Authority, Named, Program, Router, closed_port,
+    Authority, Dyno, End, Named, Program, Router, closed_port,
     moody::{CHECK, Mood, Moody},
     program::{node, python, scripts},
     until,
@@ -92,7 +92,7 @@ fn a_dyno_is_asked_by_one_prober_however_many_workers_serve() {
     let router = Router::with(&[("HOSTLER_WORKERS", "2")]);
     let dyno = Moody::start("one");
     dyno.set_checks(Mood::Hangs);
-    let settings = json!({"health.timeout": "1h", "health.failing_after": 1});
+    let settings = json!({"health.timeout": "60s", "health.failing_after": 1});
     app(&router, settings, &[&dyno.addr]);
     until("it is asked", || dyno.checks() == 1);
     for _ in 0..50 {
@@ -101,6 +101,57 @@ fn a_dyno_is_asked_by_one_prober_however_many_workers_serve() {
     assert_eq!(dyno.checks(), 1);
     dyno.set_checks(Mood::Well);
     until("it is asked again", || good(&router) > 1.0);
+}
+
+#[test]
+fn an_app_that_hangs_keeps_no_other_from_being_asked_and_late_checks_are_told() {
+    let router = Router::with(&[("HOSTLER_HEALTH_MAX_PROBES", "4")]);
+    let (hung, well) = (Moody::start("hung"), Moody::start("well"));
+    hung.set_checks(Mood::Hangs);
+    app(&router, json!({"health.timeout": "60s"}), &[hung.addr.as_str(); 8]);
+    until("it is asked", || hung.checks() == 2);
+    let settings =
+        json!({"health.check": "http", "health.path": CHECK, "health.interval": "100ms"});
+    router.write("PUT", "/v1/apps/two", json!({ "settings": settings }));
+    router.write("PUT", "/v1/apps/two/dynos/web.1", json!({"addr": well.addr}));
+    // That takes longer than a check may begin late.
+    until("the other is asked as often as it wants", || well.checks() > 15);
+    assert_eq!(hung.checks(), 2, "half of the slots are the most that one app has");
+    assert_eq!(router.metric("hostler_probes_late_total"), 0.0);
+    hung.set_checks(Mood::Well);
+    let said = router.said.wait_for("checks of dynos are late");
+    assert!(said.contains("app=\"one\"") && said.contains("late_s="), "{said}");
+    until("all are asked", || hung.checks() > 10);
+    assert!(router.metric("hostler_probes_late_total") >= 6.0);
+}
+
+#[test]
+fn what_is_asked_ends_with_the_push_that_changes_it() {
+    let (router, dyno) = (Router::start(), Dyno::new());
+    app(&router, json!({"health.timeout": "60s"}), &[&dyno.addr]);
+    let asked = |line: &str| {
+        let mut conn = dyno.accept();
+        assert_eq!(conn.take_request().head.line, line);
+        conn
+    };
+    let patch = |settings: Value| {
+        router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    };
+    let mut first = asked("GET /healthz HTTP/1.1");
+    patch(json!({"health.path": "/other"}));
+    assert_eq!(first.take_end(), End::Closed, "it is asked otherwise");
+    let mut second = asked("GET /other HTTP/1.1");
+    router.set_state("one", "web.1", "draining");
+    second.take_end();
+    router.set_state("one", "web.1", "up");
+    let mut third = asked("GET /other HTTP/1.1");
+    patch(json!({"health.check": "off"}));
+    third.take_end();
+    patch(json!({"health.check": "http"}));
+    let mut fourth = asked("GET /other HTTP/1.1");
+    router.delete("/v1/apps/one/dynos/web.1");
+    fourth.take_end();
+    assert!(dyno.is_idle());
 }
 
 #[test]
@@ -129,7 +180,7 @@ fn a_new_dyno_gets_nothing_before_it_is_proven_where_the_app_asks_for_it() {
 fn after_a_restart_a_dyno_that_is_up_counts_as_proven() {
     let (data, dyno) = (tempfile::tempdir().unwrap(), Moody::start("one"));
     let router = Router::on(data.path(), &[]);
-    app(&router, json!({"health.proven_first": true, "health.timeout": "1h"}), &[&dyno.addr]);
+    app(&router, json!({"health.proven_first": true, "health.timeout": "60s"}), &[&dyno.addr]);
     until("it is proven", || passed_over(&router) == [Value::Null]);
     router.kill();
     dyno.set_checks(Mood::Hangs);

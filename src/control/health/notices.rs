@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -38,8 +39,17 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Reads to the end of the process.
-    pub async fn run(mut self, shutdown: Shutdown) {
+    /// Reads, and tells, on this thread until the process ends.
+    ///
+    /// # Errors
+    /// If the runtime cannot be made.
+    pub fn run(self, shutdown: &Shutdown) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        runtime.block_on(self.serve(shutdown));
+        Ok(())
+    }
+
+    async fn serve(mut self, shutdown: &Shutdown) {
         let mut panicking = BTreeSet::new();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,34 +1,33 @@
 //! Asks the dynos of all apps that want it, to the end of the process.
 //!
-//! Invariants: a dyno is asked by one task at a time, and no more than `health.max_probes` at all;
-//! who is asked follows the table; what an answer came to is written into the dyno's cell alone,
-//! which workers read; a dyno of an app without checks is as one that never was asked.
+//! Invariants: no more than `health.max_probes` are asked at a time, and of one app no more than
+//! there are slots free; who is asked follows the table; what an answer came to is written into the
+//! dyno's cell alone, which workers read; a check that begins late is counted, and said.
 
 use std::{
-    collections::{BTreeSet, HashMap},
     io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, task::JoinSet, time::sleep_until};
-
-use super::{
-    judge::Judge,
-    notices::Notices,
-    probe,
-    schedule::{Schedule, pause},
-    settings::Checks,
+use tokio::{
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+    time::sleep_until,
 };
+
+use super::{asked::All, probe, schedule::pause, settings::Checks};
 use crate::{
-    live::{Cell, LiveApp, LiveDyno, Reader, Snapshot, health::Proof},
-    route::{AppName, Check, DynoAddr, DynoName, DynoState, Revision, Table},
+    live::{Reader, Snapshot, health::Proof},
+    route::{AppName, DynoName, Revision},
     shutdown::Shutdown,
     telemetry::Metrics,
 };
 
-/// A dyno by its names.
-type Key = (AppName, DynoName);
+/// A check that begins so long after its time is late.
+const LATE: Duration = Duration::from_secs(1);
+/// That some are is said no more often than so.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What the prober works with.
 pub struct Prober {
@@ -50,58 +49,37 @@ pub struct Prober {
     pub shutdown: Shutdown,
 }
 
-/// A dyno that is asked.
-struct Asked {
-    cell: Arc<Cell>,
-    addr: DynoAddr,
-    checks: Arc<Checks>,
-    judge: Judge,
-}
-
 /// What came of a question.
-type Answer = (Key, Arc<Cell>, Result<(), String>);
+type Answer = Result<(), String>;
 
-/// Everybody who is asked.
-#[derive(Default)]
-struct All {
-    table: Table,
-    asked: HashMap<AppName, HashMap<DynoName, Asked>>,
-    schedule: Schedule<Key>,
-}
-
-/// Asks, and tells, on this thread until the process ends.
+/// Asks on this thread until the process ends.
 ///
 /// # Errors
 /// If the runtime cannot be made.
-pub fn run(prober: Prober, notices: Notices) -> io::Result<()> {
+pub fn run(prober: Prober) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shutdown = prober.shutdown.clone();
-    runtime.block_on(async { tokio::join!(prober.serve(), notices.run(shutdown)) });
+    runtime.block_on(prober.serve());
     Ok(())
 }
 
 impl Prober {
     async fn serve(mut self) {
-        let (mut all, mut probes) = (All::default(), JoinSet::new());
-        let shared = self.checks.clone();
+        let (mut all, mut probes) = (All::new(self.max_probes), JoinSet::new());
+        let (shared, mut late) = (self.checks.clone(), Late::default());
         all.follow(&self.reader.load_full(), &shared, self.now_ms());
         loop {
             let now_ms = self.now_ms();
-            while probes.len() < self.max_probes {
-                let Some(key) = all.schedule.take(now_ms) else { break };
-                self.begin(&all, key, &mut probes);
+            while let Some((app, dyno, due_ms)) = all.schedule.take(now_ms) {
+                if late.note(now_ms, due_ms, &app, &dyno) {
+                    self.metrics.probes_late.inc();
+                }
+                self.begin(&mut all, app, dyno, &mut probes);
             }
-            let has_room = probes.len() < self.max_probes;
-            let due = all.schedule.next_ms().filter(|_| has_room);
+            let due = all.schedule.next_ms();
             let due = due.map(|due_ms| (self.began + Duration::from_millis(due_ms)).into());
             tokio::select! {
                 () = self.shutdown.stopped() => return,
-                Some(done) = probes.join_next() => {
-                    // One that panicked is a fault of ours; its dyno is found again below.
-                    if let Ok(answer) = done {
-                        self.end(&mut all, answer);
-                    }
-                }
+                Some(done) = probes.join_next_with_id() => self.end(&mut all, done),
                 changed = self.revisions.changed() => {
                     if changed.is_err() {
                         return;
@@ -117,35 +95,37 @@ impl Prober {
         self.began.elapsed().as_millis() as u64
     }
 
-    fn begin(&self, all: &All, key: Key, probes: &mut JoinSet<Answer>) {
-        let asked = all.asked.get(&key.0).and_then(|asked| asked.get(&key.1));
-        let Some(asked) = asked else { return };
-        let (cell, addr, checks) = (asked.cell.clone(), asked.addr.clone(), asked.checks.clone());
-        let dialer = self.dialer.clone();
-        probes.spawn(async move {
-            let answer = probe::ask(&dialer, key.0.as_str(), &addr, &checks).await;
-            (key, cell, answer)
-        });
+    fn begin(&self, all: &mut All, app: AppName, dyno: DynoName, probes: &mut JoinSet<Answer>) {
+        let Some(asked) = all.get_mut(&app, &dyno) else { return };
+        let (addr, checks) = (asked.addr.clone(), asked.checks.clone());
+        let (dialer, name) = (self.dialer.clone(), app.clone());
+        let task =
+            probes.spawn(async move { probe::ask(&dialer, name.as_str(), &addr, &checks).await });
+        all.begin(app, dyno, task);
     }
 
-    fn end(&self, all: &mut All, (key, cell, answer): Answer) {
+    fn end(&self, all: &mut All, done: Result<(Id, Answer), JoinError>) {
+        let (task, answer) = match done {
+            Ok(done) => done,
+            // It was aborted, or panicked, which is a fault of ours and none of the dyno's.
+            Err(error) => (error.id(), Err("the router failed to ask".into())),
+        };
+        let Some((app, dyno)) = all.end(task) else { return };
         let result = if answer.is_ok() { "good" } else { "bad" };
         self.metrics.probes.with_label_values(&[result]).inc();
-        let now_ms = self.now_ms();
-        // Another may have come in its place while it was asked.
-        let asked = all.asked.get_mut(&key.0).and_then(|asked| asked.get_mut(&key.1));
-        let is_same = |asked: &&mut Asked| Arc::ptr_eq(&asked.cell, &cell);
-        let Some(asked) = asked.filter(is_same) else { return };
+        let Some(asked) = all.get_mut(&app, &dyno) else { return };
+        let (now_ms, cell) = (self.now_ms(), asked.cell.clone());
         let before = cell.health.proof();
         let snapshot = self.reader.load();
-        let app = snapshot.app(key.0.as_str());
-        let must = app.is_some_and(|app| app.health.proven_first);
+        let live = snapshot.app(app.as_str());
+        let must = live.is_some_and(|live| live.health.proven_first);
         let proof = asked.judge.take(answer.is_ok(), before, must, &asked.checks);
+        let again = pause(&asked.checks, proof != Proof::New, fastrand::f64());
         let why = answer.as_ref().err().map_or("its checks are good", String::as_str);
         if cell.health.prove(proof, now_ms, why) {
             // Who waits for a dyno may have one now.
-            app.inspect(|app| app.cell.queue.call());
-            let (app, dyno) = (key.0.as_str(), key.1.as_str());
+            live.inspect(|live| live.cell.queue.call());
+            let (app, dyno) = (app.as_str(), dyno.as_str());
             match proof {
                 Proof::Failing => tracing::warn!(app, dyno, "its checks fail: {why}"),
                 Proof::Well if before == Proof::Failing => {
@@ -154,8 +134,41 @@ impl Prober {
                 _ => {}
             }
         }
-        let again = pause(&asked.checks, proof != Proof::New, fastrand::f64());
-        all.schedule.put_back(key, now_ms + again.as_millis() as u64);
+        all.schedule.put_back(&app, dyno, now_ms + again.as_millis() as u64);
+    }
+}
+
+/// Checks that began late since that was last said.
+#[derive(Default)]
+struct Late {
+    count: u64,
+    said_ms: Option<u64>,
+}
+
+impl Late {
+    /// Says so if one is late that begins at `now_ms` and was due at `due_ms`; answers whether.
+    fn note(&mut self, now_ms: u64, due_ms: u64, app: &AppName, dyno: &DynoName) -> bool {
+        let late_ms = now_ms.saturating_sub(due_ms);
+        if late_ms <= LATE.as_millis() as u64 {
+            return false;
+        }
+        self.count += 1;
+        let is_said = |said_ms: u64| now_ms - said_ms < SAID_EVERY.as_millis() as u64;
+        if self.said_ms.is_some_and(is_said) {
+            return true;
+        }
+        let late_s = late_ms as f64 / 1000.0;
+        let (app, dyno, count) = (app.as_str(), dyno.as_str(), self.count);
+        tracing::warn!(
+            app,
+            dyno,
+            late_s,
+            count,
+            "checks of dynos are late: there are too few slots (health.max_probes), or too many \
+             dynos of the app do not answer"
+        );
+        *self = Late { count: 0, said_ms: Some(now_ms) };
+        true
     }
 }
 
@@ -164,66 +177,5 @@ async fn until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-impl All {
-    /// Follows the table: asks who came, and no more who left or wants it no more.
-    fn follow(&mut self, snapshot: &Snapshot, shared: &Arc<Checks>, now_ms: u64) {
-        let before = std::mem::replace(&mut self.table, snapshot.table().clone());
-        let mut changed = BTreeSet::new();
-        snapshot.table().apps().changed_since(before.apps(), |_, before, now| {
-            changed.extend([before, now].into_iter().flatten().map(|app| app.name.clone()));
-        });
-        for name in changed {
-            let app = snapshot.app(name.as_str());
-            let own = app.and_then(|app| app.app.settings.own.as_deref());
-            let checks = own.map_or_else(|| shared.clone(), |own| Arc::new(shared.with(own)));
-            if checks.check != Check::Off || self.asked.contains_key(&name) {
-                self.follow_app(&name, app.map(|app| &**app), &checks, now_ms);
-            }
-        }
-    }
-
-    fn follow_app(
-        &mut self,
-        name: &AppName,
-        app: Option<&LiveApp>,
-        checks: &Arc<Checks>,
-        now_ms: u64,
-    ) {
-        let mut before = self.asked.remove(name).unwrap_or_default();
-        let mut asked = HashMap::new();
-        let is_asked =
-            |live: &&LiveDyno| checks.check != Check::Off && live.dyno.state == DynoState::Up;
-        for live in app.iter().flat_map(|app| app.dynos.iter().filter(is_asked)) {
-            let LiveDyno { dyno, cell } = live.clone();
-            let key = (name.clone(), dyno.name.clone());
-            let judge = match before.remove(&dyno.name) {
-                Some(old) if Arc::ptr_eq(&old.cell, &cell) => old.judge,
-                _ => {
-                    let interval_ms = checks.interval.as_millis() as u64;
-                    let wait_ms = match cell.health.proof() {
-                        Proof::New => 0,
-                        _ => fastrand::u64(0..=interval_ms),
-                    };
-                    self.schedule.remove(&key);
-                    self.schedule.add(key, now_ms + wait_ms);
-                    Judge::default()
-                }
-            };
-            let (addr, checks) = (dyno.addr.clone(), checks.clone());
-            asked.insert(dyno.name.clone(), Asked { cell, addr, checks, judge });
-        }
-        for (dyno, old) in before {
-            self.schedule.remove(&(name.clone(), dyno));
-            // One that drains may come back: what was said of it holds.
-            if checks.check == Check::Off {
-                old.cell.health.unask(now_ms);
-            }
-        }
-        if !asked.is_empty() {
-            self.asked.insert(name.clone(), asked);
-        }
     }
 }

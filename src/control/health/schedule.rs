@@ -1,12 +1,19 @@
-//! When which dyno is asked next: pure, the clock and random numbers are arguments.
+//! When which dyno is asked next, and for which there is a slot: pure, the clock and random numbers
+//! are arguments.
 //!
 //! A dyno that is there when the router starts is first asked within its interval, so that not all
 //! are at once; one that is new at once, and every [`PROVING`] until it is proven.
-//! Invariants: a dyno has one place, and while it is being asked none; who is due longest comes
-//! first, so that where there is no time for all each is asked more seldom and none never.
+//!
+//! Slots are shared as a switch shares its memory among ports (Choudhury and Hahne, "Dynamic Queue
+//! Length Thresholds", 1998): an app is given one more only while it has fewer than are free. So
+//! one app alone has half of them, two have a third each, and an app that has none finds one
+//! however long the dynos of the others hang; among those that may, who has fewest comes first.
+//! Invariants: a dyno has one place, and while it is being asked none but a slot; of equals who is
+//! due longest comes first, so that where there is no time for all each is asked more seldom and
+//! none never.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
     time::Duration,
 };
@@ -16,65 +23,124 @@ use super::settings::Checks;
 /// How often a dyno is asked that nobody has answered for yet, at the least.
 pub const PROVING: Duration = Duration::from_secs(1);
 
-/// The places of all dynos that are asked.
+/// The places of all dynos `D` of all apps `A` that are asked.
 #[derive(Debug)]
-pub struct Schedule<K> {
-    due: BTreeSet<(u64, K)>,
+pub struct Schedule<A, D> {
+    /// Slots that nobody has.
+    free: usize,
+    apps: HashMap<A, Places<D>>,
+    /// Apps with a dyno that waits, by how many slots they have: when it is due, and which.
+    waiting: BTreeMap<usize, BTreeSet<(u64, A)>>,
+}
+
+/// The places of the dynos of one app.
+#[derive(Debug)]
+struct Places<D> {
+    due: BTreeSet<(u64, D)>,
     /// When each is due; none while it is being asked.
-    places: HashMap<K, Option<u64>>,
+    of: HashMap<D, Option<u64>>,
+    /// Slots that they have.
+    slots: usize,
 }
 
-impl<K> Default for Schedule<K> {
-    fn default() -> Self {
-        Schedule { due: BTreeSet::new(), places: HashMap::new() }
-    }
-}
-
-impl<K: Ord + Hash + Clone> Schedule<K> {
-    /// Asks that one too, first at `due_ms`; nothing changes for one that is asked already.
-    pub fn add(&mut self, key: K, due_ms: u64) {
-        if !self.places.contains_key(&key) {
-            self.due.insert((due_ms, key.clone()));
-            self.places.insert(key, Some(due_ms));
-        }
+impl<A: Ord + Hash + Clone, D: Ord + Hash + Clone> Schedule<A, D> {
+    /// One in which so many are asked at a time.
+    pub fn new(slots: usize) -> Schedule<A, D> {
+        Schedule { free: slots, apps: HashMap::new(), waiting: BTreeMap::new() }
     }
 
-    /// Asks that one no more.
-    pub fn remove(&mut self, key: &K) {
-        if let Some(Some(due_ms)) = self.places.remove(key) {
-            self.due.remove(&(due_ms, key.clone()));
-        }
+    /// Asks that one too, first at `due_ms`; one that is asked already not later than it is due.
+    pub fn add(&mut self, app: &A, dyno: D, due_ms: u64) {
+        self.change(app, |places, _| match places.of.get(&dyno) {
+            Some(None) => {}
+            Some(Some(before_ms)) if *before_ms <= due_ms => {}
+            _ => places.put(dyno, due_ms),
+        });
     }
 
-    /// When the next is due.
+    /// Asks that one no more; its slot is free, if it had one.
+    pub fn remove(&mut self, app: &A, dyno: &D) {
+        self.change(app, |places, free| match places.of.remove(dyno) {
+            Some(Some(due_ms)) => {
+                places.due.remove(&(due_ms, dyno.clone()));
+            }
+            Some(None) => places.give_back(free),
+            None => {}
+        });
+    }
+
+    /// When the next is due of those that there is a slot for.
     pub fn next_ms(&self) -> Option<u64> {
-        self.due.first().map(|(due_ms, _)| *due_ms)
+        let first = |apps: &BTreeSet<(u64, A)>| apps.first().map(|(due_ms, _)| *due_ms);
+        self.waiting.range(..self.free).filter_map(|(_, apps)| first(apps)).min()
     }
 
-    /// Takes the one that is due longest at `now_ms`, to be asked.
-    pub fn take(&mut self, now_ms: u64) -> Option<K> {
-        self.next_ms().filter(|due_ms| *due_ms <= now_ms)?;
-        let (_, key) = self.due.pop_first()?;
-        self.places.insert(key.clone(), None);
-        Some(key)
+    /// Takes one that is due at `now_ms`, to be asked, and gives it a slot; tells since when it has
+    /// been due.
+    pub fn take(&mut self, now_ms: u64) -> Option<(A, D, u64)> {
+        let is_due = |(due_ms, _): &&(u64, A)| *due_ms <= now_ms;
+        let first = |apps: &BTreeSet<(u64, A)>| apps.first().filter(is_due).cloned();
+        let (_, app) = self.waiting.range(..self.free).find_map(|(_, apps)| first(apps))?;
+        let mut taken = None;
+        self.change(&app, |places, free| {
+            taken = places.due.pop_first();
+            if let Some((_, dyno)) = &taken {
+                places.of.insert(dyno.clone(), None);
+                places.slots += 1;
+                *free -= 1;
+            }
+        });
+        taken.map(|(due_ms, dyno)| (app, dyno, due_ms))
     }
 
     /// That one was asked, and is again at `due_ms`, unless it was removed meanwhile.
-    pub fn put_back(&mut self, key: K, due_ms: u64) {
-        if let Some(place @ None) = self.places.get_mut(&key) {
-            *place = Some(due_ms);
-            self.due.insert((due_ms, key));
+    pub fn put_back(&mut self, app: &A, dyno: D, due_ms: u64) {
+        self.change(app, |places, free| {
+            if let Some(None) = places.of.get(&dyno) {
+                places.give_back(free);
+                places.put(dyno, due_ms);
+            }
+        });
+    }
+
+    /// Changes the places of an app, and where it stands among the others.
+    fn change(&mut self, app: &A, change: impl FnOnce(&mut Places<D>, &mut usize)) {
+        let mut places = self.apps.remove(app).unwrap_or_default();
+        if let Some((due_ms, _)) = places.due.first()
+            && let Some(apps) = self.waiting.get_mut(&places.slots)
+        {
+            apps.remove(&(*due_ms, app.clone()));
+            if apps.is_empty() {
+                self.waiting.remove(&places.slots);
+            }
+        }
+        change(&mut places, &mut self.free);
+        if let Some((due_ms, _)) = places.due.first() {
+            self.waiting.entry(places.slots).or_default().insert((*due_ms, app.clone()));
+        }
+        if !places.of.is_empty() {
+            self.apps.insert(app.clone(), places);
         }
     }
+}
 
-    /// How many are asked.
-    pub fn len(&self) -> usize {
-        self.places.len()
+impl<D> Default for Places<D> {
+    fn default() -> Self {
+        Places { due: BTreeSet::new(), of: HashMap::new(), slots: 0 }
+    }
+}
+
+impl<D: Ord + Hash + Clone> Places<D> {
+    fn put(&mut self, dyno: D, due_ms: u64) {
+        if let Some(Some(before_ms)) = self.of.insert(dyno.clone(), Some(due_ms)) {
+            self.due.remove(&(before_ms, dyno.clone()));
+        }
+        self.due.insert((due_ms, dyno));
     }
 
-    /// Is none asked?
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+    fn give_back(&mut self, free: &mut usize) {
+        self.slots -= 1;
+        *free += 1;
     }
 }
 
@@ -91,26 +157,79 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn who_is_due_longest_comes_first_and_none_before_its_time() {
-        let mut schedule = Schedule::default();
-        schedule.add("late", 300);
-        schedule.add("early", 100);
-        assert_eq!((schedule.take(99), schedule.next_ms()), (None, Some(100)));
-        assert_eq!((schedule.take(400), schedule.take(400)), (Some("early"), Some("late")));
-        assert_eq!(schedule.take(400), None, "both are being asked");
-        schedule.put_back("early", 500);
-        assert_eq!((schedule.take(499), schedule.take(500)), (None, Some("early")));
+    type Names = Schedule<&'static str, u32>;
+
+    /// Takes all for which there is a slot; how many of each app.
+    fn take_all(schedule: &mut Names, now_ms: u64) -> HashMap<&'static str, usize> {
+        let mut taken = HashMap::new();
+        while let Some((app, _, _)) = schedule.take(now_ms) {
+            *taken.entry(app).or_default() += 1;
+        }
+        taken
     }
 
     #[test]
-    fn who_is_removed_while_it_is_asked_does_not_come_back() {
-        let mut schedule = Schedule::default();
-        schedule.add(1, 0);
-        assert_eq!(schedule.take(0), Some(1));
-        schedule.remove(&1);
-        schedule.put_back(1, 5);
-        assert!(schedule.is_empty() && schedule.next_ms().is_none());
+    fn who_is_due_longest_comes_first_and_none_before_its_time() {
+        let mut schedule = Names::new(9);
+        schedule.add(&"a", 2, 300);
+        schedule.add(&"a", 1, 100);
+        assert_eq!((schedule.take(99), schedule.next_ms()), (None, Some(100)));
+        assert_eq!(schedule.take(400), Some(("a", 1, 100)));
+        assert_eq!(schedule.take(400), Some(("a", 2, 300)));
+        assert_eq!(schedule.take(400), None, "both are being asked");
+        schedule.put_back(&"a", 1, 500);
+        assert_eq!((schedule.take(499), schedule.take(500)), (None, Some(("a", 1, 500))));
+    }
+
+    #[test]
+    fn who_is_removed_while_it_is_asked_does_not_come_back_and_leaves_its_slot() {
+        let mut schedule = Names::new(1);
+        schedule.add(&"a", 1, 0);
+        schedule.add(&"b", 1, 0);
+        assert_eq!(schedule.take(0), Some(("a", 1, 0)));
+        assert_eq!((schedule.take(0), schedule.next_ms()), (None, None), "the slot is taken");
+        schedule.remove(&"a", &1);
+        schedule.put_back(&"a", 1, 5);
+        assert_eq!(schedule.take(9), Some(("b", 1, 0)));
+        schedule.remove(&"b", &1);
+        assert!(schedule.apps.is_empty() && schedule.next_ms().is_none());
+    }
+
+    #[test]
+    fn one_that_is_added_again_is_due_no_later() {
+        let mut schedule = Names::new(2);
+        schedule.add(&"a", 1, 50);
+        schedule.add(&"a", 1, 90);
+        assert_eq!(schedule.next_ms(), Some(50));
+        schedule.add(&"a", 1, 20);
+        assert_eq!(schedule.take(20), Some(("a", 1, 20)));
+        schedule.add(&"a", 1, 30);
+        assert_eq!(schedule.take(99), None, "it is being asked");
+    }
+
+    /// The dynos of one app answer nothing; the others find slots, and the more such apps there
+    /// are, the fewer each of them has.
+    #[test]
+    fn no_app_takes_the_slots_that_others_need() {
+        let mut schedule = Names::new(64);
+        (0..80).for_each(|dyno| schedule.add(&"hung", dyno, 0));
+        assert_eq!(take_all(&mut schedule, 0), HashMap::from([("hung", 32)]));
+        (0..4).for_each(|dyno| schedule.add(&"well", dyno, 10));
+        assert_eq!(take_all(&mut schedule, 10), HashMap::from([("well", 4)]));
+        (0..4).for_each(|dyno| schedule.put_back(&"well", dyno, 20));
+        (0..80).for_each(|dyno| schedule.add(&"too", dyno, 0));
+        assert_eq!(take_all(&mut schedule, 15), HashMap::from([("too", 16)]));
+        assert_eq!(take_all(&mut schedule, 20), HashMap::from([("well", 4)]));
+    }
+
+    #[test]
+    fn among_those_that_wait_who_has_fewest_slots_comes_first() {
+        let mut schedule = Names::new(6);
+        (0..9).for_each(|dyno| schedule.add(&"many", dyno, 0));
+        assert_eq!(take_all(&mut schedule, 0), HashMap::from([("many", 3)]));
+        schedule.put_back(&"many", 0, 0);
+        schedule.add(&"few", 1, 5);
+        assert_eq!(schedule.take(9), Some(("few", 1, 5)), "though others are due for longer");
     }
 
     #[test]
@@ -122,30 +241,48 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is added, asked and removed: everybody has one place.
+        /// Whatever is added, asked and removed: everybody has one place, every slot one owner, and
+        /// while there is a slot an app that has none waits for nothing but its time.
         #[test]
         fn nobody_is_lost_or_there_twice(
-            steps in proptest::collection::vec((0u8..4, 0u8..8, 0u64..50), 0..200),
+            slots in 1usize..9,
+            steps in proptest::collection::vec((0u8..5, 0u8..4, 0u8..8, 0u64..50), 0..200),
         ) {
-            let (mut schedule, mut now_ms) = (Schedule::default(), 0);
-            let mut asked: Vec<u8> = Vec::new();
-            for (what, key, later) in steps {
+            let (mut schedule, mut now_ms) = (Schedule::new(slots), 0);
+            let mut asked: Vec<(u8, u8)> = Vec::new();
+            for (what, app, dyno, later) in steps {
                 now_ms += later;
                 match what {
-                    0 => schedule.add(key, now_ms + later),
-                    1 => schedule.remove(&key),
-                    2 => asked.extend(schedule.take(now_ms)),
+                    0 | 1 => schedule.add(&app, dyno, now_ms + later),
+                    2 => {
+                        schedule.remove(&app, &dyno);
+                        asked.retain(|one| *one != (app, dyno));
+                    }
+                    3 => asked.extend(schedule.take(now_ms).map(|(app, dyno, _)| (app, dyno))),
                     _ => {
-                        if let Some(key) = asked.pop() {
-                            schedule.put_back(key, now_ms + later);
+                        if let Some((app, dyno)) = asked.pop() {
+                            schedule.put_back(&app, dyno, now_ms + later);
                         }
                     }
                 }
-                let placed = schedule.places.values().flatten().count();
-                prop_assert_eq!(placed, schedule.due.len());
-                for (due_ms, key) in &schedule.due {
-                    prop_assert_eq!(schedule.places.get(key), Some(&Some(*due_ms)));
+                prop_assert_eq!(schedule.free + asked.len(), slots);
+                let mut waiting = 0;
+                for (app, places) in &schedule.apps {
+                    let under_way = asked.iter().filter(|(of, _)| of == app).count();
+                    prop_assert_eq!(places.slots, under_way);
+                    prop_assert_eq!(places.of.len(), places.due.len() + under_way);
+                    for (due_ms, dyno) in &places.due {
+                        prop_assert_eq!(places.of.get(dyno), Some(&Some(*due_ms)));
+                    }
+                    let Some((due_ms, _)) = places.due.first() else { continue };
+                    waiting += 1;
+                    prop_assert!(schedule.waiting[&places.slots].contains(&(*due_ms, *app)));
+                    if under_way == 0 && *due_ms <= now_ms && schedule.free > 0 {
+                        prop_assert!(schedule.next_ms().is_some_and(|next_ms| next_ms <= now_ms));
+                    }
                 }
+                let filed = schedule.waiting.values().map(BTreeSet::len).sum::<usize>();
+                prop_assert_eq!(filed, waiting);
             }
         }
     }

@@ -94,6 +94,7 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
         ("timeouts.idle", json!(null), "null is no value; leave it out, or write"),
         ("timeouts.idle", json!(["1s"]), "a list is no value; "),
         ("timeouts.idle", json!("5".repeat(101)), "its text is too long; "),
+        ("health.timeout", json!("61s"), "ms, s, m or h, from 1ms to 1m"),
         ("limits.set_cookie", json!(63), "63 is out of range; "),
         ("limits.set_cookie", json!(1e30), "\"1e+30\" is not a size; "),
         ("limits.header_count", json!(1001), "write a whole number from 1 to 1000"),
