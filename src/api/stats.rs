@@ -58,6 +58,9 @@ pub struct DynoStats {
     /// For how long it is passed over still for how it answered, in milliseconds; 0: it is not.
     #[serde(default)]
     pub ejected_ms: u64,
+    /// How often it was ejected since it came to this router.
+    #[serde(default)]
+    pub ejections: u32,
     /// The last turns that its health took, the oldest first; at most 32.
     #[serde(default)]
     pub past: Vec<TurnView>,

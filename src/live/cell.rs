@@ -13,10 +13,9 @@ use std::sync::{
 };
 
 use super::{
-    health::{AppHealth, Health, Note},
+    health::{AppHealth, Health, Note, Notes},
     latency::LatencyCell,
     limit::LimitCell,
-    mailbox::Mailbox,
     meter::AppMeter,
     outcome::Outcome,
     queue::Queue,
@@ -57,7 +56,7 @@ pub struct Cell {
 #[derive(Debug)]
 pub struct Drained {
     /// Where it is told.
-    pub notes: Arc<Mailbox<Note>>,
+    pub notes: Arc<Notes>,
     /// What is.
     pub note: Note,
 }

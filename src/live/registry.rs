@@ -18,8 +18,7 @@ use super::{
     LiveApp,
     balance::{Balance, Balancing},
     cell::{AppCell, Cell},
-    health::{HealthRules, Note},
-    mailbox::Mailbox,
+    health::{HealthRules, Notes},
     stats::Room,
 };
 use crate::route::{App, AppName, Dyno, DynoAddr, DynoName};
@@ -55,7 +54,7 @@ pub struct Registry {
     common: Arc<Balancing>,
     /// The health rules of every app that has no other.
     health: Arc<HealthRules>,
-    notes: Arc<Mailbox<Note>>,
+    notes: Arc<Notes>,
     now_ms: AtomicU64,
 }
 
@@ -90,8 +89,8 @@ impl Registry {
     }
 
     /// The same, with these health rules, where that is told what is to be told.
-    pub fn with_health(self, health: HealthRules, notes: Mailbox<Note>) -> Registry {
-        Registry { health: Arc::new(health), notes: Arc::new(notes), ..self }
+    pub fn with_health(self, health: HealthRules, notes: Arc<Notes>) -> Registry {
+        Registry { health: Arc::new(health), notes, ..self }
     }
 
     /// When dynos of an app count as ill.
@@ -102,7 +101,7 @@ impl Registry {
     }
 
     /// Where the control plane is told.
-    pub fn notes(&self) -> &Arc<Mailbox<Note>> {
+    pub fn notes(&self) -> &Arc<Notes> {
         &self.notes
     }
 

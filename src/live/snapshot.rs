@@ -9,8 +9,7 @@ use std::sync::Arc;
 use super::{
     balance::Balancing,
     cell::{AppCell, Cell, Drained},
-    health::{HealthRules, Note},
-    mailbox::Mailbox,
+    health::{HealthRules, Note, Notes},
     registry::{CellKey, Registry},
     swap::Reader,
 };
@@ -42,7 +41,7 @@ pub struct LiveApp {
     /// When they count as ill.
     pub health: Arc<HealthRules>,
     /// What the control plane is told of them.
-    pub notes: Arc<Mailbox<Note>>,
+    pub notes: Arc<Notes>,
 }
 
 /// The table and the cells at one revision.

@@ -12,20 +12,26 @@ use crate::{
         health::{self, Checks, Notices, Prober},
         hub::Hub,
     },
-    live::{HealthRules, Inbox, Registry, health::Note, mailbox},
+    live::{
+        HealthRules, Inbox, Registry,
+        health::{Note, Notes},
+    },
     route::Check,
 };
 
+/// Where workers tell of dynos, and where that is read.
+pub type Told = (Arc<Notes>, Inbox<Note>);
+
 /// Where the cells of dynos come from, and where what becomes of them is told.
-pub fn registry(settings: &Settings) -> (Registry, Inbox<Note>) {
-    let (notes, inbox) = mailbox();
+pub fn registry(settings: &Settings) -> (Registry, Told) {
+    let (notes, inbox) = Notes::new();
     let rules = HealthRules {
         quarantine: settings.serve.dynos.quarantine,
         is_checked: settings.health.checks.check != Check::Off,
         ..settings.serve.health
     };
     let registry = Registry::new(&settings.serve.balance).with_room(settings.max_figures);
-    (registry.with_health(rules, notes), inbox)
+    (registry.with_health(rules, notes.clone()), (notes, inbox))
 }
 
 impl Running {
@@ -33,7 +39,7 @@ impl Running {
     pub(super) fn start_health(
         &self,
         settings: &Settings,
-        inbox: Inbox<Note>,
+        (notes, inbox): Told,
         hub: &Hub,
     ) -> Result<(Thread, Thread), Error> {
         let dynos = &settings.serve.dynos;
@@ -46,6 +52,7 @@ impl Running {
         };
         let notices = Notices {
             inbox,
+            notes,
             reader: self.reader.clone(),
             feed: hub.feed().clone(),
             metrics: self.metrics.clone(),

@@ -123,6 +123,12 @@ fn an_ejected_dyno_comes_back_and_a_second_time_is_longer() {
     });
     let said = router.said.wait_for("time 2");
     assert!(said.contains("for_s=2"), "{said}");
+    // Its time line, its count and the router's agree.
+    let told = router.call("GET", "/v1/apps/one/stats", None).json["dynos"][0].clone();
+    let is_ejection = |turn: &&Value| turn["what"] == "ejected";
+    let listed = told["past"].as_array().unwrap().iter().filter(is_ejection).count();
+    assert_eq!((listed, &told["ejections"]), (2, &json!(2)), "{told:#}");
+    assert_eq!(router.metric("hostler_dyno_ejections_total"), 2.0);
     ill.set(Mood::Well);
     assert_eq!(router.get("a.test", "/").status(), 200);
 }

@@ -201,8 +201,8 @@ fn an_apps_figures_are_those_of_its_exchanges() {
             "shadow": null, "figures": null,
             "dynos": [{
                 "name": "web.1", "addr": dyno.addr, "release": "", "state": "up", "in_flight": 1,
-                "failed_connects": 0, "quarantine_ms": 0, "ejected_ms": 0, "latency_ms": null,
-                "limit": null, "past": [], "figures": null,
+                "failed_connects": 0, "quarantine_ms": 0, "ejected_ms": 0, "ejections": 0,
+                "latency_ms": null, "limit": null, "past": [], "figures": null,
             }],
         })
     );

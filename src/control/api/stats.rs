@@ -66,6 +66,7 @@ fn of_dyno(live: &LiveDyno, now_ms: u64) -> DynoStats {
         failed_connects: cell.health.strikes(),
         quarantine_ms: cell.health.quarantined_until_ms().saturating_sub(now_ms),
         ejected_ms: cell.health.ejected_until_ms().saturating_sub(now_ms),
+        ejections: cell.health.ejections(),
         past: cell.health.past().into_iter().map(|turn| told_turn(turn, now_ms)).collect(),
         limit: cell.limit.known(),
         latency_ms: Some(cell.latency.get().us)

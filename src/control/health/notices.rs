@@ -1,8 +1,9 @@
 //! Tells what workers find out about dynos: in the log, in the metrics, on the feed.
 //!
 //! Invariants: a note says where to look, and what is told is what is found there; notes that were
-//! lost are made up for by a look at every app; an app's panic is told when it begins and when it
-//! ends, whether or not there is a request to notice either.
+//! lost are made up for by a look at every app, and none of them is missing in a count; an app's
+//! panic is told when it begins and when it ends, whether or not there is a request to notice
+//! either.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     control::feed::{DynoEvent, Feed},
-    live::{Inbox, LiveApp, Mail, Reader, Snapshot, health::Note},
+    live::{
+        Inbox, LiveApp, Mail, Reader, Snapshot,
+        health::{Note, Notes},
+    },
     route::{AppName, DynoName, DynoState},
     shutdown::Shutdown,
     telemetry::Metrics,
@@ -28,6 +32,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Notices {
     /// Where the notes come from.
     pub inbox: Inbox<Note>,
+    /// Where they are posted, and counted.
+    pub notes: Arc<Notes>,
     /// What is served.
     pub reader: Reader<Snapshot>,
     /// Whose readers are told.
@@ -56,11 +62,15 @@ impl Notices {
         loop {
             tokio::select! {
                 () = shutdown.stopped() => return,
-                mail = self.inbox.next() => match mail {
-                    None => return,
-                    Some(Mail::Note(note)) => self.tell(note, &mut panicking),
-                    Some(Mail::Lost(count)) => self.make_up(count, &mut panicking),
-                },
+                mail = self.inbox.next() => {
+                    let Some(mail) = mail else { return };
+                    let ejections = &self.metrics.dyno_ejections;
+                    ejections.inc_by(self.notes.ejections() - ejections.get());
+                    match mail {
+                        Mail::Note(note) => self.tell(note, &mut panicking),
+                        Mail::Lost(count) => self.make_up(count, &mut panicking),
+                    }
+                }
                 _ = looks.tick(), if !panicking.is_empty() => {
                     for app in panicking.clone() {
                         self.look(&app, &mut panicking);
@@ -73,7 +83,6 @@ impl Notices {
     fn tell(&self, note: Note, panicking: &mut BTreeSet<AppName>) {
         match note {
             Note::Ejected(app, dyno, happened) => {
-                self.metrics.dyno_ejections.inc();
                 let for_s = happened.until_ms.saturating_sub(happened.at_ms) as f64 / 1000.0;
                 let (app, dyno) = (app.as_str(), dyno.as_str());
                 tracing::warn!(app, dyno, for_s, "a dyno is ejected: {}", happened.why);

@@ -9,12 +9,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use super::{dyno::Standing, past::Happened, rules::Verdict};
+use super::{dyno::Standing, notes::Note, rules::Verdict};
 use crate::{
     balance::{eject, warm},
     error::Fault,
     live::{Cell, LiveApp, LiveDyno, Outcome},
-    route::{AppName, DynoName, DynoState},
+    route::DynoState,
 };
 
 /// How long a look at all dynos of an app holds, in milliseconds.
@@ -42,17 +42,6 @@ pub struct Sight {
     pub is_panic: bool,
     /// How far the shares of new dynos are raised; see [`warm::lift`].
     pub lift: u32,
-}
-
-/// What the control plane is told of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// A dyno was ejected.
-    Ejected(AppName, DynoName, Happened),
-    /// An app went into panic, or came out of it.
-    Panic(AppName),
-    /// A dyno that drains, or left, may have nothing in flight any more.
-    Emptied(AppName, DynoName),
 }
 
 impl Sight {

@@ -70,6 +70,8 @@ struct Record {
     start_ms: u64,
     /// When the gradual return from its last ejection is over.
     back_ms: u64,
+    /// How often it was ejected, ever.
+    ejections: u32,
     proof: Proof,
     /// Attempts that ended, and faults, ever: both wrap.
     now: Seen,
@@ -206,6 +208,7 @@ impl Health {
         self.in_row.store(rules.eject.faults.saturating_sub(1), Relaxed);
         self.change(|record| {
             record.ejection.eject(now_ms, &rules.eject);
+            record.ejections = record.ejections.saturating_add(1);
             record.back_ms = record.ejection.until_ms.saturating_add(in_ms(rules.return_over));
             let Ejection { times, until_ms, .. } = record.ejection;
             let why = match times {
@@ -295,6 +298,11 @@ impl Health {
     /// Its last turns, the oldest first.
     pub fn past(&self) -> Vec<Happened> {
         self.record().map_or_else(Vec::new, |record| record.past.to_vec())
+    }
+
+    /// How often it was ejected, those that [`Health::past`] has forgotten too.
+    pub fn ejections(&self) -> u32 {
+        self.record().map_or(0, |record| record.ejections)
     }
 
     /// Failed connects in a row.

@@ -13,10 +13,12 @@
 
 pub mod app;
 pub mod dyno;
+pub mod notes;
 pub mod past;
 pub mod rules;
 
-pub use app::{AppHealth, Note, Sight};
+pub use app::{AppHealth, Sight};
 pub use dyno::{Health, Proof, Standing};
+pub use notes::{Note, Notes};
 pub use past::{Happened, What};
 pub use rules::HealthRules;

@@ -10,9 +10,8 @@ use crate::{
     live::{
         HealthRules, Registry, Snapshot, choice,
         choice::{Asking, Caps},
-        mailbox,
     },
-    route::{AppSettings, Change, Dyno, DynoAddr, Table},
+    route::{AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, Table},
 };
 
 /// An app of so many dynos that are up, with these rules.
@@ -31,7 +30,7 @@ fn app(dynos: usize, rules: HealthRules) -> Arc<LiveApp> {
         };
         table.apply(&Change::PutDyno(name.clone(), dyno)).unwrap();
     }
-    let snapshot = Snapshot::new(table, &Registry::default().with_health(rules, mailbox().0));
+    let snapshot = Snapshot::new(table, &Registry::default().with_health(rules, Arc::default()));
     snapshot.app("blog").unwrap().clone()
 }
 
