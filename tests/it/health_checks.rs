@@ -177,6 +177,28 @@ fn a_new_dyno_gets_nothing_before_it_is_proven_where_the_app_asks_for_it() {
 }
 
 #[test]
+fn a_dyno_that_was_never_proven_is_not_when_checks_are_turned_off_and_on() {
+    let (router, dyno) = (Router::start(), Moody::start("one"));
+    dyno.set_checks(Mood::Says(503));
+    let own = json!({"health.proven_first": true, "health.failing_after": 1000});
+    app(&router, own, &[&dyno.addr]);
+    until("it is asked", || dyno.checks() > 0);
+    let patch = |check: &str| {
+        let settings = json!({ "health.check": check });
+        router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    };
+    patch("off");
+    assert_eq!(router.get("a.test", "/").text(), "one\n");
+    let before = dyno.checks();
+    patch("http");
+    assert_eq!(passed_over(&router), ["unproven"]);
+    until("it is asked again", || dyno.checks() > before + 1);
+    assert_eq!((passed_over(&router), dyno.requests()), (vec![json!("unproven")], 1));
+    dyno.set_checks(Mood::Well);
+    until_passed_over(&router, &[Value::Null]);
+}
+
+#[test]
 fn after_a_restart_a_dyno_that_is_up_counts_as_proven() {
     let (data, dyno) = (tempfile::tempdir().unwrap(), Moody::start("one"));
     let router = Router::on(data.path(), &[]);

@@ -122,7 +122,7 @@ impl Prober {
         let proof = asked.judge.take(answer.is_ok(), before, must, &asked.checks);
         let again = pause(&asked.checks, proof != Proof::New, fastrand::f64());
         let why = answer.as_ref().err().map_or("its checks are good", String::as_str);
-        if cell.health.prove(proof, now_ms, why) {
+        if cell.health.prove(proof, must, now_ms, why) {
             // Who waits for a dyno may have one now.
             live.inspect(|live| live.cell.queue.call());
             let (app, dyno) = (app.as_str(), dyno.as_str());

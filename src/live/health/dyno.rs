@@ -263,8 +263,9 @@ impl Health {
         self.record().map_or(Proof::Unasked, |record| record.proof)
     }
 
-    /// Checks say that now, for that reason; answers whether they said otherwise before.
-    pub fn prove(&self, proof: Proof, now_ms: u64, why: &str) -> bool {
+    /// Checks say that now, for that reason, of a dyno that `must` prove itself or not; answers
+    /// whether they said otherwise before.
+    pub fn prove(&self, proof: Proof, must: bool, now_ms: u64, why: &str) -> bool {
         if self.proof() == proof {
             return false;
         }
@@ -272,8 +273,10 @@ impl Health {
             let before = std::mem::replace(&mut record.proof, proof);
             let what = match (before, proof) {
                 (Proof::New, Proof::Well) => {
-                    // Where it had to be proven first, it begins only now.
-                    record.start(now_ms, record.start_ms);
+                    // It had nothing before, and begins only now.
+                    if must {
+                        record.start(now_ms, record.start_ms);
+                    }
                     Some(What::Well)
                 }
                 (Proof::Failing, _) => Some(What::Well),
@@ -288,10 +291,10 @@ impl Health {
         true
     }
 
-    /// It is asked no more.
+    /// It is asked no more. If nobody ever answered for it, it is as new when it is asked again.
     pub fn unask(&self, now_ms: u64) {
-        if self.proof() != Proof::Unasked {
-            self.prove(Proof::Unasked, now_ms, "it is asked no more");
+        if matches!(self.proof(), Proof::Well | Proof::Failing) {
+            self.prove(Proof::Unasked, false, now_ms, "it is asked no more");
         }
     }
 

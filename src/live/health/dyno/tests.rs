@@ -87,7 +87,7 @@ fn in_panic_the_ill_are_let_in_with_half_their_weight_and_no_others() {
     let ejected = Health::default();
     ejected.eject(1_000, &RULES, "why");
     let failing = Health::default();
-    failing.prove(Proof::Failing, 1_000, "why");
+    failing.prove(Proof::Failing, true, 1_000, "why");
     assert_eq!(bar(&failing, 1_000), Some(Bar::Failing));
     for ill in [&ejected, &failing] {
         let let_in = Standing { bar: None, share: IN_PANIC };
@@ -103,7 +103,7 @@ fn a_new_dyno_waits_until_it_is_proven_and_begins_slowly_then() {
     let health = Health::default();
     health.arrive(1_000, &RULES);
     assert_eq!(bar(&health, 1_000_000), Some(Bar::Unproven));
-    health.prove(Proof::Well, 1_000_000, "good");
+    health.prove(Proof::Well, true, 1_000_000, "good");
     let share = |now_ms| health.standing(now_ms, &RULES, calm()).share;
     assert_eq!([1_000_000, 1_005_000, 1_010_000].map(share), [100, 550, WHOLE]);
     let lifted = health.standing(1_000_000, &RULES, Sight { lift: 500, is_panic: false });
@@ -111,10 +111,31 @@ fn a_new_dyno_waits_until_it_is_proven_and_begins_slowly_then() {
 }
 
 #[test]
+fn a_new_dyno_that_need_not_prove_itself_does_not_begin_again_with_its_first_good_answer() {
+    let health = Health::default();
+    health.arrive(1_000, &RULES);
+    health.prove(Proof::Well, false, 9_000, "good");
+    assert_eq!(health.standing(11_000, &RULES, calm()).share, WHOLE);
+}
+
+#[test]
+fn who_never_answered_is_as_new_when_it_is_asked_again() {
+    let unchecked = HealthRules { is_checked: false, ..RULES };
+    let health = Health::default();
+    health.arrive(1_000, &RULES);
+    health.unask(2_000);
+    assert_eq!(health.standing(20_000, &unchecked, calm()), Standing::PLAIN);
+    assert_eq!(bar(&health, 20_000), Some(Bar::Unproven));
+    health.prove(Proof::Well, true, 30_000, "good");
+    health.unask(31_000);
+    assert_eq!(bar(&health, 32_000), None, "it was proven");
+}
+
+#[test]
 fn who_was_up_when_the_router_started_is_proven_until_it_fails() {
     let health = Health::default();
     assert_eq!(bar(&health, 5), None);
-    health.prove(Proof::Failing, 5, "no answer");
+    health.prove(Proof::Failing, true, 5, "no answer");
     assert_eq!(bar(&health, 5), Some(Bar::Failing));
     assert_eq!(health.standing(5, &HealthRules::STANDARD, calm()).bar, None, "no checks, no word");
     health.unask(6);
