@@ -8,26 +8,56 @@ use super::{Wrong, wrong};
 /// The most bytes of each of them.
 pub const MAX_CHECK: usize = 100;
 /// What [`path`] takes.
-pub const PATH: &str = "^/[!-~]{0,99}$";
+pub const PATH: &str = "^/([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$";
 /// What [`host`] takes.
-pub const HOST: &str = r"^[A-Za-z0-9.:_\[\]-]{0,100}$";
-/// What [`statuses`] takes.
+pub const HOST: &str = r"^(([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$";
+/// What [`statuses`] takes, as long as the first is not above the last.
 pub const STATUSES: &str = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$";
 /// What [`excerpt`] takes.
 pub const EXCERPT: &str = "^([!-~]([ -~]{0,98}[!-~])?)?$";
 /// What [`grpc_name`] takes.
 pub const GRPC_NAME: &str = "^[A-Za-z0-9._/-]{0,100}$";
 
-/// Reads a path with its query.
+/// Reads a path with its query: what a request may ask for (RFC 9112, section 3.2.1).
 pub fn path(text: &str) -> Result<String, Wrong> {
     let is_path = text.starts_with('/') && is_of(text, |b| b.is_ascii_graphic());
-    kept(text, is_path, "a path", "/healthz")
+    let path = kept(text, is_path, "a path", "/healthz")?;
+    let bytes = path.as_bytes();
+    let is_escape = |at: usize| {
+        let digits = bytes.get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/?-._~!$&'()*+,;=:@".contains(&b);
+    let is_fit = |at: usize| is_plain(bytes[at]) || (bytes[at] == b'%' && is_escape(at));
+    match (0..bytes.len()).find(|at| !is_fit(*at)).map(|at| bytes[at]) {
+        None => Ok(path),
+        Some(odd) => {
+            let what =
+                format!("{text:?} is nothing to ask for: {:?} stands there", char::from(odd));
+            wrong(what, format!("write it as %{odd:02X}"))
+        }
+    }
 }
 
 /// Reads a host with its port, if it has one; empty is none.
 pub fn host(text: &str) -> Result<String, Wrong> {
-    let is_host = is_of(text, |b| b.is_ascii_alphanumeric() || b".:_[]-".contains(&b));
-    kept(text, is_host, "a host", "www.example.com")
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_port =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) => is_of(host, |b| b.is_ascii_hexdigit() || b":.".contains(&b)),
+        None => is_of(host, |b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+    };
+    let is_whole = is_host && !matches!(host, "" | "[]") && port.is_none_or(is_port);
+    kept(
+        text,
+        text.is_empty() || (is_whole && text.len() <= MAX_CHECK),
+        "a host",
+        "www.example.com",
+    )
 }
 
 /// Reads a status, or the first and the last of several.
@@ -38,7 +68,11 @@ pub fn statuses(text: &str) -> Result<String, Wrong> {
     };
     match text.split_once('-').map(|(first, last)| (status(first), status(last))) {
         None if status(text).is_some() => Ok(text.into()),
-        Some((Some(one), Some(other))) => Ok(format!("{}-{}", one.min(other), one.max(other))),
+        Some((Some(first), Some(last))) if first <= last => Ok(text.into()),
+        Some((Some(first), Some(last))) => {
+            let what = format!("the first status is above the last: {first}-{last}");
+            wrong(what, format!("write {last}-{first}"))
+        }
         _ => kept(text, false, "a status, or two with a hyphen", "200-399"),
     }
 }
@@ -75,9 +109,21 @@ mod tests {
     fn what_a_check_asks_for_is_read_or_refused() {
         type Reader = fn(&str) -> Result<String, Wrong>;
         for (read, good, bad) in [
-            (path as Reader, &["/", "/healthz?x=1"][..], &["", "healthz", "/a b", "/é"][..]),
-            (host, &["", "a.test:80", "[::1]"], &["a/b", "a b", "é"]),
-            (statuses, &["200", "200-399", "100-599"], &["", "99", "600", "200-", "2e2", "+20"]),
+            (
+                path as Reader,
+                &["/", "/healthz?x=1", "/a%20b", "/~!$&'()*+,;=:@-._?/"][..],
+                &["", "healthz", "/a b", "/é", "/a#b", "/<", "/%2", "/%zz", "/a%"][..],
+            ),
+            (
+                host,
+                &["", "a.test:80", "[::1]", "[::1]:80", "10.0.0.1"],
+                &["a/b", "a b", "é", "a:b", "::1", "[", "[]", ":80", "a:", "a:123456", "[g]"],
+            ),
+            (
+                statuses,
+                &["200", "200-399", "100-599", "200-200"],
+                &["", "99", "600", "200-", "2e2", "+20", "399-200"],
+            ),
             (excerpt, &["", "all is well", "{\"ok\":true}"], &[" x", "a\nb", "é"]),
             (grpc_name, &["", "shop.v1.Orders", "a/b"], &["a b", "é"]),
         ] {
@@ -85,6 +131,14 @@ mod tests {
             bad.iter().for_each(|text| assert!(read(text).is_err(), "{text}"));
             assert!(read(&format!("/{}", "2".repeat(MAX_CHECK))).is_err());
         }
-        assert_eq!(statuses("399-200").as_deref(), Ok("200-399"));
+        let told = |wrong: Wrong| format!("{}; {}", wrong.what, wrong.remedy);
+        assert_eq!(
+            told(statuses("200-100").unwrap_err()),
+            "the first status is above the last: 200-100; write 100-200"
+        );
+        assert_eq!(
+            told(path("/a#b").unwrap_err()),
+            "\"/a#b\" is nothing to ask for: '#' stands there; write it as %23"
+        );
     }
 }

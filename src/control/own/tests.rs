@@ -94,6 +94,8 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
         ("timeouts.idle", json!(null), "null is no value; leave it out, or write"),
         ("timeouts.idle", json!(["1s"]), "a list is no value; "),
         ("timeouts.idle", json!("5".repeat(101)), "its text is too long; "),
+        ("health.status", json!("200-100"), "above the last: 200-100; write 100-200"),
+        ("health.path", json!("/#top"), "'#' stands there; write it as %23"),
         ("health.timeout", json!("61s"), "ms, s, m or h, from 1ms to 1m"),
         ("limits.set_cookie", json!(63), "63 is out of range; "),
         ("limits.set_cookie", json!(1e30), "\"1e+30\" is not a size; "),

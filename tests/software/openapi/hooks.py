@@ -73,7 +73,8 @@ def before_call(context, case, kwargs):
 def filter_failure(context, failure, case, response):
     """What is taken for a fault although no schema could have told that the request is wrong.
 
-    Two settings that contradict each other, or one without another that it needs; a text that is no certificate or no key in PEM; a revision that does not exist yet; an ack in the name
+    Two settings that contradict each other, or one without another that it needs; a range whose
+    first status is above its last; a text that is no certificate or no key in PEM; a revision that does not exist yet; an ack in the name
     of the router that answers, which a list of routers names.
     """
     reasons = (
@@ -82,6 +83,7 @@ def filter_failure(context, failure, case, response):
         "it has no name; give it one",
         "a release stands there twice",
         "no release has a share",
+        "the first status is above the last",
         "there is no such revision",
         "there is no certificate in it",
         "there is no private key in it",
