@@ -19,7 +19,7 @@ use super::{
     meter::AppMeter,
     outcome::Outcome,
     queue::Queue,
-    reported::ReportedCell,
+    reported::{BELIEVED_MS, ReportedCell},
     stats::{AppPlace, DynoPlace, Room},
     wake::Asked,
 };
@@ -166,7 +166,7 @@ impl Cell {
             app.queue.call();
         }
         if let Some(load) = outcome.said.load {
-            self.reported.set(load, outcome.now_ms);
+            self.reported.set(load, outcome.now_ms + BELIEVED_MS);
         }
         if let Some(fault) = outcome.fault {
             app.figures.count_failure(&self.figures, fault);

@@ -1,12 +1,12 @@
 //! What a dyno says of its own load, and how long that is believed.
 //!
-//! Invariants: one word, so that no reader sees half of it; what is older than [`BELIEVED_MS`] is
-//! as if it had not been said.
+//! Invariants: one word, so that no reader sees half of it; once its time is over it is as if it
+//! had not been said.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// How long a dyno's word counts.
-pub const BELIEVED_MS: u32 = 10_000;
+/// How long a dyno's word counts that came with an answer, and any at the least.
+pub const BELIEVED_MS: u64 = 10_000;
 /// All of a dyno, in the unit in which it is told how much of it is busy.
 pub const WHOLE: u16 = 1000;
 /// The most of a dyno's weight that its word takes from it, as if it were so busy at most.
@@ -14,23 +14,20 @@ const MOST: u16 = 950;
 /// How busy a dyno is taken to be that does not say.
 const UNSAID: u16 = 500;
 
-/// The last word of a dyno.
+/// The last word of a dyno: until when it counts, and in the last 16 bits how busy it is.
 #[derive(Debug, Default)]
 pub struct ReportedCell(AtomicU64);
 
 impl ReportedCell {
-    /// Notes that the dyno said at `now_ms` to be so busy, in thousandths.
-    pub fn set(&self, load: u16, now_ms: u64) {
-        self.0.store(u64::from(load) | 1 << 16 | (now_ms & u64::from(u32::MAX)) << 32, Relaxed);
+    /// Notes that the dyno said to be so busy, in thousandths, which counts until then.
+    pub fn set(&self, load: u16, until_ms: u64) {
+        self.0.store(until_ms << 16 | u64::from(load), Relaxed);
     }
 
     /// How busy it is as far as it said so lately.
     pub fn get(&self, now_ms: u64) -> Option<u16> {
         let word = self.0.load(Relaxed);
-        let age = (now_ms as u32).wrapping_sub((word >> 32) as u32);
-        // Another worker's clock may be ahead by a little.
-        let is_new = age <= BELIEVED_MS || age > u32::MAX / 2;
-        (word != 0 && is_new).then_some(word as u16)
+        (word >> 16 > now_ms).then_some(word as u16)
     }
 }
 
@@ -47,13 +44,13 @@ mod tests {
     #[test]
     fn a_word_is_believed_for_a_while() {
         let cell = ReportedCell::default();
-        assert_eq!(cell.get(1), None);
+        assert_eq!(cell.get(0), None);
         cell.set(0, 100);
-        assert_eq!(cell.get(100), Some(0));
-        cell.set(900, 5_000);
-        assert_eq!(cell.get(4_999), Some(900));
-        assert_eq!(cell.get(5_000 + u64::from(BELIEVED_MS)), Some(900));
-        assert_eq!(cell.get(5_001 + u64::from(BELIEVED_MS)), None);
+        assert_eq!((cell.get(99), cell.get(100)), (Some(0), None));
+        cell.set(u16::MAX, 5_000);
+        assert_eq!((cell.get(4_999), cell.get(5_000)), (Some(u16::MAX), None));
+        let month_ms = 30 * 24 * 3_600_000;
+        assert_eq!(cell.get(month_ms), None, "however long ago");
     }
 
     #[test]

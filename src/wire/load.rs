@@ -2,8 +2,10 @@
 //! `OrcaLoadReport`; gRFC A51; Envoy's "ORCA load report"), as `TEXT` or as `JSON`.
 //!
 //! Of a report one figure is taken: `application_utilization`, or without it `cpu_utilization` (as
-//! gRFC A58 has it). Invariants: a report that cannot be read is none; whatever a dyno writes, a
-//! figure is 0 to [`MOST`].
+//! gRFC A58 has it). A load of 0 is one; but writers of protobuf's JSON may write 0 for what was
+//! never set, so that beside a 0 of the first the second counts.
+//! Invariants: a report that cannot be read is none; whatever a dyno writes, a figure is 0 to
+//! [`MOST`].
 
 use serde::Deserialize;
 
@@ -17,9 +19,9 @@ pub const MOST: u16 = 10_000;
 #[serde(default)]
 struct Report {
     #[serde(alias = "applicationUtilization")]
-    application_utilization: f64,
+    application_utilization: Option<f64>,
     #[serde(alias = "cpuUtilization")]
-    cpu_utilization: f64,
+    cpu_utilization: Option<f64>,
 }
 
 /// How busy the dyno says it is, in thousandths.
@@ -33,7 +35,9 @@ pub fn read(value: &[u8]) -> Option<u16> {
         _ => text(value)?,
     };
     let Report { application_utilization, cpu_utilization } = report;
-    let figure = [application_utilization, cpu_utilization].into_iter().find(|of| *of > 0.0)?;
+    let is_figure = |of: &f64| of.is_finite() && *of >= 0.0;
+    let [first, second] = [application_utilization, cpu_utilization].map(|of| of.filter(is_figure));
+    let figure = first.filter(|of| *of > 0.0).or(second).or(first)?;
     Some((figure * WHOLE).min(f64::from(MOST)) as u16)
 }
 
@@ -44,8 +48,8 @@ fn text(list: &str) -> Option<Report> {
         let (name, figure) = pair.split_once(['=', ':'])?;
         let figure: f64 = figure.trim().parse().ok()?;
         match name.trim() {
-            "application_utilization" => report.application_utilization = figure,
-            "cpu_utilization" => report.cpu_utilization = figure,
+            "application_utilization" => report.application_utilization = Some(figure),
+            "cpu_utilization" => report.cpu_utilization = Some(figure),
             _ => {}
         }
     }
@@ -67,6 +71,11 @@ mod tests {
             (r#"JSON {"cpu_utilization": 0.3, "named_metrics": {"q": 1}}"#, Some(300)),
             (r#"JSON {"cpuUtilization": 0.3, "applicationUtilization": 1.5}"#, Some(1500)),
             ("TEXT cpu_utilization=1e9", Some(MOST)),
+            ("TEXT cpu_utilization=0", Some(0)),
+            ("TEXT application_utilization=0.0", Some(0)),
+            (r#"JSON {"cpuUtilization": 0, "memUtilization": 0.9}"#, Some(0)),
+            ("TEXT application_utilization=0,cpu_utilization=0.5", Some(500)),
+            ("TEXT application_utilization=-1,cpu_utilization=0", Some(0)),
         ] {
             assert_eq!(read(value.as_bytes()), load, "{value}");
         }
@@ -81,6 +90,8 @@ mod tests {
             "TEXT cpu_utilization=x",
             "TEXT cpu_utilization=NaN",
             "TEXT cpu_utilization=-1",
+            "TEXT cpu_utilization=inf",
+            "JSON {}",
             "TEXT mem_utilization=0.5",
             "JSON {",
             "JSON []7",

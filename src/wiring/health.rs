@@ -17,6 +17,7 @@ use crate::{
         health::{Note, Notes},
     },
     route::Check,
+    wire::load,
 };
 
 /// Where workers tell of dynos, and where that is read.
@@ -64,6 +65,7 @@ impl Running {
             reader: self.reader.clone(),
             revisions: hub.feed().subscribe(),
             dialer: self.dialer.clone(),
+            read_load: load::read,
             metrics: self.metrics.clone(),
             began: self.began,
             shutdown: self.shutdown.clone(),

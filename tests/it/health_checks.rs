@@ -212,6 +212,30 @@ fn after_a_restart_a_dyno_that_is_up_counts_as_proven() {
 }
 
 #[test]
+fn what_dynos_say_of_their_load_with_answers_to_checks_is_known_without_traffic() {
+    let (router, dynos) = (Router::start(), ["busy", "idle", "silent"].map(Moody::start));
+    dynos[0].say("endpoint-load-metrics: TEXT cpu_utilization=0.75");
+    dynos[1].say("Endpoint-Load-Metrics: JSON {\"application_utilization\": 0}");
+    let addrs = dynos.each_ref().map(|dyno| dyno.addr.as_str());
+    app(&router, json!({"balance.reported_load": true}), &addrs);
+    let of_dynos = |what: &str| {
+        let asked = json!({"host": "a.test", "path": "/"});
+        let told = router.call("POST", "/v1/explain", Some(asked)).json;
+        told["dynos"].as_array().unwrap().iter().map(|dyno| dyno[what].clone()).collect::<Vec<_>>()
+    };
+    until("it is known", || of_dynos("load") == [json!(0.75), json!(0.0), Value::Null]);
+    assert_eq!(of_dynos("effective_weight"), [json!(25.0), json!(100.0), json!(50.0)]);
+    // An answer that is not good says it, too.
+    dynos[0].say("endpoint-load-metrics: cpu_utilization=0.5");
+    dynos[0].set_checks(Mood::Says(503));
+    until("the news is known", || of_dynos("load")[0] == json!(0.5));
+    let settings = json!({"balance.reported_load": false});
+    router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    assert_eq!(of_dynos("load"), [Value::Null, Value::Null, Value::Null]);
+    assert!(dynos.iter().all(|dyno| dyno.requests() == 0));
+}
+
+#[test]
 fn a_connection_is_a_check_of_tcp() {
     let (router, port) = (Router::start(), closed_port());
     let well = Named::start("well");

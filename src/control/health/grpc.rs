@@ -8,7 +8,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::client;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, header, response::Parts};
 
 use super::probe::{AGENT, MAX_BODY, Stream};
 
@@ -18,27 +18,36 @@ const PREFIX: usize = 5;
 /// The longest name that is asked about, in bytes: its length is one byte of the message.
 pub const MAX_NAME: usize = 120;
 
-/// Asks for a status; good is SERVING.
-pub(super) async fn ask(stream: Box<dyn Stream>, host: &str, name: &str) -> Result<(), String> {
+/// Asks for a status, of which SERVING is good; answers with the headers, too.
+pub(super) async fn ask(
+    stream: Box<dyn Stream>,
+    host: &str,
+    name: &str,
+) -> Result<(HeaderMap, Result<(), String>), String> {
     let request = Request::post(format!("http://{host}{CHECK}"))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header(header::USER_AGENT, AGENT)
         .body(())
         .map_err(|error| format!("health.host: {error}"))?;
-    let Answer { head, body, trailers } = exchange(stream, request, Some(message(name))).await?;
-    if head.status().as_u16() != 200 {
-        return Err(format!("it answers {}", head.status().as_u16()));
+    let answer = exchange(stream, request, Some(message(name))).await?;
+    let verdict = judge(&answer);
+    Ok((answer.head.headers, verdict))
+}
+
+fn judge(Answer { head, body, trailers }: &Answer) -> Result<(), String> {
+    if head.status.as_u16() != 200 {
+        return Err(format!("it answers {}", head.status.as_u16()));
     }
     // An answer without a message has the status in its head.
     let of = |headers: &HeaderMap| headers.get("grpc-status").cloned();
-    let status = trailers.as_ref().and_then(of).or_else(|| of(head.headers()));
+    let status = trailers.as_ref().and_then(of).or_else(|| of(&head.headers));
     match status {
         Some(status) if status == "0" => {}
         Some(status) => return Err(format!("grpc-status {}", status.to_str().unwrap_or("?"))),
         None => return Err("its answer has no grpc-status".into()),
     }
-    match serving(&body) {
+    match serving(body) {
         Some(1) => Ok(()),
         Some(0) => Err("it is in state UNKNOWN".into()),
         Some(2) => Err("it is NOT_SERVING".into()),
@@ -47,17 +56,17 @@ pub(super) async fn ask(stream: Box<dyn Stream>, host: &str, name: &str) -> Resu
     }
 }
 
-/// A GET by HTTP/2: status, and the beginning of the body.
+/// A GET by HTTP/2: head, and body.
 pub(super) async fn get<B>(
     stream: Box<dyn Stream>,
     request: Request<B>,
-) -> Result<(u16, Bytes), String> {
+) -> Result<(Parts, Bytes), String> {
     let Answer { head, body, .. } = exchange(stream, request.map(|_| ()), None).await?;
-    Ok((head.status().as_u16(), body))
+    Ok((head, body))
 }
 
 struct Answer {
-    head: Response<()>,
+    head: Parts,
     body: Bytes,
     trailers: Option<HeaderMap>,
 }
@@ -87,7 +96,7 @@ async fn exchange(
             body.extend_from_slice(&piece);
         }
         let trailers = incoming.trailers().await.map_err(broken)?;
-        Ok(Answer { head: Response::from_parts(head, ()), body: body.freeze(), trailers })
+        Ok(Answer { head, body: body.freeze(), trailers })
     };
     tokio::pin!(answer);
     tokio::select! {

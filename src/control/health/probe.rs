@@ -3,10 +3,11 @@
 //! A connection of its own for each question, made as those of requests are: with the PROXY header
 //! first where the app's dynos expect one (as `LOCAL`, which stands for no client), by TLS where
 //! they speak it. Invariants: all of it ends within the check's time; no more than [`MAX_BODY`] of
-//! a body and [`MAX_READ`] in all is read; whatever comes is an answer or a reason why it is none.
+//! a body and [`MAX_READ`] in all is read; whatever comes is an answer or a reason why it is none;
+//! what the dyno says of its load counts whatever the answer is.
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header, response::Parts};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -31,34 +32,54 @@ pub const AGENT: &str = concat!("hostler/", env!("CARGO_PKG_VERSION"), " (health
 /// The PROXY header of a connection for nobody (PROXY protocol, section 2.2: version 2, LOCAL).
 const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
+/// Where a dyno says how busy it is.
+const LOAD: &str = "endpoint-load-metrics";
+
+/// Reads how busy a dyno says it is, in thousandths.
+pub type ReadLoad = fn(&[u8]) -> Option<u16>;
+
+/// What came of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// It is good, or why it is not, in words.
+    pub verdict: Result<(), String>,
+    /// How busy the dyno says it is.
+    pub load: Option<u16>,
+}
+
 /// A stream below HTTP.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Asks the dyno at `addr`, of that app.
-///
-/// # Errors
-/// Why its answer is not good, in words.
 pub async fn ask(
     dialer: &Dialer,
     app: &str,
     addr: &DynoAddr,
     checks: &Checks,
-) -> Result<(), String> {
+    read_load: ReadLoad,
+) -> Answer {
     let asked = async {
         let stream = connect(dialer, app, addr, checks).await?;
-        match checks.check {
-            Check::Off | Check::Tcp => Ok(()),
-            Check::Grpc => grpc::ask(stream, checks.host(app), &checks.grpc_name).await,
-            Check::Http if checks.protocol == DynoProtocol::Http2 => {
-                let (status, body) = grpc::get(stream, request(app, checks)?).await?;
-                judge(status, &body, checks)
+        let (headers, verdict) = match checks.check {
+            Check::Off | Check::Tcp => (HeaderMap::new(), Ok(())),
+            Check::Grpc => grpc::ask(stream, checks.host(app), &checks.grpc_name).await?,
+            Check::Http => {
+                let request = request(app, checks)?;
+                let (head, body) = match checks.protocol {
+                    DynoProtocol::Http2 => grpc::get(stream, request).await?,
+                    DynoProtocol::Http1 => http1(stream, request, !checks.body.is_empty()).await?,
+                };
+                let verdict = judge(head.status.as_u16(), &body, checks);
+                (head.headers, verdict)
             }
-            Check::Http => http1(stream, app, checks).await,
-        }
+        };
+        let load = headers.get(LOAD).and_then(|value| read_load(value.as_bytes()));
+        Ok(Answer { verdict, load })
     };
-    let late = |_| format!("no answer within {:?}", checks.timeout);
-    timeout(checks.timeout, asked).await.map_err(late)?
+    let late = |_| Err(format!("no answer within {:?}", checks.timeout));
+    let answer = timeout(checks.timeout, asked).await.unwrap_or_else(late);
+    answer.unwrap_or_else(|why| Answer { verdict: Err(why), load: None })
 }
 
 async fn connect(
@@ -106,20 +127,20 @@ fn request(app: &str, checks: &Checks) -> Result<Request<Empty<Bytes>>, String> 
     request.body(Empty::new()).map_err(|error| format!("health.path or health.host: {error}"))
 }
 
-async fn http1(stream: Box<dyn Stream>, app: &str, checks: &Checks) -> Result<(), String> {
+async fn http1(
+    stream: Box<dyn Stream>,
+    request: Request<Empty<Bytes>>,
+    wants_body: bool,
+) -> Result<(Parts, Bytes), String> {
     let broken = |error: hyper::Error| format!("no answer: {error}");
-    let request = request(app, checks)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let answer = async {
         let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
-        let body = match checks.body.is_empty() {
-            true => Bytes::new(),
-            false => {
-                let read = Limited::new(body, MAX_BODY).collect().await;
-                read.map_err(|error| format!("its body: {error}"))?.to_bytes()
-            }
-        };
-        judge(head.status.as_u16(), &body, checks)
+        if !wants_body {
+            return Ok((head, Bytes::new()));
+        }
+        let read = Limited::new(body, MAX_BODY).collect().await;
+        Ok((head, read.map_err(|error| format!("its body: {error}"))?.to_bytes()))
     };
     tokio::pin!(answer);
     tokio::select! {

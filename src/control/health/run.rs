@@ -16,9 +16,14 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{asked::All, probe, schedule::pause, settings::Checks};
+use super::{
+    asked::All,
+    probe::{self, Answer, ReadLoad},
+    schedule::pause,
+    settings::Checks,
+};
 use crate::{
-    live::{Reader, Snapshot, health::Proof},
+    live::{Reader, Snapshot, health::Proof, reported::BELIEVED_MS},
     route::{AppName, DynoName, Revision},
     shutdown::Shutdown,
     telemetry::Metrics,
@@ -41,6 +46,8 @@ pub struct Prober {
     pub revisions: watch::Receiver<Revision>,
     /// How sessions with dynos begin.
     pub dialer: crate::tls::Dialer,
+    /// How it is read what dynos say of their load.
+    pub read_load: ReadLoad,
     /// Where answers are counted.
     pub metrics: Arc<Metrics>,
     /// The zero of the cells' clock.
@@ -48,9 +55,6 @@ pub struct Prober {
     /// The end of the process.
     pub shutdown: Shutdown,
 }
-
-/// What came of a question.
-type Answer = Result<(), String>;
 
 /// Asks on this thread until the process ends.
 ///
@@ -98,20 +102,24 @@ impl Prober {
     fn begin(&self, all: &mut All, app: AppName, dyno: DynoName, probes: &mut JoinSet<Answer>) {
         let Some(asked) = all.get_mut(&app, &dyno) else { return };
         let (addr, checks) = (asked.addr.clone(), asked.checks.clone());
-        let (dialer, name) = (self.dialer.clone(), app.clone());
-        let task =
-            probes.spawn(async move { probe::ask(&dialer, name.as_str(), &addr, &checks).await });
+        let (dialer, name, read_load) = (self.dialer.clone(), app.clone(), self.read_load);
+        let task = probes.spawn(async move {
+            probe::ask(&dialer, name.as_str(), &addr, &checks, read_load).await
+        });
         all.begin(app, dyno, task);
     }
 
     fn end(&self, all: &mut All, done: Result<(Id, Answer), JoinError>) {
-        let (task, answer) = match done {
+        let (task, Answer { verdict, load }) = match done {
             Ok(done) => done,
-            // It was aborted, or panicked, which is a fault of ours and none of the dyno's.
-            Err(error) => (error.id(), Err("the router failed to ask".into())),
+            // It was aborted, or panicked: a fault of ours.
+            Err(error) => {
+                let verdict = Err("the router failed to ask".into());
+                (error.id(), Answer { verdict, load: None })
+            }
         };
         let Some((app, dyno)) = all.end(task) else { return };
-        let result = if answer.is_ok() { "good" } else { "bad" };
+        let result = if verdict.is_ok() { "good" } else { "bad" };
         self.metrics.probes.with_label_values(&[result]).inc();
         let Some(asked) = all.get_mut(&app, &dyno) else { return };
         let (now_ms, cell) = (self.now_ms(), asked.cell.clone());
@@ -119,9 +127,14 @@ impl Prober {
         let snapshot = self.reader.load();
         let live = snapshot.app(app.as_str());
         let must = live.is_some_and(|live| live.health.proven_first);
-        let proof = asked.judge.take(answer.is_ok(), before, must, &asked.checks);
+        if let Some(load) = load.filter(|_| live.is_some_and(|live| live.balancing.reported_load)) {
+            // One check may be missed.
+            let for_ms = 2 * asked.checks.interval.as_millis() as u64;
+            cell.reported.set(load, now_ms + for_ms.max(BELIEVED_MS));
+        }
+        let proof = asked.judge.take(verdict.is_ok(), before, must, &asked.checks);
         let again = pause(&asked.checks, proof != Proof::New, fastrand::f64());
-        let why = answer.as_ref().err().map_or("its checks are good", String::as_str);
+        let why = verdict.as_ref().err().map_or("its checks are good", String::as_str);
         if cell.health.prove(proof, must, now_ms, why) {
             // Who waits for a dyno may have one now.
             live.inspect(|live| live.cell.queue.call());

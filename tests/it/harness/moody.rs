@@ -45,6 +45,8 @@ struct Shared {
     requests: AtomicUsize,
     checks: AtomicUsize,
     last_check: Mutex<Option<Head>>,
+    /// A header line of its answers, with its end.
+    line: Mutex<String>,
 }
 
 impl Moody {
@@ -59,6 +61,7 @@ impl Moody {
             requests: AtomicUsize::new(0),
             checks: AtomicUsize::new(0),
             last_check: Mutex::default(),
+            line: Mutex::default(),
         });
         let of = shared.clone();
         thread::spawn(move || {
@@ -78,6 +81,11 @@ impl Moody {
     /// What it does with checks from now on.
     pub fn set_checks(&self, mood: Mood) {
         *self.shared.to_checks.lock().unwrap() = mood;
+    }
+
+    /// What it says with every answer from now on, as a header line.
+    pub fn say(&self, line: &str) {
+        *self.shared.line.lock().unwrap() = format!("{line}\r\n");
     }
 
     /// How many requests it has had, without checks.
@@ -125,12 +133,11 @@ impl Shared {
                     return;
                 }
             };
-            let name = self.name;
+            let (name, line) = (self.name, self.line.lock().unwrap().clone());
             let body = format!("{name}\n");
             let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {status} S\r\nX-Dyno: {name}\r\nContent-Length: {length}\r\n\r\n{body}"
-            );
+            let lines = format!("X-Dyno: {name}\r\n{line}Content-Length: {length}\r\n");
+            let answer = format!("HTTP/1.1 {status} S\r\n{lines}\r\n{body}");
             if conn.try_send(answer.as_bytes()).is_err() {
                 return;
             }
