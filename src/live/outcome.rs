@@ -5,6 +5,10 @@
 
 use crate::error::{Fault, Whose};
 
+/// How long a request takes to its dyno, and the end of the connection back, at the most, in
+/// microseconds.
+pub const RACE_US: u32 = 50_000;
+
 /// How one attempt on a dyno ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Outcome {
@@ -57,6 +61,12 @@ impl Outcome {
     /// Did an answer come, whole or not?
     pub fn is_answered(&self) -> bool {
         self.status != 0
+    }
+
+    /// May the dyno have closed the connection before the request came, as it may with any that it
+    /// keeps (RFC 9112, section 9.3.1)? That would be known as soon as the request is there.
+    pub fn is_race(&self) -> bool {
+        self.was_kept && !self.is_answered() && self.times.dyno_us <= RACE_US
     }
 
     /// Did the dyno fail, by a fault or by its own word (a status of 500 or more, but for those

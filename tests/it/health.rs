@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Named, Router,
+    Dyno, Named, Router,
     moody::{Mood, Moody},
     until,
 };
@@ -75,6 +75,23 @@ fn a_dyno_that_closes_without_an_answer_is_ejected() {
 fn a_dyno_that_hangs_is_ejected() {
     let settings = [("HOSTLER_TIMEOUTS_FIRST_BYTE", "50ms")];
     is_ejected(Mood::Hangs, &settings, (503, "H12"), "H12");
+}
+
+#[test]
+fn a_kept_connection_that_is_reset_under_a_request_is_a_fault() {
+    let (router, dyno) = (router(&[("HOSTLER_HEALTH_EJECT_FAULTS", "1")]), Dyno::new());
+    router.app("one", "a.test", &[&dyno.addr]);
+    let mut client = router.connect();
+    client.send(GET);
+    let mut conn = dyno.accept();
+    conn.take_request();
+    conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.take_answer().text(), "ok");
+    client.send(GET);
+    conn.take_request();
+    conn.reset();
+    assert_eq!(client.take_answer().verdict(), (503, "H18"));
+    router.said.wait_for("a dyno is ejected: faults in a row: 1, the last H18");
 }
 
 #[test]

@@ -121,19 +121,10 @@ impl HealthRules {
                 | Fault::DynoCertificate
                 | Fault::AllQuarantined,
             ) => Verdict::Nothing,
-            // A connection that was kept may have been closed before the request came (RFC 9112,
-            // section 9.3.1).
-            Some(_) if outcome.was_kept && !outcome.is_answered() && !self.is_over(outcome) => {
-                Verdict::Nothing
-            }
+            Some(Fault::ClosedWithoutResponse) if outcome.is_race() => Verdict::Nothing,
             Some(_) if self.eject_on == EjectOn::Off => Verdict::Nothing,
             Some(_) => Verdict::Fault,
         }
-    }
-
-    /// Did the dyno take its time, rather than leave?
-    fn is_over(&self, outcome: &Outcome) -> bool {
-        matches!(outcome.fault, Some(Fault::RequestTimeout | Fault::IdleConnection))
     }
 
     fn counts_status(&self, status: u16) -> bool {
@@ -148,6 +139,7 @@ impl HealthRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::{Times, outcome::RACE_US};
 
     fn judged(eject_on: EjectOn, fault: Option<Fault>, status: u16) -> Verdict {
         let rules = HealthRules { eject_on, ..HealthRules::default() };
@@ -191,14 +183,17 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_connection_that_breaks_may_have_been_closed_before() {
+    fn a_kept_connection_that_ends_at_once_may_have_been_closed_before() {
         let rules = HealthRules::default();
-        let of = |fault, was_kept, status| {
-            rules.judge(&Outcome { fault: Some(fault), was_kept, status, ..Outcome::default() })
+        let of = |fault, was_kept, dyno_us| {
+            let times = Times { dyno_us, ..Times::default() };
+            let outcome = Outcome { fault: Some(fault), was_kept, times, ..Outcome::default() };
+            rules.judge(&outcome)
         };
-        assert_eq!(of(Fault::ClosedWithoutResponse, true, 0), Verdict::Nothing);
+        assert_eq!(of(Fault::ClosedWithoutResponse, true, RACE_US), Verdict::Nothing);
+        assert_eq!(of(Fault::ClosedWithoutResponse, true, RACE_US + 1), Verdict::Fault);
         assert_eq!(of(Fault::ClosedWithoutResponse, false, 0), Verdict::Fault);
-        assert_eq!(of(Fault::ServerInterrupted, true, 200), Verdict::Fault);
+        assert_eq!(of(Fault::ServerInterrupted, true, 0), Verdict::Fault, "a reset");
         assert_eq!(of(Fault::RequestTimeout, true, 0), Verdict::Fault);
     }
 }

@@ -102,7 +102,7 @@ fn told(dyno: &Connection, fault: Fault) -> (Fault, bool) {
     let is_its_own = matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted);
     match io.cause().filter(|_| is_its_own) {
         Some(Cause::Fault(known)) => (known, false),
-        Some(Cause::Unprocessed) => (fault, true),
+        Some(Cause::Unprocessed) => (Fault::ClosedWithoutResponse, true),
         None => (fault, false),
     }
 }
