@@ -3,10 +3,12 @@
 //! Invariant: a dyno is ill when its test says so, and until then it is well; what the router makes
 //! of it is read from what clients get, what it says and what it explains.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Dyno, Named, Router,
+    Dyno, Named, Router, closed_port,
     moody::{Mood, Moody},
     until,
 };
@@ -26,11 +28,16 @@ fn router(settings: &[(&str, &str)]) -> Router {
     Router::with(&[&own, settings].concat())
 }
 
-/// Why each dyno of the app would be passed over now.
-fn passed_over(router: &Router) -> Vec<Value> {
+/// Something that explain tells of each dyno.
+fn of_dynos(router: &Router, what: &str) -> Vec<Value> {
     let told = router.call("POST", "/v1/explain", Some(json!({"host": "a.test", "path": "/"})));
     let dynos = told.json["dynos"].as_array().unwrap_or_else(|| panic!("{told:?}"));
-    dynos.iter().map(|dyno| dyno["passed_over"].clone()).collect()
+    dynos.iter().map(|dyno| dyno[what].clone()).collect()
+}
+
+/// Why each dyno of the app would be passed over now.
+fn passed_over(router: &Router) -> Vec<Value> {
+    of_dynos(router, "passed_over")
 }
 
 /// A dyno that is ill in that way is ejected by its fifth fault; then it is picked for want of
@@ -162,4 +169,88 @@ fn the_only_dyno_and_half_of_all_stay_whatever_they_do() {
     let out = passed_over(&router).iter().filter(|bar| **bar == "ejected").count();
     assert_eq!(out, 1);
     assert_eq!(router.metric("hostler_dyno_ejections_total"), 1.0);
+}
+
+#[test]
+fn a_new_dynos_share_rises_from_a_tenth_of_its_weight_to_all_of_it() {
+    const REQUESTS: usize = 400;
+    let router = router(&[("HOSTLER_BALANCE_ALGORITHM", "random")]);
+    let (old, new) = (["1", "2", "3", "4"].map(Named::start), Named::start("new"));
+    router.app("one", "a.test", &old.each_ref().map(|dyno| dyno.addr.as_str()));
+    let slow_start = |time: &str| {
+        let settings = json!({ "health.slow_start": time });
+        router.write("PATCH", "/v1/apps/one", json!({ "settings": settings }));
+    };
+    slow_start("1h");
+    router.write("PUT", "/v1/apps/one/dynos/web.5", json!({"addr": new.addr}));
+    let came = Instant::now();
+    let share = || {
+        let (before, mut client) = (new.requests(), router.connect());
+        (0..REQUESTS).for_each(|_| assert_eq!(client.get("a.test", "/").status(), 200));
+        new.requests() - before
+    };
+    let weight = || of_dynos(&router, "effective_weight")[4].as_f64().unwrap();
+    // One in 41: about 10, with a deviation of 3.
+    let (few, first) = (share(), weight());
+    assert!(few < 28 && (10.0..11.0).contains(&first), "{few} with {first}");
+    // The same dyno, were it to take sixty times as long as it is in: it is further, and goes on.
+    slow_start(&format!("{}ms", 60 * came.elapsed().as_millis()));
+    let second = weight();
+    assert!(second > first && second < 100.0, "{first} {second}");
+    until("it has more", || weight() > second);
+    slow_start("1ms");
+    assert_eq!(weight(), 100.0);
+    // One in 5: about 80, with a deviation of 8.
+    let many = share();
+    assert!(many > 35, "{many}");
+}
+
+#[test]
+fn a_quarantine_is_twice_as_long_with_each_failed_connect_up_to_its_bound() {
+    let settings = [
+        ("HOSTLER_DYNOS_QUARANTINE", "100ms"),
+        ("HOSTLER_HEALTH_MAX_QUARANTINE", "400ms"),
+        ("HOSTLER_BALANCE_ALGORITHM", "round_robin"),
+    ];
+    let (router, closed, well) = (router(&settings), closed_port(), Named::start("well"));
+    router.app("one", "a.test", &[&closed.addr, &well.addr]);
+    until("four connects failed", || {
+        assert_eq!(router.get("a.test", "/").status(), 200);
+        of_dynos(&router, "failed_connects")[0] == 4
+    });
+    assert_eq!(passed_over(&router), [json!("quarantined"), Value::Null]);
+    let told = router.call("GET", "/v1/apps/one/stats", None).json;
+    let past = told["dynos"][0]["past"].as_array().unwrap();
+    let ms = |turn: &Value, what: &str| turn[what].as_u64().unwrap();
+    let spans: Vec<_> = past.iter().map(|one| ms(one, "until_ms") - ms(one, "at_ms")).collect();
+    assert_eq!(spans, [100, 200, 400, 400], "{told:#}");
+    let in_order = |two: &[Value]| ms(&two[0], "until_ms") <= ms(&two[1], "at_ms");
+    assert!(past.windows(2).all(in_order), "none is tried while it is out: {told:#}");
+}
+
+#[test]
+fn a_dyno_whose_success_rate_is_far_below_the_others_is_ejected() {
+    let settings = [
+        ("HOSTLER_HEALTH_EJECT_FAULTS", "0"),
+        ("HOSTLER_HEALTH_EJECT_ON", "5xx"),
+        ("HOSTLER_HEALTH_RATE_WINDOW", "500ms"),
+        ("HOSTLER_HEALTH_RATE_REQUESTS", "3"),
+        ("HOSTLER_BALANCE_ALGORITHM", "round_robin"),
+    ];
+    let (router, dynos) = (router(&settings), ["1", "2", "3", "4", "5", "6"].map(Moody::start));
+    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    dynos[2].set(Mood::Says(500));
+    let mut client = router.connect();
+    until("it is ejected", || {
+        (0..12).for_each(|_| drop(client.get("a.test", "/")));
+        passed_over(&router)[2] == "ejected"
+    });
+    let said =
+        router.said.wait_for("a dyno is ejected: 0.0 % of its requests went well, less than");
+    assert!(said.contains("web.3"), "{said}");
+    let before = dynos[2].requests();
+    (0..12).for_each(|_| assert_eq!(client.get("a.test", "/").status(), 200));
+    assert_eq!(dynos[2].requests(), before);
+    let others = passed_over(&router).iter().filter(|bar| bar.is_null()).count();
+    assert_eq!(others, 5);
 }

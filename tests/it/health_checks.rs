@@ -177,6 +177,41 @@ fn a_new_dyno_gets_nothing_before_it_is_proven_where_the_app_asks_for_it() {
 }
 
 #[test]
+fn a_dyno_that_must_prove_itself_does_not_come_in_by_failing() {
+    let (router, dynos) = (Router::start(), ["one", "two"].map(Moody::start));
+    dynos.iter().for_each(|dyno| dyno.set_checks(Mood::Says(503)));
+    let own = json!({"health.proven_first": true, "health.failing_after": 1});
+    app(&router, own, &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    until("both were found ill", || dynos.iter().all(|dyno| dyno.checks() > 3));
+    // Those that fail would be let in, where no other is.
+    assert_eq!(passed_over(&router), ["unproven", "unproven"]);
+    let mut client = router.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let before = dynos[0].checks();
+    until("they are asked again", || dynos[0].checks() > before + 1);
+    assert!(!client.has_input() && dynos.iter().all(|dyno| dyno.requests() == 0));
+    dynos[1].set_checks(Mood::Well);
+    assert_eq!(client.take_answer().text(), "two\n");
+}
+
+/// A dyno that never comes to its answer, until nobody reads it any more.
+fn says_for_ever(dyno: &Dyno, what: &str) {
+    let mut conn = dyno.accept();
+    conn.take_request();
+    while conn.try_send(what.repeat(1000).as_bytes()).is_ok() {}
+}
+
+#[test]
+fn what_never_comes_to_an_answer_is_read_to_a_bound() {
+    let (router, dyno) = (Router::start(), Dyno::new());
+    // Longer than the test waits for what is said.
+    app(&router, json!({"health.timeout": "60s", "health.failing_after": 1}), &[&dyno.addr]);
+    says_for_ever(&dyno, "HTTP/1.1 100 Continue\r\n\r\n");
+    let said = router.said.wait_for("its checks fail: no answer: ");
+    assert!(said.contains("closed") || said.contains("incomplete"), "{said}");
+}
+
+#[test]
 fn a_dyno_that_was_never_proven_is_not_when_checks_are_turned_off_and_on() {
     let (router, dyno) = (Router::start(), Moody::start("one"));
     dyno.set_checks(Mood::Says(503));

@@ -100,6 +100,31 @@ fn a_stopped_dynos_share_falls_to_probes() {
 }
 
 #[test]
+fn a_dyno_that_was_stopped_and_goes_on_comes_back() {
+    let router = Router::with(&[
+        ("HOSTLER_TIMEOUTS_FIRST_BYTE", "100ms"),
+        ("HOSTLER_HEALTH_EJECT_TIME", "200ms"),
+        ("HOSTLER_HEALTH_MAX_EJECT_TIME", "200ms"),
+        ("HOSTLER_HEALTH_RETURN_OVER", "0s"),
+    ]);
+    let dynos = ["sound"; 2].map(dyno);
+    serve(&router, &dynos);
+    dynos[0].signal(Signal::STOP);
+    until("it is ejected", || {
+        ask(&router, "GET", CLIENTS);
+        router.said.all().iter().any(|line| line.contains("a dyno is ejected"))
+    });
+    dynos[0].signal(Signal::CONT);
+    let is_its = |line: &&String| line.contains(" dyno=web.1 ") && line.contains(" status=200 ");
+    let served = || router.log.all().iter().filter(is_its).count();
+    let before = served();
+    until("it serves again", || {
+        ask(&router, "GET", 5 * CLIENTS);
+        served() > before + 20
+    });
+}
+
+#[test]
 fn a_dyno_that_answers_500_at_once_does_not_draw_traffic() {
     let (router, _dynos) = one_of_four("fails");
     let (share, _) = share(&router, "POST");

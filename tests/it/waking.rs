@@ -1,8 +1,15 @@
 //! An app without dynos whose requests wake it: the webhook that is called, and those that wait.
 
-use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
 
-use crate::harness::{Conn, Dyno, Named, Router, until};
+use rustls::StreamOwned;
+use serde_json::{Value, json};
+use socket2::SockRef;
+
+use crate::harness::{Authority, Conn, DEADLINE, Dyno, Named, Router, certs::Files, tls, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const TAKEN: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
@@ -83,6 +90,42 @@ fn a_webhook_where_no_dyno_may_be_is_not_called() {
     assert!(line.contains("is where this router itself listens"), "{line}");
     assert_eq!(clients[0].take_answer().verdict(), (503, "H20"));
     assert!(webhook.is_idle());
+}
+
+#[test]
+fn a_webhook_by_https_is_told_nothing_before_it_has_proved_its_name() {
+    let authority = Authority::new("webhooks");
+    let [wrong, right] = [("wrong", "other.test"), ("right", "localhost")]
+        .map(|(file, name)| authority.issue(file, &[name]));
+    let router = Router::with(&[
+        ("SSL_CERT_FILE", &authority.ca()),
+        ("HOSTLER_DYNOS_NETWORKS", "127.0.0.0/8"),
+    ]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    SockRef::from(&listener).set_read_timeout(Some(DEADLINE)).unwrap();
+    router.app("one", "a.test", &[]);
+    let url = format!("https://localhost:{}/wake", listener.local_addr().unwrap().port());
+    router.write("PATCH", "/v1/apps/one", json!({"settings": {"wake.url": url}}));
+    let _clients = ask(&router, 1);
+    let accept = |files: &Files| {
+        let (socket, _) = listener.accept().expect("a call");
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        StreamOwned::new(tls::server(files, &[], 0), socket)
+    };
+    let mut bytes = [0; 1024];
+    accept(&wrong).read(&mut bytes).expect_err("it leaves");
+    router.said.wait_for("the app could not be woken (call 1 of 3)");
+    let (mut call, mut asked) = (accept(&right), Vec::new());
+    while !asked.ends_with(b"}") {
+        let count = call.read(&mut bytes).unwrap();
+        asked.extend_from_slice(&bytes[..count]);
+    }
+    let asked = String::from_utf8(asked).unwrap();
+    assert!(asked.starts_with("POST /wake HTTP/1.1\r\nhost: localhost:"), "{asked}");
+    assert!(asked.ends_with("{\"app\":\"one\",\"waiting\":1}"), "{asked}");
+    call.write_all(TAKEN.as_bytes()).unwrap();
+    let counted = || router.metric("hostler_wake_calls_total{result=\"ok\"}");
+    until("the call is counted", || counted() == 1.0);
 }
 
 #[test]

@@ -196,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn what_never_comes_to_an_answer_is_read_to_a_bound() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let talker = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            while socket.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").is_ok() {}
+        });
+        let failed = call_now(&url, &reach(&[])).unwrap_err();
+        assert!(matches!(failed, CallError::Http(_)), "{failed}");
+        talker.join().unwrap();
+    }
+
+    #[test]
     fn nothing_is_called_where_no_dyno_may_be() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
