@@ -101,9 +101,9 @@ fn measure(apps: &[Arc<LiveApp>], picks: u64) -> (f64, usize) {
         let began = thread_ns();
         for turn in 0..picks {
             let key = Some(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let caps = choice::Caps::default();
-            let asking = choice::Asking { key, named: None, tried: &[], now_ms: NOW_MS, caps };
             let app = &apps[turn as usize % apps.len()];
+            let caps = choice::Caps::default().under(&app.balancing.plan);
+            let asking = choice::Asking { key, named: None, tried: &[], now_ms: NOW_MS, caps };
             let at = choice::choose(app, &asking, |n| rng.usize(..n)).unwrap_or(DYNOS);
             sum += black_box(at);
         }

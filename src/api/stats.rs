@@ -101,6 +101,9 @@ pub struct ShadowView {
     pub shadow: f64,
     /// Were they spread evenly over the dynos.
     pub even: f64,
+    /// How many the other would have let wait in line, all dynos being full.
+    #[serde(default)]
+    pub waited: u64,
 }
 
 /// What an app or a dyno did since the start of the router.

@@ -74,6 +74,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The same where a dyno may have `most` exchanges; 0: any number.
+    pub fn within(self, most: u32) -> Candidate {
+        let is_full = most != 0 && self.in_flight >= most;
+        Candidate { bar: self.bar.or(is_full.then_some(Bar::Full)), ..self }
+    }
+
     /// A fit dyno of that weight, of which nothing else is known.
     pub fn idle(weight: u16) -> Candidate {
         let weight = u32::from(weight.max(1)) * ONE_WEIGHT;

@@ -16,7 +16,7 @@ pub fn chances(plan: &Plan, candidates: &[Candidate], key: Option<u64>) -> Optio
     let mut chances = vec![0.0; candidates.len()];
     let kept = split.sticky && key.is_some();
     let parts = match kept {
-        true => vec![(split.draw(key, &mut |_| 0), 1.0)],
+        true => vec![(&split.parts[split.draw(key, &mut |_| 0)], 1.0)],
         false => split.parts.iter().zip(split.odds.shares()).collect(),
     };
     for (part, share) in parts {
@@ -54,7 +54,7 @@ fn among(plan: &Plan, lot: &Lot, candidates: &[Candidate], key: Option<u64>) -> 
         }
         (Algorithm::RoundRobin, _) => None,
         (Algorithm::Hash, Some(_)) => {
-            let mut draw = Draw { key, in_flight: None, random: |_| 0, turn: || 0 };
+            let mut draw = Draw { key, in_flight: None, random: |_| 0, turn: |_| 0 };
             let whole = Plan { split: None, all: lot.clone(), ..plan.clone() };
             let picked = pick(&whole, candidates.len(), |at| candidates[at], &mut draw).ok();
             Some((0..candidates.len()).map(|at| f64::from(u8::from(Some(at) == picked))).collect())

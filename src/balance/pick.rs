@@ -18,44 +18,47 @@ pub fn pick<R, T>(
 ) -> Result<usize, Unfit>
 where
     R: FnMut(usize) -> usize,
-    T: FnMut() -> u64,
+    T: FnMut(Option<usize>) -> u64,
 {
     let Some(split) = &plan.split else {
-        return among(plan, &plan.all, count, candidate, draw);
+        return among(plan, None, count, candidate, draw);
     };
-    let part = split.draw(draw.key, &mut draw.random);
-    let place = |at: usize| part.members[at] as usize;
+    let drawn = split.draw(draw.key, &mut draw.random);
+    let members = &split.parts[drawn].members;
+    let place = |at: usize| members[at] as usize;
     // Of which a release has an unknown part.
     let all = draw.in_flight.take();
-    let picked = among(plan, &part.lot, part.members.len(), |at| candidate(place(at)), draw);
+    let picked = among(plan, Some(drawn), members.len(), |at| candidate(place(at)), draw);
     draw.in_flight = all;
     match picked {
         Ok(at) => Ok(place(at)),
         // A release without a fit dyno is served by the others.
-        Err(_) => among(plan, &plan.all, count, candidate, draw),
+        Err(_) => among(plan, None, count, candidate, draw),
     }
 }
 
+/// Picks one of a release's dynos, or of all.
 fn among<R, T>(
     plan: &Plan,
-    lot: &Lot,
+    part: Option<usize>,
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
     draw: &mut Draw<R, T>,
 ) -> Result<usize, Unfit>
 where
     R: FnMut(usize) -> usize,
-    T: FnMut() -> u64,
+    T: FnMut(Option<usize>) -> u64,
 {
     // Most apps have one dyno; there are no two to be drawn then.
     if count < 2 {
         return scan::fit(count, &candidate).map(|_| 0);
     }
+    let lot = plan.lot(part);
     let random = &mut draw.random;
     match plan.algorithm {
         Algorithm::P2c => p2c::pick(lot, count, candidate, random),
         Algorithm::LeastRequest => least::pick(count, candidate, random),
-        Algorithm::RoundRobin => turns::pick(lot, count, candidate, &mut draw.turn),
+        Algorithm::RoundRobin => turns::pick(lot, count, candidate, &mut || (draw.turn)(part)),
         Algorithm::Random | Algorithm::OneAtATime => any(lot, count, candidate, random),
         Algorithm::Hash => match draw.key {
             Some(key) => hash::pick(lot, plan.bound, count, candidate, key, draw.in_flight),

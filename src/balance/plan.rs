@@ -3,7 +3,7 @@
 //! Invariants: made when the app changes, never for a request; what it holds of the dynos is by
 //! their places among the app's; the default is for dynos of one weight and holds nothing of them.
 
-use super::{Candidate, ONE_WEIGHT, alias::Alias, candidate::Bar, ring, ring::Ring};
+use super::{ONE_WEIGHT, alias::Alias, ring, ring::Ring};
 
 /// Which dyno gets the next exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,7 +102,9 @@ pub struct Draw<R, T> {
     pub in_flight: Option<u32>,
     /// `random(n)` answers a number below `n`.
     pub random: R,
-    /// Answers how often it was asked before, over all choices of the app.
+    /// Answers how often it was asked before, by all choices among the dynos of this release of
+    /// the plan, or among all of the app's: each has turns of its own, so that nobody's requests
+    /// that come in step with another's turn find the same dyno each time.
     pub turn: T,
 }
 
@@ -135,11 +137,15 @@ impl Plan {
         u32::from(self.algorithm == Algorithm::OneAtATime)
     }
 
-    /// The candidate as the plan has it: one that has as much as it may is full.
-    pub fn judge(&self, candidate: Candidate) -> Candidate {
-        let most = self.most_in_flight();
-        let is_full = most > 0 && candidate.in_flight >= most;
-        Candidate { bar: candidate.bar.or(is_full.then_some(Bar::Full)), ..candidate }
+    /// The dynos of one of its releases, or all.
+    pub(super) fn lot(&self, part: Option<usize>) -> &Lot {
+        let of = part.zip(self.split.as_ref()).map(|(at, split)| &split.parts[at].lot);
+        of.unwrap_or(&self.all)
+    }
+
+    /// The hash of the name of each release that has a share.
+    pub fn releases(&self) -> impl Iterator<Item = u64> {
+        self.split.iter().flat_map(|split| &split.parts).map(|part| part.name)
     }
 
     /// How the choice among the fit is made, for people.
@@ -201,11 +207,10 @@ impl Split {
         (!parts.is_empty()).then_some(Split { odds, sticky: wish.sticky, parts })
     }
 
-    /// The release of a request.
-    pub fn draw(&self, key: Option<u64>, random: &mut impl FnMut(usize) -> usize) -> &Part {
+    /// Which of the parts is a request's.
+    pub fn draw(&self, key: Option<u64>, random: &mut impl FnMut(usize) -> usize) -> usize {
         let shares = self.parts.iter().map(|part| (part.name, part.share));
         let kept = key.filter(|_| self.sticky).and_then(|key| ring::of_few(shares, key));
-        let at = kept.unwrap_or_else(|| self.odds.draw(random));
-        &self.parts[at]
+        kept.unwrap_or_else(|| self.odds.draw(random))
     }
 }

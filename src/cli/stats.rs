@@ -46,10 +46,11 @@ impl Stats {
             Some(figures) => text += &self.told_figures(figures),
             None => text += "It has no figures: no exchange yet, or no room for them\n",
         }
-        if let Some(ShadowView { exchanges, acting, shadow, even }) = stats.shadow {
+        if let Some(ShadowView { exchanges, acting, shadow, even, waited }) = stats.shadow {
             text +=
                 &format!("\nOf {exchanges} exchanges one found {acting:.2} others on its dyno; ");
-            text += &format!("by the shadow it were {shadow:.2}, spread evenly {even:.2}\n");
+            text += &format!("by the shadow it were {shadow:.2}, spread evenly {even:.2}; ");
+            text += &format!("by the shadow {waited} had waited in line\n");
         }
         if !stats.dynos.is_empty() {
             let rows: Vec<_> = stats.dynos.iter().map(|dyno| self.row(dyno)).collect();

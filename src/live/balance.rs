@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{LiveApp, key::KeyOf, shadow::Shadow};
+use super::{LiveApp, key::KeyOf, shadow::Shadow, turns::Turns};
 use crate::{
     balance::{Algorithm, Plan, Share, Wish, plan::DEFAULT_WEIGHT, ring::hash},
     route::{App, BalanceAlgorithm, BalanceKey, BalanceShadow, OwnBalance},
@@ -40,6 +40,8 @@ pub struct Balancing {
     of: Balance,
     /// How a dyno is chosen.
     pub plan: Plan,
+    /// Whose turn it is in each release.
+    pub turns: Turns,
     /// What of a request is its key, if anything is decided by it.
     pub key: Option<KeyOf>,
     /// Dynos are believed what they say of their load.
@@ -117,6 +119,7 @@ impl Balancing {
         Balancing {
             of: of.clone(),
             plan: Plan::default(),
+            turns: Turns::default(),
             key: None,
             reported_load: false,
             shadow: None,
@@ -131,19 +134,21 @@ impl Balancing {
         if of.is_plain() && app.dynos.iter().all(|dyno| dyno.weight == DEFAULT_WEIGHT) {
             return common.clone();
         }
+        let turns = old.map(|old| &old.balancing.turns);
         let old = old.filter(|old| old.balancing.of == of);
         if let Some(old) = old.filter(|old| are_alike(&old.app, app)) {
             return old.balancing.clone();
         }
         let algorithm = acting(of.algorithm);
         let plan = Plan::new(&of.wish(algorithm, app));
+        let turns = Turns::of(&plan, turns);
         let shadow = beside(of.shadow).map(|other| {
             let plan = Plan::new(&of.wish(other, app));
             let before = old.and_then(|old| old.balancing.shadow.as_ref());
             Shadow::new(plan, before)
         });
         let (key, reported_load) = (of.key_of(), of.reported_load);
-        Arc::new(Balancing { of, plan, key, reported_load, shadow })
+        Arc::new(Balancing { of, plan, turns, key, reported_load, shadow })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Balancing, Cell, Comeback, HealthRules, LiveApp, LiveDyno, reported::left_of};
 use crate::{
     balance::{
-        self, Bar, Candidate, Draw, ONE_WEIGHT, Unfit,
+        self, Bar, Candidate, Draw, ONE_WEIGHT, Plan, Unfit,
         affinity::{Seal, Tag},
     },
     error::Fault,
@@ -46,6 +46,14 @@ impl Caps {
     pub fn is_any(self) -> bool {
         self != Caps::default()
     }
+
+    /// These, within what an algorithm lets a dyno have.
+    pub fn under(self, plan: &Plan) -> Caps {
+        match plan.most_in_flight() {
+            0 => self,
+            most => Caps { dyno: most, adaptive: false, ..self },
+        }
+    }
 }
 
 /// Chooses a dyno of the app; `random(n)` answers a number below `n`.
@@ -59,15 +67,31 @@ pub fn choose(
     {
         return Ok(at);
     }
-    let view = app.view(asking);
     let in_flight = Some(app.cell.in_flight());
-    let mut draw = Draw { key: asking.key, in_flight, random, turn: || app.cell.turn() };
-    let mut pick = |view: View<'_>| {
-        let candidate = |at: usize| view.candidate(&app.dynos[at]);
-        balance::pick(&app.balancing.plan, app.dynos.len(), candidate, &mut draw)
+    let turn = |part: Option<usize>| {
+        part.map_or_else(|| app.cell.turn(), |part| app.balancing.turns.take(part))
     };
-    match pick(view) {
-        Err(unfit) if opens(&unfit) => pick(view.opened()),
+    let mut draw = Draw { key: asking.key, in_flight, random, turn };
+    pick(app, &app.balancing.plan, asking, |view, live| view.candidate(live), &mut draw)
+}
+
+/// Picks a dyno of the app by a plan, of what `see` makes of them; an ill one for want of others.
+pub(super) fn pick<R, T>(
+    app: &LiveApp,
+    plan: &Plan,
+    asking: &Asking<'_>,
+    see: impl Fn(&View<'_>, &LiveDyno) -> Candidate,
+    draw: &mut Draw<R, T>,
+) -> Result<usize, Unfit>
+where
+    R: FnMut(usize) -> usize,
+    T: FnMut(Option<usize>) -> u64,
+{
+    let mut of = |view: View<'_>| {
+        balance::pick(plan, app.dynos.len(), |at| see(&view, &app.dynos[at]), draw)
+    };
+    match of(app.view(asking)) {
+        Err(unfit) if opens(&unfit) => of(app.view(asking).opened()),
         picked => picked,
     }
 }
@@ -141,6 +165,16 @@ impl View<'_> {
 
     /// A dyno as the choice sees it.
     pub fn candidate(&self, live: &LiveDyno) -> Candidate {
+        self.seen(live).within(self.most(live))
+    }
+
+    /// The most exchanges of a dyno; 0: any number.
+    pub(super) fn most(&self, live: &LiveDyno) -> u32 {
+        self.app.most(&live.cell, self.asking.caps)
+    }
+
+    /// A dyno as the choice sees it, but for whether it is full.
+    pub(super) fn seen(&self, live: &LiveDyno) -> Candidate {
         let (dyno, cell, now_ms) = (&live.dyno, &live.cell, self.asking.now_ms);
         let standing = self.app.standing(cell, now_ms, self.is_open);
         let bar = match dyno.state {
@@ -150,7 +184,7 @@ impl View<'_> {
             // Newer than what is looked at here.
             DynoState::Up if cell.is_draining() => Some(Bar::Draining),
             DynoState::Up if self.has_tried(cell) => Some(Bar::Tried),
-            DynoState::Up => standing.bar.or_else(|| self.is_full(cell).then_some(Bar::Full)),
+            DynoState::Up => standing.bar,
         };
         let mut weight = u32::from(dyno.weight.max(1)) * ONE_WEIGHT;
         let mut load = None;
@@ -158,18 +192,13 @@ impl View<'_> {
             load = cell.reported.get(now_ms);
             weight = left_of(weight, load);
         }
-        self.balancing.plan.judge(Candidate {
+        Candidate {
             bar,
             in_flight: cell.in_flight(),
             weight: standing.part_of(weight),
             latency_us: cell.latency.get().at(now_ms, self.neutral_us),
             load,
-        })
-    }
-
-    fn is_full(&self, cell: &Cell) -> bool {
-        let most = self.app.most(cell, self.asking.caps);
-        most != 0 && cell.in_flight() >= most
+        }
     }
 
     fn has_tried(&self, cell: &Arc<Cell>) -> bool {

@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod status;
 pub mod swap;
+mod turns;
 pub mod waiting;
 pub mod wake;
 

@@ -2,9 +2,11 @@
 //! are those that it would have given them, and what it chose is counted and not done.
 //!
 //! What is compared is how many exchanges a new one finds on its dyno, which is what it waits for,
-//! beside what it would find were all spread evenly. The latencies are those that the acting
-//! algorithm brought about. Invariants: every exchange that is counted here is discounted once, by
-//! its place being dropped; nothing of it has a say in what is done.
+//! beside what it would find were all spread evenly. One for which the shadow has no place, all
+//! dynos being full, waits: it stands behind what one of them has. The latencies are those that the
+//! acting algorithm brought about. Invariants: every exchange that the acting algorithm places is
+//! counted here, and discounted once, by its place being dropped; nothing of it has a say in what
+//! is done, nor in whose turn it is.
 
 use std::sync::{
     Arc,
@@ -12,16 +14,18 @@ use std::sync::{
 };
 
 use super::{
-    LiveApp,
-    choice::{Asking, View},
+    LiveApp, LiveDyno,
+    choice::{self, Asking, View},
+    turns::Turns,
 };
-use crate::balance::{self, Candidate, Draw, Plan};
+use crate::balance::{Candidate, Draw, Plan};
 
 /// A second algorithm, and how it does.
 #[derive(Debug)]
 pub struct Shadow {
     /// How it chooses.
     pub plan: Plan,
+    turns: Turns,
     figures: Arc<Figures>,
 }
 
@@ -33,6 +37,7 @@ struct Figures {
     shadow: AtomicU64,
     /// In thousandths of an exchange.
     even: AtomicU64,
+    waited: AtomicU64,
     turns: AtomicU64,
 }
 
@@ -47,6 +52,8 @@ pub struct Compared {
     pub shadow: f64,
     /// Were all spread evenly over the dynos.
     pub even: f64,
+    /// How many would have found every dyno full and waited in line.
+    pub waited: u64,
 }
 
 /// An exchange's place on the dyno that the shadow chose.
@@ -59,12 +66,14 @@ pub struct ShadowPlace {
 impl Shadow {
     /// A shadow with that plan; it goes on counting where `before` of the same algorithms was.
     pub fn new(plan: Plan, before: Option<&Shadow>) -> Shadow {
-        Shadow { plan, figures: before.map(|before| before.figures.clone()).unwrap_or_default() }
+        let turns = Turns::of(&plan, before.map(|before| &before.turns));
+        let figures = before.map(|before| before.figures.clone()).unwrap_or_default();
+        Shadow { plan, turns, figures }
     }
 
     /// How it does beside the acting one; none before the first exchange.
     pub fn compared(&self) -> Option<Compared> {
-        let Figures { exchanges, acting, shadow, even, .. } = &*self.figures;
+        let Figures { exchanges, acting, shadow, even, waited, .. } = &*self.figures;
         let count = exchanges.load(Relaxed);
         let mean = |sum: &AtomicU64| sum.load(Relaxed) as f64 / count as f64;
         (count > 0).then(|| Compared {
@@ -72,31 +81,34 @@ impl Shadow {
             acting: mean(acting),
             shadow: mean(shadow),
             even: mean(even) / 1000.0,
+            waited: waited.load(Relaxed),
         })
     }
 }
 
 /// Has the shadow of an app choose, beside the choice of the dyno at `acting` that has just begun
-/// its exchange.
+/// its exchange. `asking` has the bounds of the settings, within what the shadow's own algorithm
+/// lets a dyno have.
 pub fn follow(
     app: &Arc<LiveApp>,
     asking: &Asking<'_>,
     acting: usize,
     random: impl FnMut(usize) -> usize,
 ) -> Option<ShadowPlace> {
-    let Shadow { plan, figures } = app.balancing.shadow.as_ref()?;
-    let view: View<'_> = app.view(asking);
-    let candidate = |at: usize| {
-        let live = &app.dynos[at];
-        let seen = view.candidate(live);
-        // What bars a dyno for what the acting algorithm gave it does not bar it here.
-        let bar = seen.bar.filter(|bar| *bar != balance::Bar::Full);
-        plan.judge(Candidate { bar, in_flight: live.cell.shadow.load(Relaxed), ..seen })
+    let Shadow { plan, turns, figures } = app.balancing.shadow.as_ref()?;
+    let turn = |part: Option<usize>| {
+        part.map_or_else(|| figures.turns.fetch_add(1, Relaxed), |part| turns.take(part))
     };
-    let turn = || figures.turns.fetch_add(1, Relaxed);
+    let see = |view: &View<'_>, live: &LiveDyno| {
+        let in_flight = live.cell.shadow.load(Relaxed);
+        Candidate { in_flight, ..view.seen(live) }.within(view.most(live))
+    };
     let mut draw = Draw { key: asking.key, in_flight: None, random, turn };
-    let at = balance::pick(plan, app.dynos.len(), candidate, &mut draw).ok()?;
-    let cell = &app.dynos[at].cell;
+    let picked = choice::pick(app, plan, asking, see, &mut draw);
+    let at = picked.unwrap_or_else(|unfit| {
+        figures.waited.fetch_add(u64::from(unfit.full > 0), Relaxed);
+        behind(app, asking).unwrap_or(acting)
+    });
     let up = app.dynos.len().max(1) as u64;
     figures.exchanges.fetch_add(1, Relaxed);
     // That exchange does not find itself.
@@ -104,8 +116,22 @@ pub fn follow(
     let of_app = app.cell.in_flight().saturating_sub(1);
     figures.acting.fetch_add(found.into(), Relaxed);
     figures.even.fetch_add(u64::from(of_app) * 1000 / up, Relaxed);
-    figures.shadow.fetch_add(cell.shadow.fetch_add(1, Relaxed).into(), Relaxed);
+    let found = app.dynos[at].cell.shadow.fetch_add(1, Relaxed);
+    figures.shadow.fetch_add(found.into(), Relaxed);
     Some(ShadowPlace { app: app.clone(), at })
+}
+
+/// Where a line would end for whom all are full: at the dyno that has the least by its weight, and
+/// so is the first to be free as far as can be told.
+fn behind(app: &LiveApp, asking: &Asking<'_>) -> Option<usize> {
+    let view = app.view(asking);
+    let load = |(at, live): (usize, &LiveDyno)| {
+        let Candidate { bar, weight, .. } = view.seen(live);
+        let load = f64::from(live.cell.shadow.load(Relaxed)) / f64::from(weight);
+        bar.is_none().then_some((at, load))
+    };
+    let loads = app.dynos.iter().enumerate().filter_map(load);
+    loads.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(at, _)| at)
 }
 
 impl Drop for ShadowPlace {

@@ -87,11 +87,7 @@ impl Waiting {
     /// These for an app: with its own, and within what its algorithm lets a dyno have.
     pub fn of(&self, app: &LiveApp) -> Waiting {
         let mut waiting = self.with(app.app.settings.own.as_deref());
-        let most = app.balancing.plan.most_in_flight();
-        if most != 0 {
-            waiting.caps.dyno = most;
-            waiting.caps.adaptive = false;
-        }
+        waiting.caps = waiting.caps.under(&app.balancing.plan);
         waiting
     }
 

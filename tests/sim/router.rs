@@ -71,7 +71,7 @@ impl Router {
     /// Chooses a dyno for a request, if one is fit, and takes a place there.
     pub fn choose(&mut self, client: u64, now_us: u64) -> Option<(usize, Lease)> {
         let app = self.app();
-        let caps = Caps::default();
+        let caps = Caps::default().under(&app.balancing.plan);
         let asking =
             Asking { key: Some(client), named: None, tried: &[], now_ms: ms(now_us), caps };
         let at = choose(&app, &asking, |n| self.rng.usize(..n)).ok()?;

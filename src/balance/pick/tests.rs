@@ -1,5 +1,7 @@
 //! What holds of every algorithm, and of each, on candidates of every kind.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -18,7 +20,7 @@ const ALL: [Algorithm; 6] = [
 struct Choices {
     plan: Plan,
     rng: fastrand::Rng,
-    turns: u64,
+    turns: HashMap<Option<usize>, u64>,
 }
 
 impl Choices {
@@ -27,12 +29,13 @@ impl Choices {
     }
 
     fn of(wish: Wish) -> Choices {
-        Choices { plan: Plan::new(&wish), rng: fastrand::Rng::with_seed(7), turns: 0 }
+        Choices { plan: Plan::new(&wish), rng: fastrand::Rng::with_seed(7), turns: HashMap::new() }
     }
 
     fn pick(&mut self, dynos: &[Candidate], key: Option<u64>) -> Result<usize, Unfit> {
         let (rng, turns) = (&mut self.rng, &mut self.turns);
-        let turn = || {
+        let turn = |part| {
+            let turns = turns.entry(part).or_default();
             *turns += 1;
             *turns - 1
         };
@@ -126,7 +129,7 @@ fn one_at_a_time_gives_no_dyno_two() {
     for _ in 0..5 {
         let at = choices.pick(&dynos, None).unwrap();
         assert_eq!(dynos[at].in_flight, 0);
-        dynos[at] = choices.plan.judge(busy(1, 100));
+        dynos[at] = busy(1, 100).within(choices.plan.most_in_flight());
     }
     assert_eq!(choices.pick(&dynos, None), Err(Unfit { full: 5, ..Unfit::default() }));
 }
@@ -233,6 +236,27 @@ fn a_sticky_key_has_one_release() {
 }
 
 #[test]
+fn the_dynos_of_a_release_take_turns_whoever_has_the_turns_of_another() {
+    let mut dynos = shares(&[100; 4]);
+    dynos.iter_mut().enumerate().for_each(|(at, of)| of.release = Some(at / 2));
+    let releases = vec![(1, 50), (2, 50)];
+    let algorithm = Algorithm::RoundRobin;
+    let mut choices =
+        Choices::of(Wish { algorithm, dynos, releases, sticky: true, ..Wish::default() });
+    let dynos = [Candidate::idle(100); 4];
+    let mut key_of = |release: usize| {
+        (0..).map(ring::mix).find(|key| choices.pick(&dynos, Some(*key)).unwrap() / 2 == release)
+    };
+    // Two clients in step, each with a release of its own.
+    let keys = [0, 1].map(&mut key_of);
+    let mut counts = [0; 4];
+    for turn in 0..400 {
+        counts[choices.pick(&dynos, keys[turn % 2]).unwrap()] += 1;
+    }
+    assert_eq!(counts, [100; 4]);
+}
+
+#[test]
 fn a_release_without_a_fit_dyno_is_served_by_the_others() {
     let mut dynos = [Candidate::idle(100); 6];
     [0, 2, 4].into_iter().for_each(|at| dynos[at] = barred(Bar::Crashed));
@@ -303,7 +327,7 @@ proptest! {
             latency_us: u32::from(*weight),
             ..busy(*in_flight, *weight)
         };
-        let dynos: Vec<_> = dynos.iter().map(seen).map(|of| choices.plan.judge(of)).collect();
+        let dynos: Vec<_> = dynos.iter().map(seen).map(|of| of.within(choices.plan.most_in_flight())).collect();
         for _ in 0..20 {
             match choices.pick(&dynos, key) {
                 Ok(at) => prop_assert!(dynos[at].bar.is_none()),

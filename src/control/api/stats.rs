@@ -88,8 +88,8 @@ fn told_turn(turn: Happened, now_ms: u64) -> TurnView {
 }
 
 fn compared(of: Compared) -> ShadowView {
-    let Compared { exchanges, acting, shadow, even } = of;
-    ShadowView { exchanges, acting, shadow, even }
+    let Compared { exchanges, acting, shadow, even, waited } = of;
+    ShadowView { exchanges, acting, shadow, even, waited }
 }
 
 fn told(seen: &Seen, now_ms: u64) -> FiguresView {

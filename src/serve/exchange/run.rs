@@ -191,6 +191,7 @@ impl Exchange {
     /// The same of an attempt behind which comes another.
     pub fn end_attempt_of_more(&mut self, now_us: u64, fault: Fault) {
         self.end_attempt(now_us, Some(fault));
+        self.shadow = None;
         self.moments.free_us = now_us;
     }
 

@@ -9,7 +9,6 @@ use std::{cell::Cell, future::poll_fn, sync::Arc, time::Duration};
 
 use super::{Exchange, attempt::Past, connect::attended};
 use crate::{
-    balance::Bar,
     error::Fault,
     live::{
         self, AppCell, Lack, LiveApp, Waiting,
@@ -95,9 +94,11 @@ impl Seeker<'_> {
     /// The place that the shadow of its app would have given it.
     pub fn shadow(&self, lease: &Lease, now_ms: u64) -> Option<ShadowPlace> {
         let (app, at) = lease.place();
-        app.balancing.shadow.as_ref()?;
+        let beside = app.balancing.shadow.as_ref()?;
         let mut random = self.worker.random.borrow_mut();
-        let asking = Asking { named: None, ..self.asking(Caps::default(), now_ms) };
+        let settings = self.worker.terms.waiting.with(app.app.settings.own.as_deref());
+        let caps = settings.caps.under(&beside.plan);
+        let asking = Asking { named: None, ..self.asking(caps, now_ms) };
         shadow::follow(app, &asking, at, |n| random.usize(..n))
     }
 
@@ -116,8 +117,7 @@ impl Seeker<'_> {
         let room = is_within(cell.in_flight(), app.most(cell, caps))
             && is_within(app.cell.in_flight(), caps.app);
         let asking = self.asking(Caps::default(), self.worker.clock.now_ms());
-        let bar = app.view(&asking).candidate(&app.dynos[at]).bar;
-        let is_fit = bar.is_none_or(|bar| bar == Bar::Full);
+        let is_fit = app.view(&asking).candidate(&app.dynos[at]).bar.is_none();
         (room && is_fit && !paused).then_some(Placed { app, at, caps })
     }
 
