@@ -2,6 +2,8 @@
 //!
 //! Invariants: plain values; every [`Bar`] has a place of its own in [`Unfit`].
 
+use super::warm::WHOLE;
+
 /// What a dyno's weight of 1 is in a [`Candidate`], so that a part of it can be told too: a dyno
 /// that warms up has a part of its weight.
 pub const ONE_WEIGHT: u32 = 256;
@@ -66,6 +68,8 @@ pub struct Candidate {
     pub in_flight: u32,
     /// Its share beside the others, in parts of [`ONE_WEIGHT`]; at least 1.
     pub weight: u32,
+    /// How much of its whole weight that is for its being new, or back, in thousandths.
+    pub part: u32,
     /// How long it takes to the first byte of an answer, in microseconds, as far as that is to be
     /// believed now; 0: nothing is known of any dyno of the app.
     pub latency_us: u32,
@@ -83,6 +87,6 @@ impl Candidate {
     /// A fit dyno of that weight, of which nothing else is known.
     pub fn idle(weight: u16) -> Candidate {
         let weight = u32::from(weight.max(1)) * ONE_WEIGHT;
-        Candidate { bar: None, in_flight: 0, weight, latency_us: 0, load: None }
+        Candidate { bar: None, in_flight: 0, weight, part: WHOLE, latency_us: 0, load: None }
     }
 }

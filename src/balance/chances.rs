@@ -1,7 +1,8 @@
 //! What chance each dyno has of the next exchange, as far as the present alone tells.
 //!
 //! Invariants: those of [`super::pick`] for the same candidates and key; none where the requests
-//! between decide, as with turns; they add up to 1, or are all 0 where no dyno is fit.
+//! between decide, as with turns, or where they would be too many to be told; they add up to 1, or
+//! are all 0 where no dyno is fit.
 
 use super::{
     Algorithm, Candidate, Draw, Plan, least,
@@ -9,6 +10,12 @@ use super::{
     pick::pick,
     plan::Lot,
 };
+
+/// The most dynos of which the chances are told where every pair of them has to be looked at.
+const MOST_OF_TWO: usize = 2_000;
+
+/// The part of each dyno among those of its kind, by weight; 0 for the others.
+type Weighed<'a> = dyn Fn(&dyn Fn(&Candidate) -> bool) -> Vec<f64> + 'a;
 
 /// The chance of each dyno, 0 to 1, for a request with that key.
 pub fn chances(plan: &Plan, candidates: &[Candidate], key: Option<u64>) -> Option<Vec<f64>> {
@@ -46,12 +53,11 @@ fn among(plan: &Plan, lot: &Lot, candidates: &[Candidate], key: Option<u64>) -> 
     match (plan.algorithm, key) {
         // Who is alone has it.
         _ if of_fit().count() < 2 => Some(weighed(&is_fit)),
-        (Algorithm::P2c, _) | (Algorithm::Hash, None) => Some(of_two(lot, candidates)),
-        (Algorithm::Random | Algorithm::OneAtATime, _) => Some(weighed(&is_fit)),
-        (Algorithm::LeastRequest, _) => {
-            let has_least = |of: &Candidate| !of_fit().any(|other| least::has_less(other, of));
-            Some(weighed(&|of| is_fit(of) && has_least(of)))
+        (Algorithm::P2c, _) | (Algorithm::Hash, None) => {
+            (candidates.len() <= MOST_OF_TWO).then(|| of_two(lot, candidates))
         }
+        (Algorithm::Random | Algorithm::OneAtATime, _) => Some(weighed(&is_fit)),
+        (Algorithm::LeastRequest, _) => Some(of_least(&weighed(&is_fit), &weighed, candidates)),
         (Algorithm::RoundRobin, _) => None,
         (Algorithm::Hash, Some(_)) => {
             let mut draw = Draw { key, in_flight: None, random: |_| 0, turn: |_| 0 };
@@ -62,34 +68,45 @@ fn among(plan: &Plan, lot: &Lot, candidates: &[Candidate], key: Option<u64>) -> 
     }
 }
 
-/// Of two that are drawn by weight, the first has it unless the second costs less, or is the same
-/// so often that there is no other; and in one of [`EXPLORE`] whatever that costs.
+/// Who is drawn by weight and has the least has it; what is drawn for the others goes to those
+/// who have the least with one more, by their weights.
+fn of_least(drawn: &[f64], weighed: &Weighed<'_>, candidates: &[Candidate]) -> Vec<f64> {
+    let fit = || candidates.iter().filter(|of| of.bar.is_none());
+    let is_first = |less: fn(&Candidate, &Candidate) -> bool| {
+        let first = fit().fold(None, |first: Option<&Candidate>, of| {
+            Some(first.filter(|first| !less(of, first)).unwrap_or(of))
+        });
+        move |of: &Candidate| of.bar.is_none() && first.is_some_and(|first| !less(first, of))
+    };
+    let has_least = is_first(least::has_less);
+    let keeps = |(at, of): (usize, &Candidate)| if has_least(of) { drawn[at] } else { 0.0 };
+    let kept: Vec<f64> = candidates.iter().enumerate().map(keeps).collect();
+    let rest = 1.0 - kept.iter().sum::<f64>();
+    let of_rest = weighed(&is_first(least::will_have_less));
+    kept.iter().zip(of_rest).map(|(kept, part)| kept + rest * part).collect()
+}
+
+/// Of two that are drawn by weight, the first has it unless the second beats it, or is the same so
+/// often that there is no other; and in one of [`EXPLORE`] whatever that costs.
 fn of_two(lot: &Lot, candidates: &[Candidate]) -> Vec<f64> {
-    let mut fit: Vec<usize> =
+    let fit: Vec<usize> =
         (0..candidates.len()).filter(|at| candidates[*at].bar.is_none()).collect();
-    let is_less = |a: &usize, b: &usize| p2c::is_less(lot, &candidates[*a], &candidates[*b]);
-    fit.sort_by(|a, b| is_less(b, a).cmp(&is_less(a, b)));
+    let beats = |a: &usize, b: &usize| p2c::beats(lot, &candidates[*a], &candidates[*b]);
     let sum: f64 = fit.iter().map(|at| f64::from(candidates[*at].weight)).sum();
     let drawn = |at: usize| f64::from(candidates[at].weight) / sum;
     let alone = |at: usize| match lot.odds {
         Some(_) => drawn(at).powi(i32::from(SAME)),
         None => 0.0,
     };
-    // Being drawn first, and another behind it: times what that one is of all.
-    let before = |at: usize| drawn(at) * (1.0 - alone(at)) / (1.0 - drawn(at));
     let explored = 1.0 / EXPLORE as f64;
     let mut chances = vec![0.0; candidates.len()];
-    // Of those that cost more than the ones that are looked at.
-    let mut draws: f64 = 1.0;
-    let mut befores: f64 = fit.iter().map(|at| before(*at)).sum();
-    for equals in fit.chunk_by(|a, b| !is_less(a, b)) {
-        let alike: f64 = equals.iter().map(|at| drawn(*at)).sum();
-        draws -= alike;
-        befores -= equals.iter().map(|at| before(*at)).sum::<f64>();
-        for at in equals {
-            let (own, first) = (drawn(*at), before(*at));
-            let won = own * alone(*at) + first * (draws + alike - own) + own * befores;
-            chances[*at] = (1.0 - explored) * won.max(0.0) + explored * own;
+    for first in &fit {
+        let own = drawn(*first);
+        let before = own * (1.0 - alone(*first)) / (1.0 - own);
+        chances[*first] += explored * own + (1.0 - explored) * own * alone(*first);
+        for second in fit.iter().filter(|second| *second != first) {
+            let has_it = if beats(second, first) { second } else { first };
+            chances[*has_it] += (1.0 - explored) * before * drawn(*second);
         }
     }
     chances

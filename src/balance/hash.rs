@@ -3,14 +3,17 @@
 //! Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, 2018): a dyno has at
 //! most so many percent of the mean that is in flight, by weight, and what is more goes on. It goes
 //! on by jumps and not to the neighbour, which would be the next to be full (Chen, Coleman,
-//! Shrivastava, "Revisiting Consistent Hashing with Bounded Loads", 2021). Invariants: as of every
-//! choice; the same key goes the same way as long as the dynos are as fit and as full as before.
+//! Shrivastava, "Revisiting Consistent Hashing with Bounded Loads", 2021). A dyno that warms up has
+//! a part of its keys, which grows with its weight; the others go on as if it were full.
+//! Invariants: as of every choice; the same key goes the same way as long as the dynos are as fit,
+//! as warm and as full as before.
 
 use super::{
     Candidate, Unfit, least,
     plan::Lot,
     ring::mix,
     scan::{self, Fit},
+    warm::WHOLE,
 };
 
 /// How many jumps a key takes before the dyno with the least is taken.
@@ -26,7 +29,7 @@ pub(super) fn pick(
     in_flight: Option<u32>,
 ) -> Result<usize, Unfit> {
     let Some(ring) = lot.ring.as_ref().filter(|_| count > 0) else {
-        return least::pick(count, candidate, &mut |n| (mix(key) % n as u64) as usize);
+        return least::pick(lot, count, candidate, &mut |n| (mix(key) % n as u64) as usize);
     };
     let at = ring.find(key);
     let owner = candidate(at);
@@ -37,20 +40,28 @@ pub(super) fn pick(
     };
     // With nothing in flight nobody has too much.
     let is_clear = bound == 0 || owner.in_flight == 0 || in_flight.is_some_and(has_little);
-    if owner.bar.is_none() && is_clear {
+    if owner.bar.is_none() && is_clear && is_among(key, owner.part) {
         return Ok(at);
     }
     let fit = scan::fit(count, &candidate)?;
     let mut hash = key;
-    for _ in 0..JUMPS {
+    for jump in 0..JUMPS {
         let at = ring.find(hash);
         let seen = candidate(at);
-        if seen.bar.is_none() && has_room(&seen, &fit, bound) {
+        // What the busy ones pass on is not to make up for what one that is cold is spared.
+        let part = if jump == 0 { seen.part } else { seen.part * seen.part / WHOLE };
+        if seen.bar.is_none() && is_among(hash, part) && has_room(&seen, &fit, bound) {
             return Ok(at);
         }
         hash = mix(hash.wrapping_add(1));
     }
-    least::pick(count, candidate, &mut |n| (mix(key) % n as u64) as usize)
+    least::pick(lot, count, candidate, &mut |n| (mix(key) % n as u64) as usize)
+}
+
+/// Is the key, or what became of it by jumps, among such a part of all keys?
+fn is_among(hash: u64, part: u32) -> bool {
+    // Not by the bits by which the ring finds whose it is.
+    part >= WHOLE || mix(hash) % u64::from(WHOLE) < u64::from(part)
 }
 
 /// May it have one more? Its bound is rounded up, so that there is always one that may.

@@ -57,7 +57,7 @@ where
     let random = &mut draw.random;
     match plan.algorithm {
         Algorithm::P2c => p2c::pick(lot, count, candidate, random),
-        Algorithm::LeastRequest => least::pick(count, candidate, random),
+        Algorithm::LeastRequest => least::pick(lot, count, candidate, random),
         Algorithm::RoundRobin => turns::pick(lot, count, candidate, &mut || (draw.turn)(part)),
         Algorithm::Random | Algorithm::OneAtATime => any(lot, count, candidate, random),
         Algorithm::Hash => match draw.key {
@@ -68,7 +68,7 @@ where
 }
 
 /// Any of the fit ones, by weight.
-fn any(
+pub(super) fn any(
     lot: &Lot,
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
@@ -106,5 +106,7 @@ impl Lot {
     }
 }
 
+#[cfg(test)]
+mod shares;
 #[cfg(test)]
 mod tests;

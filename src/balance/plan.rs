@@ -152,13 +152,15 @@ impl Plan {
     pub fn how(&self) -> &'static str {
         match self.algorithm {
             Algorithm::P2c => {
-                "two candidates are drawn at random, by weight; the one of the lower cost, \
-                 (in_flight ÷ weight × mean weight + 1) × latency, gets it; one of 64 requests \
-                 goes to the first, so that no latency is out of date"
+                "two candidates are drawn at random, by weight; the first gets it unless the \
+                 second is of the lower cost, (in_flight ÷ weight × mean weight + 1) × latency, \
+                 and would be with one more; one of 64 requests goes to the first, so that no \
+                 latency is out of date"
             }
             Algorithm::LeastRequest => {
-                "the candidate with the least in flight beside its weight, in_flight ÷ weight, \
-                 gets it; of equals one at random, by weight"
+                "a candidate is drawn at random, by weight, and gets it if none has less in flight \
+                 beside its weight, in_flight ÷ weight; else the one gets it that will have the \
+                 least with it, (in_flight + 1) ÷ weight, of equals one at random, by weight"
             }
             Algorithm::RoundRobin => "the candidates take turns, by weight",
             Algorithm::Random => "any of the candidates, by weight",

@@ -196,6 +196,7 @@ impl View<'_> {
             bar,
             in_flight: cell.in_flight(),
             weight: standing.part_of(weight),
+            part: standing.share,
             latency_us: cell.latency.get().at(now_ms, self.neutral_us),
             load,
         }

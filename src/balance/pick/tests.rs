@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::balance::{Bar, ONE_WEIGHT, Share, Wish, chances, ring};
 
-const ALL: [Algorithm; 6] = [
+pub(super) const ALL: [Algorithm; 6] = [
     Algorithm::P2c,
     Algorithm::LeastRequest,
     Algorithm::RoundRobin,
@@ -17,14 +17,14 @@ const ALL: [Algorithm; 6] = [
 ];
 
 /// One app's choices, with what they take from outside.
-struct Choices {
+pub(super) struct Choices {
     plan: Plan,
     rng: fastrand::Rng,
     turns: HashMap<Option<usize>, u64>,
 }
 
 impl Choices {
-    fn new(algorithm: Algorithm, weights: &[u16]) -> Choices {
+    pub fn new(algorithm: Algorithm, weights: &[u16]) -> Choices {
         Choices::of(Wish { algorithm, bound: 125, dynos: shares(weights), ..Wish::default() })
     }
 
@@ -32,7 +32,7 @@ impl Choices {
         Choices { plan: Plan::new(&wish), rng: fastrand::Rng::with_seed(7), turns: HashMap::new() }
     }
 
-    fn pick(&mut self, dynos: &[Candidate], key: Option<u64>) -> Result<usize, Unfit> {
+    pub fn pick(&mut self, dynos: &[Candidate], key: Option<u64>) -> Result<usize, Unfit> {
         let (rng, turns) = (&mut self.rng, &mut self.turns);
         let turn = |part| {
             let turns = turns.entry(part).or_default();
@@ -45,7 +45,7 @@ impl Choices {
     }
 
     /// The part of `picks` that each dyno gets whose state does not change.
-    fn parts(&mut self, dynos: &[Candidate], picks: u32) -> Vec<f64> {
+    pub fn parts(&mut self, dynos: &[Candidate], picks: u32) -> Vec<f64> {
         let mut parts = vec![0.0; dynos.len()];
         for _ in 0..picks {
             let key = self.rng.u64(..);
