@@ -159,6 +159,9 @@ pub struct DynoCounts {
     /// Those that are new, and of which no check has said yet that they are well.
     #[serde(default)]
     pub unproven: usize,
+    /// Those whose release has no share of the requests, while one that has a share can serve.
+    #[serde(default)]
+    pub shareless: usize,
     /// Those that have as many exchanges as they may.
     #[serde(default)]
     pub full: usize,
@@ -192,7 +195,7 @@ pub struct ConsideredView {
     /// How long it is still passed over after the last of them, in milliseconds.
     pub quarantined_for_ms: u64,
     /// Why it cannot be chosen: `starting`, `draining`, `crashed`, `quarantined`, `ejected`,
-    /// `failing`, `unproven` or `full`; null if it is a candidate.
+    /// `failing`, `unproven`, `shareless` or `full`; null if it is a candidate.
     pub passed_over: Option<String>,
     /// The chance that it gets the request, 0 to 1; null if no dyno does.
     pub chance: Option<f64>,

@@ -53,6 +53,8 @@ bars! {
     Failing failing "failing";
     /// It is new, and no check has said yet that it is well.
     Unproven unproven "unproven";
+    /// Its release has no share of the requests, and one that has a share can serve.
+    Shareless shareless "shareless";
     /// It has as many exchanges as it may.
     Full full "full";
     /// This exchange has tried it already.

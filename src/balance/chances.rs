@@ -17,7 +17,8 @@ const MOST_OF_TWO: usize = 2_000;
 /// The part of each dyno among those of its kind, by weight; 0 for the others.
 type Weighed<'a> = dyn Fn(&dyn Fn(&Candidate) -> bool) -> Vec<f64> + 'a;
 
-/// The chance of each dyno, 0 to 1, for a request with that key.
+/// The chance of each dyno, 0 to 1, for a request with that key, of candidates as
+/// [`Plan::leave_out`] left them.
 pub fn chances(plan: &Plan, candidates: &[Candidate], key: Option<u64>) -> Option<Vec<f64>> {
     let Some(split) = &plan.split else { return among(plan, &plan.all, candidates, key) };
     let mut chances = vec![0.0; candidates.len()];

@@ -4,7 +4,9 @@
 //! `weight` counts, so that one that has but a part of its weight gets but a part of the exchanges,
 //! whatever the algorithm.
 
-use super::{Algorithm, Candidate, Draw, Plan, Unfit, hash, least, p2c, plan::Lot, scan, turns};
+use super::{
+    Algorithm, Bar, Candidate, Draw, Plan, Unfit, hash, least, p2c, plan::Lot, scan, turns,
+};
 
 /// How often dynos are drawn before all are looked at.
 pub(super) const DRAWS: usize = 8;
@@ -30,10 +32,18 @@ where
     let all = draw.in_flight.take();
     let picked = among(plan, Some(drawn), members.len(), |at| candidate(place(at)), draw);
     draw.in_flight = all;
-    match picked {
-        Ok(at) => Ok(place(at)),
-        // A release without a fit dyno is served by the others.
-        Err(_) => among(plan, None, count, candidate, draw),
+    if let Ok(at) = picked {
+        return Ok(place(at));
+    }
+    // A release without a fit dyno is served by the others that have a share, and all of these, if
+    // they are not only full, by the rest.
+    let with_share = |at: usize| match split.has_share[at] {
+        true => candidate(at),
+        false => Candidate { bar: Some(Bar::Shareless), ..candidate(at) },
+    };
+    match among(plan, None, count, with_share, draw) {
+        Err(unfit) if unfit.full == 0 => among(plan, None, count, candidate, draw),
+        picked => picked,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Invariants: made when the app changes, never for a request; what it holds of the dynos is by
 //! their places among the app's; the default is for dynos of one weight and holds nothing of them.
 
-use super::{ONE_WEIGHT, alias::Alias, ring, ring::Ring};
+use super::{Candidate, ONE_WEIGHT, alias::Alias, candidate::Bar, ring, ring::Ring};
 
 /// Which dyno gets the next exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +79,8 @@ pub(super) struct Split {
     /// A key's release is to stay the same.
     pub sticky: bool,
     pub parts: Box<[Part]>,
+    /// Of each of the app's dynos: is it of one of the parts?
+    pub has_share: Box<[bool]>,
 }
 
 /// The dynos of a release.
@@ -141,6 +143,25 @@ impl Plan {
     pub(super) fn lot(&self, part: Option<usize>) -> &Lot {
         let of = part.zip(self.split.as_ref()).map(|(at, split)| &split.parts[at].lot);
         of.unwrap_or(&self.all)
+    }
+
+    /// Is the dyno of a release that has a share, or are releases not told apart?
+    pub fn has_share(&self, at: usize) -> bool {
+        self.split.as_ref().is_none_or(|split| split.has_share[at])
+    }
+
+    /// Bars the dynos of releases without a share, if one with a share can serve, or will be able
+    /// to as soon as it has room.
+    pub fn leave_out(&self, candidates: &mut [Candidate]) {
+        let Some(split) = &self.split else { return };
+        let serves = |(of, has_share): (&Candidate, &bool)| {
+            *has_share && matches!(of.bar, None | Some(Bar::Full))
+        };
+        if candidates.iter().zip(&split.has_share).any(serves) {
+            let without = |(_, has_share): &(&mut Candidate, &bool)| !**has_share;
+            let all = candidates.iter_mut().zip(&split.has_share);
+            all.filter(without).for_each(|(of, _)| of.bar = of.bar.or(Some(Bar::Shareless)));
+        }
     }
 
     /// The hash of the name of each release that has a share.
@@ -206,7 +227,10 @@ impl Split {
         let parts: Box<[Part]> = wish.releases.iter().enumerate().filter_map(part).collect();
         let shares: Vec<u32> = parts.iter().map(|part| part.share).collect();
         let odds = Alias::new(&shares);
-        (!parts.is_empty()).then_some(Split { odds, sticky: wish.sticky, parts })
+        let share = |of: usize| wish.releases.get(of).map_or(0, |(_, share)| *share);
+        let has_share = |dyno: &Share| dyno.release.is_some_and(|of| share(of) > 0);
+        let has_share = wish.dynos.iter().map(has_share).collect();
+        (!parts.is_empty()).then_some(Split { odds, sticky: wish.sticky, parts, has_share })
     }
 
     /// Which of the parts is a request's.

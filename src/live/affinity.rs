@@ -2,8 +2,10 @@
 //!
 //! The cookie names a dyno of an app ([`crate::balance::affinity`]). It is set when the client had
 //! none that counts, when its dyno is gone or unfit and another was chosen, and when half of its
-//! age is over. Invariants: an app without affinity costs nothing here; a cookie that does not
-//! count is as good as none; a dyno that is full is spared and not given up: the cookie stays.
+//! age is over. A dyno whose release has no share of the requests is unfit like one that drains:
+//! who turns a canary off wants nobody there, whose session ever. Invariants: an app without
+//! affinity costs nothing here; a cookie that does not count is as good as none; a dyno that is
+//! full is spared and not given up: the cookie stays.
 
 use std::{sync::Arc, time::Duration};
 
@@ -115,7 +117,7 @@ impl LiveApp {
         let Some(at) = self.dynos.iter().position(|live| live.tag(seal, name) == tag) else {
             return Comeback::Gone;
         };
-        match self.view(asking).candidate(&self.dynos[at]).bar {
+        match self.bar(at, asking) {
             None => Comeback::To(at),
             Some(Bar::Full) => Comeback::Spared(at),
             Some(bar) => Comeback::Unfit(at, bar),

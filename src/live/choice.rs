@@ -103,7 +103,10 @@ pub fn candidates(app: &LiveApp, asking: &Asking<'_>) -> Vec<Candidate> {
     let mut unfit = Unfit::default();
     candidates.iter().filter_map(|candidate| candidate.bar).for_each(|bar| unfit.count(bar));
     let is_fit = candidates.iter().any(|candidate| candidate.bar.is_none());
-    if !is_fit && opens(&unfit) { all(app.view(asking).opened()) } else { candidates }
+    let opens = !is_fit && opens(&unfit);
+    let mut candidates = if opens { all(app.view(asking).opened()) } else { candidates };
+    app.balancing.plan.leave_out(&mut candidates);
+    candidates
 }
 
 /// Is an ill dyno better than none? Where one that is fit has no room it is waited for.
@@ -128,6 +131,15 @@ impl LiveApp {
         let neutral_us = self.cell.latency.get().us;
         let balancing = &*self.balancing;
         View { app: self, asking, balancing, neutral_us, is_open: false }
+    }
+
+    /// What bars the dyno at this place, the others being what they are.
+    pub fn bar(&self, at: usize, asking: &Asking<'_>) -> Option<Bar> {
+        let own = self.view(asking).candidate(&self.dynos[at]).bar;
+        let is_ill = matches!(own, Some(Bar::Ejected | Bar::Failing));
+        // The others decide whether it is wanted nevertheless, or not wanted though it is fit.
+        let is_alone = self.balancing.plan.has_share(at) && !is_ill;
+        if is_alone { own } else { candidates(self, asking)[at].bar }
     }
 
     /// The fault that every request is answered with, if the app's owner wants it so.

@@ -125,6 +125,51 @@ fn a_dyno_that_is_gone_or_unfit_is_replaced_for_good() {
 }
 
 #[test]
+fn clients_of_a_release_that_lost_its_share_get_another_dyno_for_good() {
+    let (router, _dynos) = start();
+    for at in [3, 4] {
+        let path = format!("/v1/apps/one/dynos/web.{at}");
+        router.write("PATCH", &path, json!({"release": "v2"}));
+    }
+    for at in [1, 2] {
+        let path = format!("/v1/apps/one/dynos/web.{at}");
+        router.write("PATCH", &path, json!({"release": "v1"}));
+    }
+    let of_v2 = |answer: &Answer| ["three", "four"].contains(&dyno(answer).as_str());
+    for without in ["v1=100,v2=0", "v1=100"] {
+        set(&router, json!({"balance.releases": "v1=50,v2=50"}));
+        let mut first = ask(&router, "");
+        until("a client comes to v2", || {
+            first = ask(&router, "");
+            of_v2(&first)
+        });
+        let held = cookie(&first).unwrap();
+        assert_eq!(dyno(&with(&router, &held)), dyno(&first));
+        set(&router, json!({"balance.releases": without}));
+        let told = json!({"host": "a.test", "headers": {"Cookie": held}});
+        let told = router.call("POST", "/v1/explain", Some(told)).json;
+        let affinity = &told["affinity"];
+        assert_eq!([&affinity["verdict"], &affinity["passed_over"]], ["unfit", "shareless"]);
+        assert_eq!(told["app"]["dynos"]["shareless"], 2, "{told:#}");
+        let next = with(&router, &held);
+        assert!(!of_v2(&next), "{without}: {next:?}");
+        let other = cookie(&next).expect("it is set anew");
+        // It is not called back by what it had.
+        set(&router, json!({"balance.releases": "v1=50,v2=50"}));
+        assert_eq!((dyno(&with(&router, &other)), cookie(&with(&router, &other))), {
+            (dyno(&next), None)
+        });
+        // Where nothing that has a share can serve, a client stays with what serves it.
+        set(&router, json!({"balance.releases": without}));
+        ["web.1", "web.2"].iter().for_each(|web| router.set_state("one", web, "crashed"));
+        let (first, again) = (with(&router, &held), with(&router, &held));
+        assert!(of_v2(&first) && dyno(&again) == dyno(&first), "{first:?}");
+        assert_eq!(cookie(&again), None);
+        ["web.1", "web.2"].iter().for_each(|web| router.set_state("one", web, "up"));
+    }
+}
+
+#[test]
 fn a_dyno_that_refuses_is_replaced_and_the_request_served() {
     let (closed, named) = (closed_port(), Named::start("other"));
     let router = Router::with(&[("HOSTLER_DYNOS_QUARANTINE", "1h")]);

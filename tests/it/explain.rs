@@ -179,7 +179,7 @@ fn dynos_that_are_not_up_are_passed_over_with_their_state() {
     let told = explain(&router, json!({"host": "b.test"}));
     assert_eq!(told["outcome"], json!({"verdict": "dyno", "dyno": "web.4"}), "{told:#}");
     let counts = json!({"candidates": 1, "starting": 1, "draining": 1, "crashed": 1,
-        "quarantined": 0, "ejected": 0, "failing": 0, "unproven": 0, "full": 0});
+        "quarantined": 0, "ejected": 0, "failing": 0, "unproven": 0, "shareless": 0, "full": 0});
     assert_eq!(told["app"]["dynos"], counts, "{told:#}");
 }
 

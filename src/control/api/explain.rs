@@ -254,6 +254,7 @@ fn told_app(app: &LiveApp, bars: &[Option<Bar>]) -> ExplainedApp {
             ejected: count(Some(Bar::Ejected)),
             failing: count(Some(Bar::Failing)),
             unproven: count(Some(Bar::Unproven)),
+            shareless: count(Some(Bar::Shareless)),
             full: count(Some(Bar::Full)),
         },
     }

@@ -117,7 +117,7 @@ impl Seeker<'_> {
         let room = is_within(cell.in_flight(), app.most(cell, caps))
             && is_within(app.cell.in_flight(), caps.app);
         let asking = self.asking(Caps::default(), self.worker.clock.now_ms());
-        let is_fit = app.view(&asking).candidate(&app.dynos[at]).bar.is_none();
+        let is_fit = app.bar(at, &asking).is_none();
         (room && is_fit && !paused).then_some(Placed { app, at, caps })
     }
 
