@@ -7,7 +7,7 @@
 //! is the last one or two windows. Invariants: a count is never lost and never counted twice;
 //! figures are made at the first exchange, and as many as [`Room`] allows: who has none counts with
 //! its app, and an app without any counts nothing; no exchange takes a lock but the first of a
-//! dyno.
+//! dyno, and where a dyno finds no room, one a second.
 
 use std::{
     collections::BTreeMap,
@@ -54,6 +54,11 @@ impl Room {
     /// Room for so many.
     pub fn new(figures: usize) -> Room {
         Room(AtomicUsize::new(figures))
+    }
+
+    /// Is there none? Read first, and by all who have no place, so that they write to nothing.
+    fn is_full(&self) -> bool {
+        self.0.load(Relaxed) == 0
     }
 
     fn take(self: &Arc<Room>) -> Option<Place> {
@@ -181,6 +186,8 @@ pub struct AppFigures {
     own: Arc<Figures>,
     /// Those of its dynos; taken when a dyno has its first exchange, and when somebody looks.
     dynos: Mutex<Vec<Arc<Figures>>>,
+    /// When it was last looked whether a dyno that is gone left room for another.
+    looked_ms: AtomicU64,
 }
 
 /// The place of an app's figures, empty before its first exchange.
@@ -210,14 +217,15 @@ impl AppPlace {
     pub fn count(&self, dyno: Option<&DynoPlace>, ended: &Ended, now_ms: u64) {
         let Some(app) = self.get().or_else(|| self.begin()) else { return };
         app.own.fault(ended.fault);
-        let dyno = dyno.and_then(|place| self.of_dyno(app, place));
+        let dyno = dyno.and_then(|place| self.of_dyno(app, place, now_ms));
         dyno.unwrap_or(&app.own).count(ended, now_ms);
     }
 
     /// Counts an attempt on a dyno that failed.
     pub fn count_failure(&self, dyno: &DynoPlace, fault: Fault) {
         let Some(app) = self.get().or_else(|| self.begin()) else { return };
-        if let Some(dyno) = self.of_dyno(app, dyno) {
+        // Where that has none, its exchange looks for room.
+        if let Some(dyno) = self.of_dyno(app, dyno, 0) {
             dyno.fault(Some(fault));
         }
     }
@@ -230,20 +238,45 @@ impl AppPlace {
 
     #[cold]
     fn begin(&self) -> Option<&AppFigures> {
+        if self.room.is_full() {
+            return None;
+        }
         let _held = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = self.get() {
             return Some(made);
         }
         let own = Figures::make(&self.room)?;
-        Some(self.figures.get_or_init(|| Box::new(AppFigures { own, dynos: Mutex::default() })))
+        Some(self.figures.get_or_init(|| Box::new(AppFigures::new(own))))
     }
 
-    fn of_dyno<'a>(&self, app: &AppFigures, place: &'a DynoPlace) -> Option<&'a Arc<Figures>> {
-        place.get().or_else(|| app.begin_dyno(place, &self.room))
+    fn of_dyno<'a>(
+        &self,
+        app: &AppFigures,
+        place: &'a DynoPlace,
+        now_ms: u64,
+    ) -> Option<&'a Arc<Figures>> {
+        let is_hopeless = || self.room.is_full() && !app.looks_for_room(now_ms);
+        let begin = || (!is_hopeless()).then(|| app.begin_dyno(place, &self.room)).flatten();
+        place.get().or_else(begin)
     }
 }
 
+/// Where there is no room, an app looks so often whether a dyno that is gone left some, in
+/// milliseconds.
+const LOOK_MS: u64 = 1_000;
+
 impl AppFigures {
+    fn new(own: Arc<Figures>) -> AppFigures {
+        AppFigures { own, dynos: Mutex::default(), looked_ms: AtomicU64::new(0) }
+    }
+
+    /// Is it time that somebody looks for room? It is the asker who does, then.
+    fn looks_for_room(&self, now_ms: u64) -> bool {
+        let before = self.looked_ms.load(Relaxed);
+        now_ms.saturating_sub(before) >= LOOK_MS
+            && self.looked_ms.compare_exchange(before, now_ms, Relaxed, Relaxed).is_ok()
+    }
+
     #[cold]
     fn begin_dyno<'a>(&self, place: &'a DynoPlace, room: &Arc<Room>) -> Option<&'a Arc<Figures>> {
         let mut dynos = self.dynos.lock().unwrap_or_else(PoisonError::into_inner);

@@ -94,12 +94,12 @@ fn what_a_dyno_counted_stays_with_its_app_when_it_goes() {
     let (app, _) = app(2);
     for generation in 1..=5 {
         // With room for one dyno, each can only have what the one before gave back.
-        let dyno = DynoPlace::new();
-        app.count(Some(&dyno), &took(0, 5), 1);
+        let (dyno, now_ms) = (DynoPlace::new(), generation * LOOK_MS);
+        app.count(Some(&dyno), &took(0, 5), now_ms);
         assert!(dyno.get().is_some(), "generation {generation}");
         app.count_failure(&dyno, Fault::RequestTimeout);
         drop(dyno);
-        let seen = seen(&app, 1);
+        let seen = seen(&app, now_ms);
         assert_eq!((seen.exchanges(), seen.ever[3].count()), (generation, generation));
         assert_eq!(seen.faults().len(), 0);
     }
@@ -125,6 +125,31 @@ fn who_finds_no_room_counts_with_its_app_and_an_app_without_counts_nothing() {
     let without = AppPlace::default();
     without.count(None, &took(0, 5), 1);
     assert!(without.get().is_none());
+}
+
+#[test]
+fn who_has_no_room_takes_no_lock_for_it_but_a_dyno_once_a_second() {
+    let (full, [_, dyno]) = app(0);
+    let making = full.making.lock().unwrap();
+    full.count(Some(&dyno), &took(0, 5), 1);
+    full.count_failure(&dyno, Fault::BadResponse);
+    drop(making);
+    assert!(full.get().is_none());
+
+    let (app, [first, second]) = app(2);
+    app.count(Some(&first), &took(0, 5), 1);
+    let held = app.get().unwrap().dynos.lock().unwrap();
+    for now_ms in [1, LOOK_MS - 1] {
+        app.count(Some(&second), &took(0, 5), now_ms);
+        app.count_failure(&second, Fault::BadResponse);
+    }
+    drop(held);
+    app.count(Some(&second), &took(0, 5), LOOK_MS);
+    assert!(second.get().is_none(), "nobody went");
+    drop(first);
+    app.count(Some(&second), &took(0, 5), 2 * LOOK_MS);
+    assert!(second.get().is_some());
+    assert_eq!(seen(&app, 1).exchanges(), 5);
 }
 
 #[test]
