@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -24,6 +25,9 @@ use crate::harness::{
 
 /// An answer behind which the connection ends, so that each request comes on one of its own.
 const DONE: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+
+/// How much a time may be off that the router measures in milliseconds.
+const TICK: Duration = Duration::from_millis(2);
 
 /// An app with one dyno that takes one exchange at a time.
 struct Narrow {
@@ -115,6 +119,59 @@ fn the_first_to_wait_is_the_first_to_go_and_the_wait_is_logged() {
 fn under_overload_the_last_to_come_goes_first() {
     let mut narrow = Narrow::with(json!({"queue.lifo_after": "0s"}));
     assert_eq!(narrow.order(4), lines(&[4, 3, 2, 1]));
+}
+
+#[test]
+fn once_the_line_has_stood_for_as_long_again_the_last_to_come_goes_first_until_it_is_empty() {
+    const AFTER: Duration = Duration::from_millis(100);
+    let mut narrow = Narrow::with(json!({"queue.lifo_after": "100ms"}));
+    let passes = || {
+        let began = Instant::now();
+        until("the oldest has waited for that long", || began.elapsed() > AFTER + TICK);
+    };
+    let mut conn = narrow.fill(2);
+    assert_eq!(narrow.next(&mut conn), "GET /1 HTTP/1.1", "nobody has waited for long");
+    passes();
+    // Who comes now sees that the oldest waits for too long, who comes later that it still does.
+    narrow.ask();
+    narrow.until_waiting(2);
+    passes();
+    narrow.ask();
+    narrow.until_waiting(3);
+    let order = [(); 3].map(|()| narrow.next(&mut conn));
+    assert_eq!(order.to_vec(), lines(&[4, 3, 2]));
+    for waiting in 1..=2 {
+        narrow.ask();
+        narrow.until_waiting(waiting);
+    }
+    assert_eq!([(); 2].map(|()| narrow.next(&mut conn)).to_vec(), lines(&[5, 6]));
+}
+
+#[test]
+fn a_wait_is_told_apart_from_what_connecting_and_the_dyno_took() {
+    let mut narrow = Narrow::with(json!({}));
+    let mut conn = narrow.fill(0);
+    let asked = Instant::now();
+    narrow.ask();
+    narrow.until_waiting(1);
+    let seen = Instant::now();
+    until("it has waited for a while", || seen.elapsed() > Duration::from_millis(150));
+    let waited = seen.elapsed();
+    assert_eq!(narrow.next(&mut conn), "GET /1 HTTP/1.1");
+    conn.send(DONE);
+    assert_eq!(narrow.clients[1].take_answer().status(), 204);
+    let whole = asked.elapsed();
+    let line = narrow.router.log.wait_for("path=\"/1\"");
+    let [queue, connect, service] =
+        ["queue", "connect", "service"].map(|part| millis(&line, part).expect("it is told"));
+    let ms = |time: Duration| time.as_millis() as u64;
+    assert!(queue >= ms(waited), "{line}, of {waited:?}");
+    // Each may be told as a millisecond more than it was.
+    assert!(queue + connect + service <= ms(whole) + 3, "{line}, of {whole:?}");
+    let told = narrow.router.call("GET", "/v1/apps/one/stats", None).json;
+    let longest = told["figures"]["recent"]["queue"]["p99_ms"].as_f64().unwrap();
+    let range = ms(waited) as f64 * 15.0 / 16.0..=ms(whole) as f64 * 17.0 / 16.0;
+    assert!(range.contains(&longest), "{longest} in {range:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod adaptive;
 mod affinity;
 mod algorithms;
 mod balance;
