@@ -230,3 +230,6 @@ pub fn without_dyno(unfit: Unfit) -> (Fault, bool) {
         _ => (Fault::NoDynos, false),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,3 +102,6 @@ impl Drop for Lease {
         self.vacate();
     }
 }
+
+#[cfg(test)]
+mod tests;

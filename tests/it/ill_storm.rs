@@ -7,7 +7,7 @@
 use std::thread;
 
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Conn, H2, Program, Router, h2::request, until},
@@ -15,6 +15,21 @@ use crate::{
 };
 
 const SEEDS: [u64; 2] = [1, 2];
+
+/// What the app has of its own in the storm of a seed: nothing, or all that there is.
+fn of_storm(seed: u64) -> Value {
+    if seed == 1 {
+        return json!({});
+    }
+    json!({
+        "dynos.max_in_flight": 2, "dynos.adaptive": true, "limits.in_flight": 5, "queue.max": 3,
+        "queue.timeout": "50ms", "queue.lifo_after": "10ms", "affinity.enabled": true,
+        "balance.algorithm": "round_robin", "balance.shadow": "one_at_a_time",
+        "balance.releases": "1=50,2=50", "balance.sticky": true, "balance.reported_load": true,
+        "health.slow_start": "1s",
+    })
+}
+
 const CLIENTS: usize = 6;
 /// What each client does in a storm, one after the other.
 const STEPS: usize = 40;
@@ -136,6 +151,7 @@ fn every_exchange_gives_its_place_back_whatever_way_it_ends() {
     router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
     for seed in SEEDS {
         println!("seed {seed}");
+        router.write("PATCH", "/v1/apps/one", json!({"settings": of_storm(seed)}));
         thread::scope(|scope| {
             for client in 0..CLIENTS {
                 let router = &router;
