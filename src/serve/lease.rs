@@ -1,4 +1,5 @@
-//! The in-flight guard: one exchange on one dyno, from the choice to the end of the body.
+//! The in-flight guard: one exchange on one dyno, from the choice to the end of the answer as it
+//! comes from there; a tunnel's to its end.
 //!
 //! Invariants: the counts are lowered exactly once, whatever way the exchange ends, by the lease's
 //! being vacated or dropped, or the place goes to who waits for one; the cell is told of an outcome

@@ -5,6 +5,7 @@
 //! clients came is the one in which the test sent them.
 
 use std::{
+    future::poll_fn,
     net::TcpListener,
     sync::{
         Arc,
@@ -230,6 +231,59 @@ fn a_stream_that_is_reset_waits_no_longer_and_others_of_its_connection_go_on() {
     assert_eq!(narrow.next(&mut conn), "GET /second HTTP/1.1");
     conn.send(DONE);
     assert_eq!(client.answer(second).unwrap().head.status(), 204);
+}
+
+#[test]
+fn a_place_is_free_before_the_client_has_the_last_of_the_answer_and_may_ask_again() {
+    // As much as a client of HTTP/2 takes that says nothing of it.
+    const WINDOW: usize = 65_535;
+    let mut narrow = Narrow::with(json!({"queue.max": 0}));
+    let client = H2::connect(narrow.router.http);
+    let mut call = client.begin(get("a.test", "/slow"), true);
+    client.turn();
+    let mut conn = narrow.dyno.accept();
+    conn.take_request();
+    conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", WINDOW + 10));
+    conn.send("x".repeat(WINDOW));
+    let mut body = client.head(&mut call).unwrap().into_body();
+    let mut taken = 0;
+    while taken < WINDOW {
+        taken += client.wait(poll_fn(|cx| body.poll_data(cx))).unwrap().unwrap().len();
+    }
+    narrow.ask();
+    assert_eq!(narrow.clients[0].take_answer().verdict(), (503, "H11"), "the dyno is at work");
+    conn.send("the rest.\n");
+    let in_flight =
+        || narrow.router.call("GET", "/v1/apps/one/stats", None).json["in_flight"].clone();
+    until("the place is free", || in_flight() == 0);
+    narrow.ask();
+    let mut other = narrow.dyno.accept();
+    other.take_request();
+    other.send(DONE);
+    assert_eq!(narrow.clients[1].take_answer().status(), 204);
+    body.flow_control().release_capacity(WINDOW).unwrap();
+    assert_eq!(client.rest(body).unwrap().0, b"the rest.\n");
+    let line = narrow.router.log.wait_for("path=\"/slow\"");
+    assert!(line.contains(" status=200 bytes=65545"), "{line}");
+}
+
+#[test]
+fn a_place_is_free_before_the_client_is_told_of_a_fault() {
+    let narrow = Narrow::with(json!({"queue.max": 0}));
+    // It takes no byte of a body.
+    let client = H2::with(narrow.router.http, h2::client::Builder::new().initial_window_size(0));
+    let mut call = client.begin(get("a.test", "/"), true);
+    client.turn();
+    // Which is sent a second time.
+    for _ in 0..2 {
+        let mut conn = narrow.dyno.accept();
+        conn.take_request();
+        conn.reset();
+    }
+    assert_eq!(client.head(&mut call).unwrap().status(), 503);
+    assert_eq!(narrow.router.call("GET", "/v1/apps/one/stats", None).json["in_flight"], 0);
+    let told = narrow.router.log.all();
+    assert!(!told.iter().any(|line| line.contains("code=")), "its page is still on its way");
 }
 
 /// A dyno that answers everything and notes how many requests it had at a time.

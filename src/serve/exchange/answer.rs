@@ -2,7 +2,7 @@
 //!
 //! Invariants: nothing of an answer is written before its head was judged; the body's first bytes
 //! go out with the head where they fit; nothing is read from the dyno while the client has not
-//! taken what was read before.
+//! taken what was read before; the dyno's place is free before the last of the answer is written.
 
 use std::{
     task::{Context, Poll, ready},
@@ -40,7 +40,7 @@ enum State {
     Head(Finder),
     /// In the body of the final answer.
     Body,
-    /// All of the answer was written.
+    /// All of the answer came from the dyno.
     Whole,
     /// A 101 was written: what follows is another protocol.
     Switched,
@@ -148,6 +148,14 @@ impl Answer {
         sent: bool,
     ) -> Poll<Result<Over, Fault>> {
         loop {
+            if matches!(self.state, State::Body) && self.body.is_done() {
+                self.state = State::Whole;
+                // Where nothing of it was written yet, its head came just now.
+                let is_new = !self.committed;
+                let came_us = exchange.moments.answered_us;
+                // Before the client can have the last of it, and come again.
+                exchange.leave_dyno(if is_new { came_us } else { worker.clock.now_us() });
+            }
             self.waits_for_client = true;
             ready!(self.poll_flush(cx, worker, client, dyno))?;
             self.waits_for_client = false;
@@ -156,10 +164,6 @@ impl Answer {
                 State::Switched if sent => return Poll::Ready(Ok(Over::Switch)),
                 // The request is still on its way up; what the dyno says meanwhile is not held.
                 State::Switched => {}
-                State::Body if self.body.is_done() => {
-                    self.state = State::Whole;
-                    continue;
-                }
                 State::Body => {
                     if splice::is_worthwhile(&dyno.stream, &client.stream.io, &self.body)
                         && ready!(self.poll_splice(cx, worker, dyno, exchange))?
@@ -262,7 +266,7 @@ impl Answer {
     fn take_end(&mut self, heard: Heard) -> Result<(), Fault> {
         match self.state {
             State::Body if self.body.ends_with_connection() && heard == Heard::End => {
-                self.state = State::Whole;
+                self.body = Body::Done;
                 Ok(())
             }
             State::Head(_) if !self.begun && heard == Heard::End => {

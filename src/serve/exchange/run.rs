@@ -89,7 +89,7 @@ pub struct Exchange {
     pub invited: bool,
     /// Bytes of the body went to a dyno that are not in `out`.
     pub streamed: bool,
-    /// The place on the dyno that serves it, or was tried last.
+    /// The place on the dyno that serves it, or did, or was tried last.
     pub lease: Option<Lease>,
     /// When it came to each of its steps.
     pub moments: Moments,
@@ -188,7 +188,14 @@ impl Exchange {
         });
     }
 
-    /// The same of an attempt behind which comes another.
+    /// The dyno's part of the exchange is over, well: it may have another.
+    pub fn leave_dyno(&mut self, now_us: u64) {
+        self.end_attempt(now_us, None);
+        self.lease.iter_mut().for_each(Lease::vacate);
+        self.shadow = None;
+    }
+
+    /// Ends an attempt behind which comes another.
     pub fn end_attempt_of_more(&mut self, now_us: u64, fault: Fault) {
         self.end_attempt(now_us, Some(fault));
         self.shadow = None;

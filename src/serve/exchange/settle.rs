@@ -14,6 +14,7 @@ use crate::{
         carrier::Cause,
         clock,
         edge::Client,
+        lease::Lease,
         reply::{self, Format, Reply},
         worker::Worker,
     },
@@ -49,6 +50,8 @@ pub async fn settle(
     });
     let now_us = worker.clock.now_us();
     exchange.end_attempt(now_us, fault);
+    // Before the client is told of a fault, and may come again.
+    exchange.lease.iter_mut().for_each(Lease::vacate);
     if fault.is_some() && !exchange.committed {
         exchange.bytes = 0;
     }
