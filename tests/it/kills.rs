@@ -25,7 +25,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use self::{
-    client::{Client, Outcome},
+    client::{Client, History, Outcome, connect},
     table::Lines,
 };
 use crate::harness::{
@@ -91,10 +91,12 @@ fn what_was_answered_outlives_two_hundred_kills() {
         let began = Instant::now();
         let storm = duration(&mut rng, STORM);
         let ending = (rng.u8(..4) == 0).then(|| duration(&mut rng, PART / 4));
-        let addr = router.control;
+        // Whoever connected behind the kill might find another router in its place.
+        let streams: Vec<_> = clients.iter().map(|_| connect(router.control)).collect();
         thread::scope(|scope| {
+            let each = clients.iter_mut().zip(streams);
             let storms: Vec<_> =
-                clients.iter_mut().map(|client| scope.spawn(|| client.push(addr))).collect();
+                each.map(|(client, stream)| scope.spawn(|| client.push(stream))).collect();
             wait(storm.saturating_sub(began.elapsed()));
             if let Some(ending) = ending {
                 router.terminate();
@@ -152,10 +154,10 @@ impl Seen {
         }
     }
 
-    /// The transactions since the last look, by revision: there is none missing.
-    fn history(&self, router: &Router, newest: u64) -> BTreeMap<u64, Outcome> {
+    /// The transactions since the last look: as far as they are kept there is none missing.
+    fn history(&self, router: &Router, newest: u64) -> History {
         assert!(newest >= self.revision, "{newest} after {}", self.revision);
-        let mut all = BTreeMap::new();
+        let mut known = BTreeMap::new();
         let (mut before, mut begins) = (newest + 1, self.revision + 1);
         while before > begins {
             let path = format!("/v1/history?limit=1000&since={begins}&before={before}");
@@ -167,10 +169,10 @@ impl Seen {
                 if entry["begins"] == true {
                     begins = before;
                 }
-                all.insert(before, Outcome::of(entry));
+                known.insert(before, Outcome::of(entry));
             }
         }
-        all
+        History { known, is_whole: begins == self.revision + 1 }
     }
 }
 

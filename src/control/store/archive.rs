@@ -396,20 +396,20 @@ impl View {
         }
         let from = if filter.app.is_some() { &*changes_of_app() } else { "transactions" };
         let sql = format!(
-            "SELECT revision, at_ms, author, reason, changes, digest, address, forced FROM {from}
+            "SELECT revision, at_ms, author, reason, changes, digest, address, forced,
+                 revision > 1 AND revision = (SELECT min(revision) FROM transactions)
+             FROM {from}
              WHERE revision >= ?1 AND revision <= ?2 AND ?5 IS ?5 AND (?3 IS NULL OR author = ?3)
              ORDER BY revision DESC LIMIT ?4"
         );
         let failed = StoreError::sqlite(&self.path);
-        let oldest = self.oldest()?.0;
         let mut query = self.connection.prepare_cached(&sql).map_err(&failed)?;
         let limit = filter.limit.min(u32::MAX as usize) as i64;
         let (first, last) = (number(Revision(first)), number(Revision(last)));
         let rows = query.query_map(params![first, last, filter.author, limit, filter.app], |row| {
-            let revision = row.get::<_, i64>(0)?.cast_unsigned();
             Ok(HistoryEntry {
-                revision,
-                begins: revision == oldest,
+                revision: row.get::<_, i64>(0)?.cast_unsigned(),
+                begins: row.get(8)?,
                 at_ms: row.get::<_, i64>(1)?.cast_unsigned(),
                 author: row.get(2)?,
                 address: row.get(6)?,
