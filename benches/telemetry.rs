@@ -32,6 +32,7 @@ fn main() {
         request_id: b"0f8d1c3e-5a51-4c9e-9a39-6f8f0b1d2e3f",
         fwd: b"203.0.113.9",
         dyno: "web.1",
+        hedge: None,
         queue_ms: Some(0),
         connect_ms: Some(0),
         service_ms: Some(27),

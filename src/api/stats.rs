@@ -118,6 +118,12 @@ pub struct FiguresView {
     pub faults: BTreeMap<String, u64>,
     /// Attempts that failed on a dyno and were followed by another.
     pub retries: u64,
+    /// Requests that a dyno was slow to answer and that went to a second one too.
+    #[serde(default)]
+    pub hedges: u64,
+    /// Of those the ones that the second one served.
+    #[serde(default)]
+    pub hedges_won: u64,
     /// How long its exchanges took.
     pub recent: TimesView,
     /// The same since the start.

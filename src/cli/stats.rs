@@ -74,6 +74,10 @@ impl Stats {
             "Since the start {ended} exchanges ended ({}), {retries} attempts were made again\n",
             counts(&figures.statuses)
         );
+        if figures.hedges > 0 {
+            let (hedges, won) = (figures.hedges, figures.hedges_won);
+            text += &format!("{hedges} went to a second dyno too, which served {won} of them\n");
+        }
         if !figures.faults.is_empty() {
             text += &format!("Faults: {}\n", counts(&figures.faults));
         }

@@ -186,6 +186,9 @@ keys! {
     "dynos.max_requests" = "0", Read::Count32(COUNT_OR_NONE, |s| &mut s.serve.dynos.max_requests);
     /// Most requests that are sent a second time, in percent of an app's; 0: none.
     "dynos.retry_budget" = "20", Read::Count32(PERCENT, |s| &mut s.serve.dynos.retry_budget);
+    /// A request that may be sent a second time, and of whose answer nothing has come for so long,
+    /// goes to a second dyno too; the first answer counts; 0: none does.
+    "dynos.hedge_after" = "0s", Read::Duration(TIME_OR_NONE, |s| &mut s.serve.dynos.hedge_after);
     /// What is spoken to dynos: http1, or http2 (in clear text with prior knowledge).
     "dynos.protocol" = "http1", Read::Text(|s, v| {
         s.serve.dynos.protocol = parse::word(v, DynoProtocol::ALL)?;

@@ -192,6 +192,12 @@ impl Checks<'_> {
                 "timeouts.connect_total",
                 t.connect_total,
             ),
+            self.time_order(
+                "dynos.hedge_after",
+                s.serve.dynos.hedge_after,
+                "timeouts.first_byte",
+                t.first_byte,
+            ),
             self.size_order("request_line", l.request_line, "request_head", l.request_head),
             self.size_order("header_name", l.header_name, "request_head", l.request_head),
             self.size_order("header_value", l.header_value, "request_head", l.request_head),

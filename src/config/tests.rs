@@ -122,7 +122,7 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
     let file = "
         [http]\nmax_passes = 9\nend_to_end_continue = true\nhalf_close = true
         [dynos]\nkeep_alive = false\nmax_requests = 2\nmax_in_flight = 3\nretry_budget = 4
-        adaptive = true
+        adaptive = true\nhedge_after = \"7s\"
         max_attempts = 5\nquarantine = \"6s\"\nprotocol = \"http2\"\ntls = true
         tls_name = \"x.test\"\ntls_ca = \"ca.pem\"\nproxy_protocol = \"v2\"
         [limits]\nmethod = 71\nrequest_line = 72\nheader_name = 73\nheader_value = 74
@@ -141,6 +141,7 @@ fn every_setting_of_an_exchange_goes_to_its_place() {
         max_in_flight: 3,
         adaptive: true,
         retry_budget: 4,
+        hedge_after: Duration::from_secs(7),
         protocol: serve::settings::DynoProtocol::Http2,
         tls: true,
         tls_name: "x.test".into(),
@@ -284,6 +285,7 @@ fn settings_that_contradict_each_other_are_refused() {
         ("[limits]\nrequest_head = \"4KiB\"", "limits.request_head: limits.request_line is 8192"),
         ("[limits]\nset_cookie = \"2MiB\"", "limits.set_cookie: limits.set_cookie is 2097152"),
         ("[timeouts]\nconnect = \"2m\"", "timeouts.connect is 2m, timeouts.connect_total only"),
+        ("[dynos]\nhedge_after = \"31s\"", "dynos.hedge_after is 31s, timeouts.first_byte only"),
         ("[drain]\ngrace = \"31s\"", "drain.grace is 31s, drain.deadline only 30s; lower"),
         ("[http]\nmax_connections = 30000", "need more than the 20256 open files"),
         (

@@ -150,6 +150,9 @@ settings! {
     "dynos.max_requests" = Count32(COUNT_OR_NONE, @dynos.max_requests);
     /// Most requests that are sent a second time, in percent of an app's; 0: none.
     "dynos.retry_budget" = Count32(PERCENT, @retry_budget);
+    /// A request that may be sent a second time, and of whose answer nothing has come for so long,
+    /// goes to a second dyno too; the first answer counts; 0: none does.
+    "dynos.hedge_after" = Duration(TIME_OR_NONE, @capacity.hedge_after);
     /// What is spoken to dynos: http1, or http2 (in clear text with prior knowledge).
     "dynos.protocol" = Word(DynoProtocol::WORDS, @dynos.protocol as DynoProtocol);
     /// Speak TLS to dynos, each of which must prove that it has the name.
@@ -462,6 +465,10 @@ fn contradictions(own: &OwnSettings) -> Vec<Refused> {
     [
         keyless,
         over(("timeouts.connect", own.connect), ("timeouts.connect_total", own.connect_total)),
+        over(
+            ("dynos.hedge_after", own.capacity.hedge_after),
+            ("timeouts.first_byte", own.first_byte),
+        ),
         over(("limits.status_line", own.status_line), head),
         over(("limits.set_cookie", own.set_cookie), head),
         over(("limits.response_header", own.response_header), head),

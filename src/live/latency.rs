@@ -60,7 +60,8 @@ fn charge(outcome: &Outcome, own_us: u32, neutral_us: u32) -> Option<u32> {
     }
     let is_over = outcome.is_answered() && !outcome.is_tunnel();
     // Who leaves before the answer has seen that it takes so long at least.
-    let is_given_up = outcome.fault.is_some_and(|fault| fault.whose() == Whose::Client);
+    let has_left = outcome.fault.is_some_and(|fault| fault.whose() == Whose::Client);
+    let is_given_up = outcome.given_up || has_left;
     let counts = is_over || (!outcome.is_answered() && is_given_up && took_us > own_us);
     (counts && took_us > 0).then_some(took_us)
 }
@@ -117,6 +118,9 @@ mod tests {
             |latency_us| Outcome { fault: Some(Fault::ClientInterrupted), ..answer(0, latency_us) };
         assert_eq!(after(left(400)).0, 1_000);
         assert!(after(left(900_000)).0 > 500_000, "it has taken so long at least");
+        let given_up = |latency_us| Outcome { given_up: true, ..answer(0, latency_us) };
+        assert_eq!(after(given_up(400)).0, 1_000, "it lost, and is no quicker for it");
+        assert!(after(given_up(900_000)).0 > 500_000);
         assert_eq!(after(answer(200, 0)).0, 1_000, "the answer overtook its request");
     }
 

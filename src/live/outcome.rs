@@ -16,6 +16,8 @@ pub struct Outcome {
     pub now_ms: u64,
     /// Why it ended without a whole answer, whoever's fault that is.
     pub fault: Option<Fault>,
+    /// Nobody waits for its answer any more, for another dyno's came first.
+    pub given_up: bool,
     /// The status of its answer; 0: no head of a final answer came.
     pub status: u16,
     /// The time from the choice to the first byte of the answer; where the client was still

@@ -91,6 +91,8 @@ pub struct Figures {
     faults: [AtomicU64; FAULTS],
     /// Attempts that failed, and whose exchange went on.
     retries: AtomicU64,
+    /// Requests that were slow here and went to another dyno too, and those that it served.
+    hedges: [AtomicU64; 2],
     lately: [Window; 2],
     before: [Histogram<AtomicU64>; PARTS.len()],
     _place: Place,
@@ -104,6 +106,7 @@ impl Figures {
             statuses: zeros(),
             faults: std::array::from_fn(|_| AtomicU64::default()),
             retries: AtomicU64::default(),
+            hedges: Default::default(),
             lately: Default::default(),
             before: Default::default(),
             _place: place,
@@ -151,6 +154,7 @@ impl Figures {
         add(&mut seen.statuses, &self.statuses);
         add(&mut seen.faults, &self.faults);
         seen.retries += self.retries.load(Relaxed);
+        add(&mut seen.hedges, &self.hedges);
         for (part, sum) in seen.ever.iter_mut().enumerate() {
             self.before[part].add_to(sum);
             self.lately.iter().for_each(|window| window.parts[part].add_to(sum));
@@ -171,6 +175,7 @@ impl Figures {
                 .for_each(|(to, from)| _ = to.fetch_add(from.load(Relaxed), Relaxed));
         };
         add(&self.statuses, &gone.statuses);
+        add(&self.hedges, &gone.hedges);
         self.retries.fetch_add(gone.retries.load(Relaxed), Relaxed);
         for (part, to) in self.before.iter().enumerate() {
             gone.before[part].move_to(to);
@@ -234,6 +239,14 @@ impl AppPlace {
     pub fn count_retry(&self, dyno: &DynoPlace) {
         let figures = dyno.get().or_else(|| self.get().map(|app| &app.own));
         figures.inspect(|figures| _ = figures.retries.fetch_add(1, Relaxed));
+    }
+
+    /// Counts a request that was slow on this dyno and went to another too, when it is sent there,
+    /// and when that one `won`.
+    pub fn count_hedge(&self, dyno: &DynoPlace, won: bool) {
+        let Some(app) = self.get().or_else(|| self.begin()) else { return };
+        let figures = self.of_dyno(app, dyno, 0).unwrap_or(&app.own);
+        figures.hedges[usize::from(won)].fetch_add(1, Relaxed);
     }
 
     #[cold]
@@ -331,6 +344,8 @@ pub struct Seen {
     faults: [u64; FAULTS],
     /// Attempts that failed, and whose exchange went on.
     pub retries: u64,
+    /// Requests that were slow and went to a second dyno too, and those that it served.
+    pub hedges: [u64; 2],
     /// How long the parts of [`PARTS`] took in the last one or two windows.
     pub lately: [Distribution; PARTS.len()],
     /// The same since the start.
@@ -339,8 +354,9 @@ pub struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        let (statuses, faults, retries) = ([0; CLASSES.len()], [0; FAULTS], 0);
-        Seen { statuses, faults, retries, lately: Default::default(), ever: Default::default() }
+        let (statuses, faults, retries, hedges) = ([0; CLASSES.len()], [0; FAULTS], 0, [0; 2]);
+        let (lately, ever) = Default::default();
+        Seen { statuses, faults, retries, hedges, lately, ever }
     }
 }
 

@@ -7,10 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    error::Fault,
-    live::{Cell, LiveApp, LiveDyno, Outcome, queue::Handed},
-};
+use crate::live::{Cell, LiveApp, LiveDyno, Outcome, queue::Handed};
 
 /// One exchange's place on a dyno.
 #[derive(Debug)]
@@ -80,11 +77,6 @@ impl Lease {
     /// Its app, and where among the app's dynos it is.
     pub fn place(&self) -> (&Arc<LiveApp>, usize) {
         (&self.app, self.at)
-    }
-
-    /// A connect to the dyno failed, by its own fault.
-    pub fn strike(&self, now_ms: u64, fault: Fault) {
-        self.app.strike(self.at, now_ms, fault);
     }
 
     /// The name of its app.

@@ -129,6 +129,8 @@ pub struct Dynos {
     pub max_requests: u32,
     /// The most requests that are sent a second time, in percent of the app's; 0: none.
     pub retry_budget: u32,
+    /// When a request without an answer goes to a second dyno too; zero: never.
+    pub hedge_after: Duration,
     /// What is spoken to them.
     pub protocol: DynoProtocol,
     /// They are spoken to by TLS.
@@ -149,6 +151,7 @@ impl Default for Dynos {
             keep_alive: true,
             max_requests: 0,
             retry_budget: 20,
+            hedge_after: Duration::ZERO,
             protocol: DynoProtocol::Http1,
             tls: false,
             tls_name: "{app}.internal".into(),

@@ -77,6 +77,7 @@ impl Terms {
                 keep_alive: own.keep_alive_to_dynos.unwrap_or(dynos.keep_alive),
                 max_requests: own.dynos.max_requests.unwrap_or(dynos.max_requests),
                 retry_budget: own.retry_budget.unwrap_or(dynos.retry_budget),
+                hedge_after: own.capacity.hedge_after.unwrap_or(dynos.hedge_after),
                 protocol: own.dynos.protocol.unwrap_or(dynos.protocol),
                 tls: own.dynos.tls.unwrap_or(dynos.tls),
                 tls_name: own.dynos.tls_name.as_ref().unwrap_or(&dynos.tls_name).clone(),

@@ -86,6 +86,10 @@ families! {
     app_faults: "counter" = "hostler_app_faults_total";
     /// Attempts on dynos of an app that failed and were followed by another.
     app_retries: "counter" = "hostler_app_retries_total";
+    /// Requests that a dyno of an app was slow to answer and that went to a second one too.
+    app_hedges: "counter" = "hostler_app_hedges_total";
+    /// Of those the ones that the second one served.
+    app_hedges_won: "counter" = "hostler_app_hedges_won_total";
     /// Seconds that exchanges of an app took, by part: total, queue, connect, dyno, client.
     app_seconds: "histogram" = "hostler_app_seconds";
     /// Exchanges of a dyno that are in flight.
@@ -99,18 +103,21 @@ families! {
 }
 
 impl Families {
-    /// Adds an app: in flight, retries, faults by code, and how long each part took.
+    /// Adds an app: in flight, retries, hedges and those that won, faults by code, and how long its
+    /// parts took.
     pub fn app(
         &mut self,
         app: &str,
         in_flight: u32,
-        retries: u64,
+        (retries, [hedges, won]): (u64, [u64; 2]),
         faults: impl IntoIterator<Item = (&'static str, u64)>,
         parts: impl IntoIterator<Item = (&'static str, Took)>,
     ) {
         let of = format!("app=\"{app}\"");
         self.app_in_flight.line("", &of, in_flight);
         self.app_retries.line("", &of, retries);
+        self.app_hedges.line("", &of, hedges);
+        self.app_hedges_won.line("", &of, won);
         for (code, count) in faults {
             self.app_faults.line("", &format!("{of},code=\"{code}\""), count);
         }
@@ -152,7 +159,7 @@ mod tests {
         let took = Took { within, count: 4, sum_s: 1.5 };
         let mut families = Families::default();
         for app in ["a", "b"] {
-            families.app(app, 2, 1, [("H12", 5)], [("total", took)]);
+            families.app(app, 2, (1, [3, 2]), [("H12", 5)], [("total", took)]);
         }
         families.dyno(("a", "web.1"), 1, [("2xx", 4), ("3xx", 0)], [], took);
         let text = families.text();

@@ -90,6 +90,9 @@ fn logfmt(out: &mut Vec<u8>, record: &Record<'_>) {
     text(out, " tls_version=", record.tls_version.unwrap_or_default());
     text(out, " queue=", "");
     millis(out, record.queue_ms);
+    if let Some(hedge) = record.hedge {
+        text(out, " hedge=", hedge);
+    }
     if let Some(agent) = agent(record) {
         text(out, " agent=", "");
         quoted(out, agent, MAX_FIELD);
@@ -174,6 +177,10 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>) {
         }
         None => text(out, ",\"tls_version\":null", ""),
     }
+    if let Some(hedge) = record.hedge {
+        text(out, ",\"hedge\":\"", hedge);
+        out.push(b'"');
+    }
     if let Some(agent) = agent(record) {
         text(out, ",\"agent\":", "");
         quoted(out, agent, MAX_FIELD);
@@ -253,6 +260,13 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn that_a_second_dyno_had_the_request_too_stands_at_the_end() {
+        let won = Record { hedge: Some("won"), ..sample::record() };
+        assert!(line(LogFormat::Logfmt, &won).ends_with(" queue=0ms hedge=won\n"));
+        assert!(line(LogFormat::Json, &won).ends_with(",\"hedge\":\"won\"}\n"));
     }
 
     #[test]

@@ -132,6 +132,10 @@ metrics! {
     dyno_reuses: IntCounter = "hostler_dyno_reuses_total" [];
     /// Attempts after the first of their exchange.
     retries: IntCounter = "hostler_retries_total" [];
+    /// Requests that were slow and were sent to a second dyno too.
+    hedges: IntCounter = "hostler_hedges_total" [];
+    /// Of those the ones that the second dyno served.
+    hedges_won: IntCounter = "hostler_hedges_won_total" [];
     /// Calls of webhooks that wake apps, by what came of them: ok or failed.
     wake_calls: IntCounterVec = "hostler_wake_calls_total" ["result"];
     /// Lines of the exchange log that were lost: the queue was full or the output failed.

@@ -25,6 +25,8 @@ pub struct Record<'a> {
     pub fwd: &'a [u8],
     /// The dyno that answered, or was tried last; empty if none was.
     pub dyno: &'a str,
+    /// What came of a second dyno that had the request too: `won` or `lost`.
+    pub hedge: Option<&'static str>,
     /// Milliseconds that it waited for a dyno, if it sought one.
     pub queue_ms: Option<u32>,
     /// Milliseconds until the dyno's connection stood, but for those; 0 on a reused one.
@@ -67,6 +69,7 @@ pub(super) mod sample {
             request_id: b"0f8d1c3e-5a51-4c9e-9a39-6f8f0b1d2e3f",
             fwd: b"203.0.113.9",
             dyno: "web.1",
+            hedge: None,
             queue_ms: Some(0),
             connect_ms: Some(1),
             service_ms: Some(27),

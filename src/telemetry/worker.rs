@@ -95,6 +95,8 @@ pub struct WorkerMetrics {
     dyno_unproven: LocalIntCounter,
     dyno_reuses: LocalIntCounter,
     retries: LocalIntCounter,
+    hedges: LocalIntCounter,
+    hedges_won: LocalIntCounter,
 }
 
 impl WorkerMetrics {
@@ -132,6 +134,8 @@ impl WorkerMetrics {
             dyno_unproven: metrics.dyno_unproven.local(),
             dyno_reuses: metrics.dyno_reuses.local(),
             retries: metrics.retries.local(),
+            hedges: metrics.hedges.local(),
+            hedges_won: metrics.hedges_won.local(),
         }
     }
 
@@ -250,6 +254,12 @@ impl WorkerMetrics {
         self.retries.inc();
     }
 
+    /// Counts a request that a second dyno had too, when it is sent there, and when that one
+    /// `won`.
+    pub fn hedge(&mut self, won: bool) {
+        if won { self.hedges_won.inc() } else { self.hedges.inc() }
+    }
+
     /// Counts bytes of a request's body.
     pub fn request_bytes(&mut self, bytes: u64) {
         self.bytes_in.inc_by(bytes);
@@ -283,6 +293,8 @@ impl WorkerMetrics {
             &self.dyno_unproven,
             &self.dyno_reuses,
             &self.retries,
+            &self.hedges,
+            &self.hedges_won,
         ] {
             counter.flush();
         }
@@ -382,6 +394,9 @@ mod tests {
             worker.dyno_connect(false);
             worker.dyno_reused();
             worker.retry();
+            worker.hedge(false);
+            worker.hedge(false);
+            worker.hedge(true);
             worker.request_bytes(5);
         });
         for line in [
@@ -391,6 +406,8 @@ mod tests {
             "hostler_dyno_connect_failures_total 1",
             "hostler_dyno_reuses_total 1",
             "hostler_retries_total 1",
+            "hostler_hedges_total 2",
+            "hostler_hedges_won_total 1",
             "hostler_request_body_bytes_total 5",
         ] {
             assert_has(&text, line);

@@ -23,7 +23,7 @@ pub(super) fn text(snapshot: &Snapshot, apps: &[Box<str>], most: usize, now_ms: 
     for (app, seen) in with_figures.take(most) {
         let name = app.app.name.as_str();
         let parts = PARTS.into_iter().zip(&seen.ever).map(|(part, of)| (part, took(of)));
-        families.app(name, app.cell.in_flight(), seen.retries, seen.faults(), parts);
+        families.app(name, app.cell.in_flight(), (seen.retries, seen.hedges), seen.faults(), parts);
         let shown = app.dynos.iter().filter_map(|live| Some((live, live.cell.figures.get()?)));
         for (live, figures) in shown.take(dynos) {
             dynos -= 1;

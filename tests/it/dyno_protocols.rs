@@ -4,7 +4,7 @@
 //! frame where it is about what breaks. Invariant: one worker, so that who shares a connection is
 //! certain.
 
-mod frames;
+pub mod frames;
 mod tunnels;
 
 use std::time::Duration;

@@ -14,7 +14,7 @@ use rustls::ServerConnection;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Authority, Dyno, End, Program, Router,
+    Authority, Conn, Dyno, End, Program, Router,
     certs::Files,
     program::{node, scripts},
     tls, until,
@@ -252,6 +252,30 @@ fn a_dyno_that_is_met_again_is_spared_the_proof() {
     let router = router(&authority, json!({"dynos.max_requests": 1}), &[&dyno.addr]);
     assert_eq!(seen(&router, "/")["resumed"], false);
     assert_eq!(seen(&router, "/")["resumed"], true);
+}
+
+#[test]
+fn a_request_goes_to_a_second_dyno_too_once_that_has_proven_itself() {
+    let authority = Authority::new("dynos");
+    let files = authority.issue("one", &["one.internal"]);
+    let dynos = [(); 2].map(|()| Dyno::new());
+    let hedged = json!({"dynos.hedge_after": "20ms"});
+    let router = router(&authority, hedged, &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    let mut client = router.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    until("one is asked", || dynos.iter().any(Dyno::has_caller));
+    let [one, other] = &dynos;
+    let (slow, quick) = if one.has_caller() { (one, other) } else { (other, one) };
+    // Its time begins with the request, which is behind the handshake.
+    let (_session, slow) = shake_hands(slow, &files, &[], 0);
+    let (mut session, mut conn) = shake_hands(quick, &files, &[], 0);
+    session.writer().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    while session.wants_write() {
+        session.write_tls(&mut conn).unwrap();
+    }
+    assert_eq!(client.take_answer().text(), "ok");
+    Conn::from(slow).take_all();
+    router.log.wait_for("hedge=won");
 }
 
 #[test]

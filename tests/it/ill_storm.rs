@@ -14,20 +14,23 @@ use crate::{
     ill::dyno,
 };
 
-const SEEDS: [u64; 2] = [1, 2];
+const SEEDS: [u64; 3] = [1, 2, 3];
 
-/// What the app has of its own in the storm of a seed: nothing, or all that there is.
+/// What the app has of its own in the storm of a seed: nothing, a second dyno for what is slow, or
+/// all else that there is (who comes back to a dyno has no second one).
 fn of_storm(seed: u64) -> Value {
-    if seed == 1 {
-        return json!({});
+    match seed {
+        1 => json!({}),
+        2 => json!({"dynos.hedge_after": "5ms"}),
+        _ => json!({
+            "dynos.hedge_after": null, "dynos.max_in_flight": 2, "dynos.adaptive": true,
+            "limits.in_flight": 5, "queue.max": 3, "queue.timeout": "50ms",
+            "queue.lifo_after": "10ms", "affinity.enabled": true,
+            "balance.algorithm": "round_robin", "balance.shadow": "one_at_a_time",
+            "balance.releases": "1=50,2=50", "balance.sticky": true,
+            "balance.reported_load": true, "health.slow_start": "1s",
+        }),
     }
-    json!({
-        "dynos.max_in_flight": 2, "dynos.adaptive": true, "limits.in_flight": 5, "queue.max": 3,
-        "queue.timeout": "50ms", "queue.lifo_after": "10ms", "affinity.enabled": true,
-        "balance.algorithm": "round_robin", "balance.shadow": "one_at_a_time",
-        "balance.releases": "1=50,2=50", "balance.sticky": true, "balance.reported_load": true,
-        "health.slow_start": "1s",
-    })
 }
 
 const CLIENTS: usize = 6;
@@ -53,7 +56,8 @@ enum Step {
     LeavesStream(bool),
 }
 
-const KINDS: [&str; 7] = ["sound", "slow:20", "fails", "hangs", "resets", "cuts", "slow:200"];
+/// As which kind a dyno answers; the last is its own.
+const KINDS: [&str; 8] = ["sound", "slow:20", "fails", "hangs", "resets", "cuts", "slow:200", ""];
 
 fn random_step(rng: &mut Rng) -> Step {
     match rng.u8(..10) {
@@ -147,7 +151,7 @@ fn in_flight(router: &Router) -> Vec<u64> {
 fn every_exchange_gives_its_place_back_whatever_way_it_ends() {
     let settings = [("HOSTLER_TIMEOUTS_FIRST_BYTE", "100ms"), ("HOSTLER_HTTP_H2C", "true")];
     let router = Router::with(&settings);
-    let dynos = ["sound"; 3].map(dyno);
+    let dynos = ["sound", "slow:60", "slow:60"].map(dyno);
     router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
     for seed in SEEDS {
         println!("seed {seed}");
@@ -167,6 +171,9 @@ fn every_exchange_gives_its_place_back_whatever_way_it_ends() {
         });
         until("all is given back", || in_flight(&router).iter().all(|count| *count == 0));
     }
+    let hedges = ["hostler_hedges_total", "hostler_hedges_won_total"].map(|of| router.metric(of));
+    println!("{hedges:?} hedges");
+    assert!(hedges[0] > 0.0);
     for at in 1..=dynos.len() {
         router.set_state("one", &format!("web.{at}"), "up");
     }

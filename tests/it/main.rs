@@ -35,6 +35,7 @@ mod grpc;
 mod guards;
 mod health;
 mod health_checks;
+mod hedging;
 mod http2;
 mod http2_attacks;
 mod http2_clients;

@@ -13,7 +13,7 @@ async fn an_app_is_told_by_its_figures() {
     let times = json!({"window_s": 31.5, "exchanges": 7, "total": part(12.0), "queue": null,
         "connect": part(0.02), "dyno": part(11.0), "client": part(1500.0)});
     let figures = json!({"exchanges": 9, "statuses": {"2xx": 7, "5xx": 2}, "faults": {"H12": 1},
-        "retries": 3, "recent": times, "since_start": times});
+        "retries": 3, "hedges": 4, "hedges_won": 1, "recent": times, "since_start": times});
     let past = json!([{"at_ms": 0, "what": "quarantined", "until_ms": 5000, "why": "H21"}]);
     let dyno = |name: &str, quarantine_ms, figures| {
         json!({"name": name, "addr": "127.0.0.1:1", "release": "", "state": "up", "in_flight": 1,
@@ -26,6 +26,7 @@ async fn an_app_is_told_by_its_figures() {
     assert_eq!(asked[0].0, "GET /v1/apps/blog/stats");
     let expected = "App blog: 2 in flight, 0 waiting, 4 connections\n\
         Since the start 9 exchanges ended (2xx 7, 5xx 2), 3 attempts were made again\n\
+        4 went to a second dyno too, which served 1 of them\n\
         Faults: H12 1\n\n\
         Of 7 exchanges in 32 s:\n\
         PART     P50     P90     P99     P99.9   MEAN\n\

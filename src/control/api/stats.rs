@@ -100,6 +100,8 @@ fn told(seen: &Seen, now_ms: u64) -> FiguresView {
         statuses: CLASSES.into_iter().zip(&seen.statuses).filter_map(some).collect(),
         faults: faults.into_iter().map(|(code, count)| (code.to_owned(), count)).collect(),
         retries: seen.retries,
+        hedges: seen.hedges[0],
+        hedges_won: seen.hedges[1],
         recent: times(&seen.lately, now_ms.min(WINDOW_MS + now_ms % WINDOW_MS)),
         since_start: times(&seen.ever, now_ms),
     }

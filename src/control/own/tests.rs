@@ -151,6 +151,8 @@ fn two_settings_of_the_app_are_judged_together_and_one_alone_is_not() {
     assert_eq!(of(both).unwrap_err()[0].0, "timeouts.connect");
     assert!(of(json!({ "timeouts.connect": "2s", "timeouts.connect_total": "2s" })).is_ok());
     assert!(of(json!({ "timeouts.connect": "24h" })).is_ok());
+    let late = json!({ "dynos.hedge_after": "3s", "timeouts.first_byte": "2s" });
+    assert_eq!(of(late).unwrap_err()[0].0, "dynos.hedge_after");
     let refused = of(json!({
         "limits.response_head": 64,
         "limits.status_line": 65, "limits.set_cookie": 65, "limits.response_header": 65,

@@ -110,6 +110,7 @@ impl HealthRules {
     /// What the end of an attempt says of its dyno.
     pub fn judge(&self, outcome: &Outcome) -> Verdict {
         match outcome.fault {
+            None if outcome.given_up => Verdict::Nothing,
             None if outcome.status < 500 => Verdict::Well,
             None if self.counts_status(outcome.status) => Verdict::Fault,
             None => Verdict::Well,
@@ -180,6 +181,12 @@ mod tests {
             assert_eq!(judged(EjectOn::Faults, Some(*fault), 0), expected, "{fault:?}");
             assert_eq!(judged(EjectOn::Off, Some(*fault), 0), Verdict::Nothing, "{fault:?}");
         }
+    }
+
+    #[test]
+    fn an_attempt_that_was_given_up_says_nothing() {
+        let given_up = Outcome { given_up: true, ..Outcome::default() };
+        assert_eq!(HealthRules::default().judge(&given_up), Verdict::Nothing);
     }
 
     #[test]

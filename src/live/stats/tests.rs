@@ -81,10 +81,11 @@ fn an_attempt_that_failed_is_its_dynos_and_not_its_apps() {
     let (app, dynos) = app(9);
     app.count_failure(&dynos[0], Fault::ConnectRefused);
     app.count_retry(&dynos[0]);
+    app.count_hedge(&dynos[0], false);
     app.count(Some(&dynos[1]), &took(0, 5), 1);
     let first = dynos[0].get().unwrap().seen(1);
     assert_eq!((first.faults(), first.retries), (BTreeMap::from([("H21", 1)]), 1));
-    assert_eq!(first.exchanges(), 0);
+    assert_eq!((first.exchanges(), first.hedges), (0, [1, 0]));
     let all = seen(&app, 1);
     assert_eq!((all.exchanges(), all.retries, all.faults().len()), (1, 1, 0));
 }
@@ -98,8 +99,10 @@ fn what_a_dyno_counted_stays_with_its_app_when_it_goes() {
         app.count(Some(&dyno), &took(0, 5), now_ms);
         assert!(dyno.get().is_some(), "generation {generation}");
         app.count_failure(&dyno, Fault::RequestTimeout);
+        app.count_hedge(&dyno, true);
         drop(dyno);
         let seen = seen(&app, now_ms);
+        assert_eq!(seen.hedges, [0, generation]);
         assert_eq!((seen.exchanges(), seen.ever[3].count()), (generation, generation));
         assert_eq!(seen.faults().len(), 0);
     }

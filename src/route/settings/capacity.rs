@@ -12,6 +12,8 @@ use super::Value;
 pub struct OwnCapacity {
     /// `dynos.adaptive`
     pub adaptive: Option<bool>,
+    /// `dynos.hedge_after`
+    pub hedge_after: Option<Duration>,
     /// `limits.in_flight`
     pub in_flight: Option<u32>,
     /// `dynos.max_in_flight`
@@ -49,11 +51,12 @@ impl OwnCapacity {
     pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {
         let count = |value: &Option<u32>| value.map(|value| Value::Number(value.into()));
         // Taken apart whole, so that none can be forgotten.
-        let OwnCapacity { adaptive, in_flight, max_in_flight, queue, wake } = self;
+        let OwnCapacity { adaptive, hedge_after, in_flight, max_in_flight, queue, wake } = self;
         let OwnQueue { lifo_after, max, paused, timeout } = queue;
         let OwnWake { timeout: wake_timeout, url } = wake;
         [
             ("dynos.adaptive", adaptive.map(Value::Switch)),
+            ("dynos.hedge_after", hedge_after.map(Value::Time)),
             ("dynos.max_in_flight", count(max_in_flight)),
             ("limits.in_flight", count(in_flight)),
             ("queue.lifo_after", lifo_after.map(Value::Time)),

@@ -3,17 +3,18 @@
 //! An attempt is repeated only if no byte of the request was written to the socket, or once, if the
 //! method is idempotent, no byte of an answer came, the cause was not a time-out, and all of the
 //! request is still there to be sent; and only as far as the app's retry budget goes. A connect
-//! that fails sends nothing and has bounds of its own. Invariants: every choice loads the table
+//! that fails sends nothing and has bounds of its own. Where the app wants it, a slow attempt has
+//! another beside it ([`hedge`]). Invariants: every choice loads the table
 //! anew; no dyno is tried twice by one exchange while there is another; attempts and their time are
 //! bounded.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Exchange,
     answer::Over,
     connect::connect,
-    relay,
+    hedge, relay,
     relay::Ended,
     seek::{self, Seeker},
     upgrade,
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     error::Fault,
     live::{self, Lack},
-    serve::{clock, edge::Client, lease::Lease, worker::Worker},
+    serve::{clock, dyno::Connection, edge::Client, lease::Lease, worker::Worker},
 };
 
 /// What the attempts before have left.
@@ -34,7 +35,7 @@ pub(super) struct Past {
     /// Why the last of them failed.
     pub last: Option<Fault>,
     /// The request was sent twice.
-    repeated: bool,
+    pub repeated: bool,
     /// The exchange was held, or a connection failed: its connect took time.
     pub waited: bool,
     /// A connection was lost: a kept one could lose the same race again.
@@ -83,7 +84,7 @@ pub async fn run(
         }
         let seeker = Seeker { worker, exchange, past: &past };
         let shadow = seeker.shadow(&lease, clock::ms(now_us));
-        let cell = lease.dyno().cell.clone();
+        let mut cell = lease.dyno().cell.clone();
         exchange.shadow = shadow;
         exchange.lease = Some(lease);
         let now_us = if past.waited { worker.clock.now_us() } else { now_us };
@@ -97,13 +98,14 @@ pub async fn run(
         let at_once = exchange.was_kept && !past.waited;
         let connected_us = if at_once { now_us } else { worker.clock.now_us() };
         exchange.moments.connect(connected_us);
-        match relay::run(worker, client, &mut dyno, exchange).await {
+        let ended = if exchange.terms.dynos.hedge_after.is_zero() {
+            relay::run(worker, client, &mut dyno, exchange).await
+        } else {
+            Box::pin(hedge::run(worker, client, (&mut dyno, &mut cell), exchange, &mut past)).await
+        };
+        match ended {
             Ok(Ended { over: Over::Answer, kept_for }) => {
-                if let Some(idle) = kept_for {
-                    // As `Pool::take` reads the clock, and never late.
-                    let until_ms = worker.clock.coarse_ms() + idle.as_millis() as u64;
-                    worker.dynos.keep(&cell, dyno, until_ms);
-                }
+                kept_for.inspect(|idle| keep(worker, &cell, dyno, *idle));
                 return Ok(());
             }
             Ok(Ended { over: Over::Switch, .. }) => {
@@ -112,6 +114,13 @@ pub async fn run(
             Err(failure) => past.repeat(worker, failure, exchange, &cell)?,
         }
     }
+}
+
+/// Keeps a dyno's connection for the next exchange.
+fn keep(worker: &Worker, cell: &Arc<live::Cell>, dyno: Connection, idle: Duration) {
+    // As `Pool::take` reads the clock, and never late.
+    let until_ms = worker.clock.coarse_ms() + idle.as_millis() as u64;
+    worker.dynos.keep(cell, dyno, until_ms);
 }
 
 impl Past {
@@ -127,7 +136,8 @@ impl Past {
         let idempotent = exchange.facts.is_some_and(|facts| facts.is_idempotent);
         let untouched = failure.unanswered && failure.unsent;
         let again = failure.unanswered && idempotent && exchange.can_be_sent_again();
-        if !untouched && (!again || self.repeated) {
+        let is_second = self.repeated || exchange.hedge.is_some();
+        if !untouched && (!again || is_second) {
             return Err(failure.fault);
         }
         let app = exchange.app.as_ref().expect("an attempt follows a decision");

@@ -2,10 +2,11 @@
 //!
 //! Invariants: a failed connect counts against the dyno, unless the want is the router's own; one
 //! that many wait for is made, and counted, once; every wait ends with the client's deadline, its
-//! leaving, or the router's cut.
+//! leaving, or the router's cut, or with a time of its own beside an attempt that sees to those.
 
 use std::{
     future::{Future, poll_fn},
+    rc::Rc,
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -14,7 +15,7 @@ use std::{
 use super::{Exchange, attempt::Past};
 use crate::{
     error::Fault,
-    live,
+    live::{self, LiveApp, LiveDyno},
     route::{DynoAddr, DynoProtocol},
     serve::{
         clock,
@@ -25,8 +26,8 @@ use crate::{
         },
         edge::Client,
         io::Io,
-        lease::Lease,
         stream::Stream,
+        terms::Terms,
         worker::Worker,
     },
 };
@@ -42,26 +43,15 @@ pub(super) async fn connect(
     let terms = exchange.terms.clone();
     let lease = exchange.lease.as_ref().expect("a dyno is leased before it is dialled");
     let way = Way::of(&terms.dynos, lease.app_name(), &client.link);
+    let watch = Watch::Client(client);
+    let attempt = Attempt { worker, watch, terms: &terms, place: lease.place(), way };
     let may_reuse = !past.raced && terms.dynos.keep_alive;
-    let kept = match way.protocol {
-        _ if !may_reuse => None,
-        DynoProtocol::Http1 => {
-            worker.dynos.take(cell, way.name.as_deref(), worker.clock.coarse_ms())
-        }
-        DynoProtocol::Http2 => worker
-            .channels
-            .find(cell, way.name.as_deref(), terms.dynos.max_requests)
-            .filter(Seat::is_open)
-            .and_then(|seat| seated(seat, 1)),
-    };
-    if let Some(kept) = kept {
-        worker.metrics.borrow_mut().dyno_reused();
+    if let Some(kept) = attempt.kept(may_reuse) {
         return Ok(Some(kept));
     }
     let until_ms = exchange.began_ms() + terms.timeouts.connect_total.as_millis() as u64;
     let left = Duration::from_millis(until_ms.saturating_sub(worker.clock.now_ms()));
     client.timer.set(terms.timeouts.connect.min(left));
-    let attempt = Attempt { worker, client, exchange, cell, addr: &lease.dyno().dyno.addr, way };
     let made = match attempt.way.protocol {
         DynoProtocol::Http1 => Box::pin(attempt.http1()).await?,
         DynoProtocol::Http2 => Box::pin(attempt.http2(may_reuse)).await?,
@@ -88,30 +78,76 @@ fn seated(seat: Seat, exchanges: u32) -> Option<Connection> {
     Some(Connection { stream, exchanges, name: None })
 }
 
-/// One attempt to have a connection, after none was kept.
+/// A kept or a new connection to the dyno at `at` among the app's, beside an attempt that goes on
+/// meanwhile.
+pub(super) async fn beside(
+    worker: &Worker,
+    (app, at): (Arc<LiveApp>, usize),
+    terms: Rc<Terms>,
+    way: Way,
+    may_reuse: bool,
+) -> Made {
+    let watch = Watch::Time(terms.timeouts.connect);
+    let attempt = Attempt { worker, watch, terms: &terms, place: (&app, at), way };
+    if let Some(kept) = attempt.kept(may_reuse) {
+        return Ok(kept);
+    }
+    match attempt.way.protocol {
+        DynoProtocol::Http1 => attempt.http1().await?,
+        DynoProtocol::Http2 => attempt.http2(may_reuse).await?,
+    }
+}
+
+/// What ends the wait for a connection.
+enum Watch<'a> {
+    /// The deadline of the client, its leaving, the router's cut.
+    Client(&'a Client),
+    /// So much time.
+    Time(Duration),
+}
+
+/// One attempt to have a connection.
 struct Attempt<'a> {
     worker: &'a Worker,
-    client: &'a Client,
-    exchange: &'a Exchange,
-    cell: &'a Arc<live::Cell>,
-    addr: &'a DynoAddr,
+    watch: Watch<'a>,
+    terms: &'a Terms,
+    /// The app, and where among its dynos the one is.
+    place: (&'a Arc<LiveApp>, usize),
     way: Way,
 }
 
 type Made = Result<Connection, Fault>;
 
 impl Attempt<'_> {
+    /// A connection that is there.
+    fn kept(&self, may_reuse: bool) -> Option<Connection> {
+        let (worker, cell, name) = (self.worker, &self.dyno().cell, self.way.name.as_deref());
+        let kept = match self.way.protocol {
+            _ if !may_reuse => None,
+            DynoProtocol::Http1 => worker.dynos.take(cell, name, worker.clock.coarse_ms()),
+            DynoProtocol::Http2 => worker
+                .channels
+                .find(cell, name, self.terms.dynos.max_requests)
+                .filter(Seat::is_open)
+                .and_then(|seat| seated(seat, 1)),
+        };
+        if kept.is_some() {
+            worker.metrics.borrow_mut().dyno_reused();
+        }
+        kept
+    }
+
     async fn http1(self) -> Result<Made, Fault> {
-        let dialled = self.attended(dial(self.worker, self.addr, &self.way)).await?;
+        let dialled = self.attended(dial(self.worker, self.addr(), &self.way)).await?;
         let made = self.judge(dialled);
         Ok(made.map(|io| Connection { stream: Stream::new(io), exchanges: 0, name: self.way.name }))
     }
 
     async fn http2(self, shared: bool) -> Result<Made, Fault> {
-        let dynos = &self.exchange.terms.dynos;
+        let (dynos, cell) = (&self.terms.dynos, &self.dyno().cell);
         loop {
             let name = self.way.name.as_deref();
-            let found = self.worker.channels.find(self.cell, name, dynos.max_requests);
+            let found = self.worker.channels.find(cell, name, dynos.max_requests);
             let Some(seat) = found.filter(|_| shared) else { break };
             match self.attended(seat.opened()).await? {
                 Some(Ok(())) => match seated(seat, 0) {
@@ -124,10 +160,11 @@ impl Attempt<'_> {
                 None => return Ok(Err(Fault::ConnectTimeout)),
             }
         }
-        let idle = self.exchange.terms.timeouts.pool_idle;
-        let mut seat = self.worker.channels.begin(self.cell, self.way.name.clone(), idle, shared);
-        let max_head = self.exchange.terms.limits.response_head;
-        let dialled = self.attended(dial_h2(self.worker, self.addr, &self.way, max_head)).await?;
+        let idle = self.terms.timeouts.pool_idle;
+        let mut seat = self.worker.channels.begin(cell, self.way.name.clone(), idle, shared);
+        let max_head = self.terms.limits.response_head;
+        let dial = dial_h2(self.worker, self.addr(), &self.way, max_head);
+        let dialled = self.attended(dial).await?;
         let made = self.judge(dialled);
         seat.settle(made.clone());
         Ok(made.and_then(|_| seated(seat, 0).ok_or(Fault::ConnectRefused)))
@@ -138,7 +175,7 @@ impl Attempt<'_> {
         self.worker.metrics.borrow_mut().dyno_connect(matches!(dialled, Some(Ok(_))));
         let fault = match dialled {
             Some(Ok(made)) => {
-                self.cell.health.connected();
+                self.dyno().cell.health.connected();
                 return Ok(made);
             }
             Some(Err(error)) => {
@@ -148,7 +185,8 @@ impl Attempt<'_> {
             None => Fault::ConnectTimeout,
         };
         if fault != Fault::Platform {
-            self.lease().strike(self.worker.clock.now_ms(), fault);
+            let (app, at) = self.place;
+            app.strike(at, self.worker.clock.now_ms(), fault);
         }
         Err(fault)
     }
@@ -157,22 +195,31 @@ impl Attempt<'_> {
     fn tell(&self, error: &DialError) {
         let DialError::Unproven(failure) = error else { return };
         self.worker.metrics.borrow_mut().dyno_unproven();
-        let lease = self.lease();
         tracing::warn!(
-            app = lease.app_name(),
-            dyno = lease.dyno().dyno.name.as_str(),
-            addr = %self.addr,
+            app = self.place.0.app.name.as_str(),
+            dyno = self.dyno().dyno.name.as_str(),
+            addr = %self.addr(),
             name = self.way.name.as_deref(),
             "a dyno does not prove itself: {failure}"
         );
     }
 
-    fn lease(&self) -> &Lease {
-        self.exchange.lease.as_ref().expect("a dyno is leased before it is dialled")
+    fn dyno(&self) -> &LiveDyno {
+        let (app, at) = self.place;
+        &app.dynos[at]
+    }
+
+    fn addr(&self) -> &DynoAddr {
+        &self.dyno().dyno.addr
     }
 
     async fn attended<F: Future>(&self, what: F) -> Result<Option<F::Output>, Fault> {
-        attended(self.worker, self.client, self.exchange, what).await
+        match self.watch {
+            Watch::Client(client) => {
+                attended(self.worker, client, self.terms.half_close, what).await
+            }
+            Watch::Time(time) => Ok(tokio::time::timeout(time, what).await.ok()),
+        }
     }
 }
 
@@ -181,7 +228,7 @@ impl Attempt<'_> {
 pub(super) async fn attended<F: Future>(
     worker: &Worker,
     client: &Client,
-    exchange: &Exchange,
+    half_close: bool,
     what: F,
 ) -> Result<Option<F::Output>, Fault> {
     let mut what = std::pin::pin!(what);
@@ -195,7 +242,7 @@ pub(super) async fn attended<F: Future>(
         if worker.cut.get() {
             return Poll::Ready(Err(Fault::ForcedClose));
         }
-        if client.stream.poll_left(cx, exchange.terms.half_close).is_ready() {
+        if client.stream.poll_left(cx, half_close).is_ready() {
             return Poll::Ready(Err(Fault::ClientInterrupted));
         }
         Poll::Pending

@@ -12,6 +12,7 @@ pub mod answer;
 pub mod attempt;
 mod connect;
 pub mod decide;
+pub mod hedge;
 mod moments;
 pub mod patience;
 pub mod receive;

@@ -50,50 +50,14 @@ pub async fn run(
     dyno: &mut Connection,
     exchange: &mut Exchange,
 ) -> Result<Ended, Failure> {
-    // While a dyno was sought and dialled, a part of the body may have come.
-    decide::take_body(exchange, client).map_err(|fault| Failure {
-        fault,
-        unsent: true,
-        unanswered: false,
-    })?;
-    // A dyno's connection has served others.
-    dyno.stream.modest = client.stream.modest;
-    let (continued, invitation) = invitation(worker, client, exchange);
-    let mut relay = Relay {
-        upload: Upload::default(),
-        answer: Answer::new(continued, invitation),
-        patience: Patience::new(exchange.terms.limits.min_body_rate),
-        sent: false,
-    };
-    relay.patience.renew(client, &dyno.stream.io, Waits::default(), exchange.terms.timeouts.idle);
+    let mut relay = Relay::begin(worker, client, dyno, exchange, 0)?;
     let over = poll_fn(|cx| relay.poll(cx, worker, client, dyno, exchange)).await;
-    let sent = relay.upload.is_whole(client, exchange);
-    exchange.committed = relay.answer.committed;
-    match over {
-        Ok(over) => {
-            exchange.persists &= sent;
-            let in_step =
-                sent && dyno.stream.pending().is_empty() && may_serve_again(exchange, dyno);
-            let most = exchange.terms.timeouts.pool_idle;
-            Ok(Ended { over, kept_for: relay.answer.kept_for(most).filter(|_| in_step) })
-        }
-        Err(fault) => {
-            let (fault, unprocessed) = told(dyno, fault);
-            let unwritten = relay.answer.unwritten(dyno) as u64;
-            exchange.bytes = exchange.bytes.saturating_sub(unwritten);
-            Err(Failure {
-                fault,
-                unsent: relay.upload.sent == 0 || (unprocessed && exchange.can_be_sent_again()),
-                unanswered: !relay.answer.begun
-                    && matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted),
-            })
-        }
-    }
+    relay.end(client, dyno, exchange, over)
 }
 
 /// What the dyno's connection knows of the fault, if it is more than a socket: which it is, and
 /// whether the dyno did nothing of the request. It is told of it, too.
-fn told(dyno: &Connection, fault: Fault) -> (Fault, bool) {
+pub(super) fn told(dyno: &Connection, fault: Fault) -> (Fault, bool) {
     let io = &dyno.stream.io;
     if io.plain().is_some() {
         return (fault, false);
@@ -137,7 +101,8 @@ fn invitation(
     (Continued::Here, Some(out))
 }
 
-struct Relay {
+/// How far the attempt has come.
+pub(super) struct Relay {
     upload: Upload,
     answer: Answer,
     patience: Patience,
@@ -146,7 +111,75 @@ struct Relay {
 }
 
 impl Relay {
-    fn poll(
+    /// An attempt on a dyno that took so many bytes of `exchange.out` before, and may have begun to
+    /// answer.
+    pub fn begin(
+        worker: &Worker,
+        client: &mut Client,
+        dyno: &mut Connection,
+        exchange: &mut Exchange,
+        sent: usize,
+    ) -> Result<Relay, Failure> {
+        // While a dyno was sought and dialled, a part of the body may have come.
+        decide::take_body(exchange, client).map_err(|fault| Failure {
+            fault,
+            unsent: true,
+            unanswered: false,
+        })?;
+        // A dyno's connection has served others.
+        dyno.stream.modest = client.stream.modest;
+        let (continued, invitation) = invitation(worker, client, exchange);
+        let mut relay = Relay {
+            upload: Upload::after(sent),
+            answer: Answer::new(continued, invitation),
+            patience: Patience::new(exchange.terms.limits.min_body_rate),
+            sent: false,
+        };
+        relay.answer.begun = !dyno.stream.pending().is_empty();
+        let idle = exchange.terms.timeouts.idle;
+        relay.patience.renew(client, &dyno.stream.io, Waits::default(), idle);
+        Ok(relay)
+    }
+
+    /// Has a byte of an answer come?
+    pub fn is_answered(&self) -> bool {
+        self.answer.begun
+    }
+
+    /// What the attempt came to.
+    pub fn end(
+        self,
+        client: &Client,
+        dyno: &Connection,
+        exchange: &mut Exchange,
+        over: Result<Over, Fault>,
+    ) -> Result<Ended, Failure> {
+        let sent = self.upload.is_whole(client, exchange);
+        exchange.committed = self.answer.committed;
+        match over {
+            Ok(over) => {
+                exchange.persists &= sent;
+                let in_step =
+                    sent && dyno.stream.pending().is_empty() && may_serve_again(exchange, dyno);
+                let most = exchange.terms.timeouts.pool_idle;
+                Ok(Ended { over, kept_for: self.answer.kept_for(most).filter(|_| in_step) })
+            }
+            Err(fault) => {
+                let (fault, unprocessed) = told(dyno, fault);
+                let unwritten = self.answer.unwritten(dyno) as u64;
+                exchange.bytes = exchange.bytes.saturating_sub(unwritten);
+                Err(Failure {
+                    fault,
+                    unsent: self.upload.sent == 0 || (unprocessed && exchange.can_be_sent_again()),
+                    unanswered: !self.answer.begun
+                        && matches!(fault, Fault::ClosedWithoutResponse | Fault::ServerInterrupted),
+                })
+            }
+        }
+    }
+
+    /// Moves what can be moved of both; ready when the answer is over, or cannot be.
+    pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         worker: &Worker,

@@ -5,7 +5,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use super::{attempt, decide, moments::Moments, receive, settle};
+use super::{attempt, decide, hedge::Hedge, moments::Moments, receive, settle};
 use crate::serve::{
     buffers::Buf, clock, edge::Client, lease::Lease, reply::Format, terms::Terms, worker::Worker,
 };
@@ -101,6 +101,8 @@ pub struct Exchange {
     pub shadow: Option<ShadowPlace>,
     /// The attempt has a connection that others used before.
     pub was_kept: bool,
+    /// Whether the second dyno served it, if it went to one as well.
+    pub hedge: Option<Hedge>,
     /// What the dyno said beside its answer.
     pub said: Said,
     /// The status of the final answer whose head was written for the client; 0 before.
@@ -154,6 +156,7 @@ impl Exchange {
             named: None,
             shadow: None,
             was_kept: false,
+            hedge: None,
             said: Said::default(),
             status: 0,
             committed: false,
@@ -176,10 +179,20 @@ impl Exchange {
 
     /// Tells the dyno's cell how the attempt on it ended, unless it was told.
     pub fn end_attempt(&mut self, now_us: u64, fault: Option<Fault>) {
+        self.tell(now_us, fault, false);
+    }
+
+    /// The same of an attempt that is given up, for another dyno's answer came first.
+    pub fn give_up_attempt(&mut self, now_us: u64) {
+        self.tell(now_us, None, true);
+    }
+
+    fn tell(&mut self, now_us: u64, fault: Option<Fault>, given_up: bool) {
         let Some(lease) = &mut self.lease else { return };
         lease.settle(&Outcome {
             now_ms: clock::ms(now_us),
             fault,
+            given_up,
             status: self.status,
             latency_us: self.moments.latency_us(self.streamed, now_us),
             was_kept: self.was_kept,

@@ -51,6 +51,26 @@ impl Seeker<'_> {
         self.choose(&app, &waiting, self.exchange.lease.is_none(), now_ms)
     }
 
+    /// A place beside the one that it has: at once, on a dyno that was not tried and is fit, within
+    /// all bounds and the app's budget, and if nobody waits for one.
+    pub fn second(&self, now_ms: u64) -> Option<Lease> {
+        let app = self.app().ok()?;
+        let waiting = self.waiting(&app);
+        if waiting.is_behind_others(&app) || waiting.before_dynos(&app).is_some() {
+            return None;
+        }
+        let at = self.draw(&app, waiting.caps, now_ms).ok()?;
+        let asking = self.asking(waiting.caps, now_ms);
+        // One that is ill may be better than none, but not than one that is slow.
+        let is_fit = app.view(&asking).candidate(&app.dynos[at]).bar.is_none();
+        let percent = self.exchange.terms.dynos.retry_budget;
+        if !is_fit || !app.cell.allows_retry(now_ms, percent) {
+            return None;
+        }
+        let bounds = (app.most(&app.dynos[at].cell, waiting.caps), waiting.caps.app);
+        Lease::take(&app, at, false, bounds)
+    }
+
     /// Its app as it is now.
     fn app(&self) -> Result<Arc<LiveApp>, Lack> {
         let decided = self.exchange.app.as_ref().expect("an attempt follows a decision");
@@ -212,7 +232,7 @@ async fn in_line(
             };
             ticket.poll_go(cx, fits, || look(seeker, client, lack, line, &placed, &found))
         });
-        let Some(gone) = attended(worker, client, exchange, going).await? else {
+        let Some(gone) = attended(worker, client, exchange.terms.half_close, going).await? else {
             // It is time to look, or over.
             ticket.call_again();
             continue;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Exchange, Next, answer::persistence, decide};
+use super::{Exchange, Next, answer::persistence, decide, hedge::Hedge};
 use crate::{
     error::Fault,
     live::stats::Ended,
@@ -190,6 +190,7 @@ fn record(
         request_id: marks.request_id.of(out),
         fwd: marks.forwarded_for.of(out),
         dyno: lease.map_or("", |lease| lease.dyno().dyno.name.as_str()),
+        hedge: exchange.hedge.map(Hedge::as_str),
         queue_ms: waited_us.or(lease.map(|_| 0)).map(|waited_us| ms(0, waited_us)),
         connect_ms: lease.map(|_| {
             let from = exchange.moments.began_us + waited_us.unwrap_or(0);

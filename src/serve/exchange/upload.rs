@@ -34,6 +34,11 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// One of which the dyno took so many bytes of `out` before.
+    pub fn after(sent: usize) -> Upload {
+        Upload { sent, ..Upload::default() }
+    }
+
     /// Is all of the request sent, or as much as the dyno will take?
     pub fn is_over(&self, client: &Client, exchange: &Exchange) -> bool {
         self.refused || self.is_whole(client, exchange)
