@@ -1,8 +1,9 @@
 //! An app's own settings, declared once: name, what each is for, bounds, and its place.
 //!
 //! They are settings of the router that are others for one app, under the same names and written in
-//! the same way. Invariants: whatever is read was checked against its bounds and against the app's
-//! others; one value has one JSON form, which reads back; no setting at all is `None`.
+//! the same way. Invariants: whatever is read was checked against its bounds, as they were when it
+//! was pushed, and against the app's others; one value has one JSON form, which reads back; no
+//! setting at all is `None`.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -15,13 +16,13 @@ use crate::{
         Network, OwnSettings, ProxyHeader, SameSite,
     },
     units::{
-        self, ATTEMPTS, BOUND, CHECK_EVERY, CHECK_TIME, COOKIE_AGE, COUNT_OR_NONE, HEADERS,
-        MAX_LIST, METHOD, PART, PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE,
-        Wrong, wrong,
+        ATTEMPTS, BOUND, CHECK_EVERY, CHECK_TIME, COOKIE_AGE, COUNT_OR_NONE, HEADERS, METHOD, PART,
+        PERCENT, RATE, RATE_WINDOW, TIME, TIME_OR_AGES, TIME_OR_NONE, Wrong,
     },
 };
 
 mod kinds;
+mod value;
 
 /// The most mistakes that are told of one app's settings, or of its pages.
 pub(super) const MAX_TOLD: usize = 50;
@@ -310,12 +311,28 @@ settings! {
 /// # Errors
 /// Every mistake in them, to a bound.
 pub fn read(values: &Map<String, Value>) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
+    read_by(Setting::set, values)
+}
+
+/// Reads those that a store has. They were checked when they were pushed: a table must not become
+/// unreadable because a bound is narrower than it was.
+///
+/// # Errors
+/// Every mistake in them, to a bound.
+pub fn read_kept(values: &Map<String, Value>) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
+    read_by(Setting::set_kept, values)
+}
+
+fn read_by(
+    set: fn(&Setting, &mut OwnSettings, &Value) -> Result<(), Wrong>,
+    values: &Map<String, Value>,
+) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
     let mut own = OwnSettings::default();
     let mut refused = Vec::new();
     for (name, value) in values {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         let read = match setting {
-            Some(setting) => setting.set(&mut own, value).map_err(told),
+            Some(setting) => set(setting, &mut own, value).map_err(told),
             None => Err(nested(name, value).unwrap_or_else(|| told(unknown(name)))),
         };
         refused.extend(read.err().map(|reason| (name.clone(), reason)));
@@ -334,79 +351,6 @@ pub fn read(values: &Map<String, Value>) -> Result<Option<Arc<OwnSettings>>, Vec
 pub fn show(own: Option<&OwnSettings>) -> Map<String, Value> {
     let shown = |own| SETTINGS.iter().filter_map(move |s| Some((s.name.into(), s.show(own)?)));
     own.into_iter().flat_map(shown).collect()
-}
-
-impl Setting {
-    fn set(&self, own: &mut OwnSettings, value: &Value) -> Result<(), Wrong> {
-        let text = text_of(value, &self.read)?;
-        match &self.read {
-            Read::Switch(place) => (place.set)(own, units::boolean(&text)?),
-            Read::Count(range, place) => (place.set)(own, units::count(&text, range)?),
-            Read::Count32(range, place) => (place.set)(own, units::count(&text, range)?),
-            Read::Size(range, place) => (place.set)(own, units::size(&text, range)?),
-            Read::Duration(range, place) => (place.set)(own, units::duration(&text, range)?),
-            Read::Word(words, place) => match words.iter().find(|word| **word == text) {
-                Some(word) => (place.set)(own, word),
-                None => {
-                    let remedy = format!("write one of {}", words.join(", "));
-                    return wrong(format!("{text:?} is not known"), remedy);
-                }
-            },
-            // A number or a switch could be read as a name.
-            Read::Text(..) if !value.is_string() => {
-                return wrong(format!("{text} is no text"), "write one, in quotes");
-            }
-            Read::Text(kind, place) => (place.set)(own, (kind.read)(&text)?.into()),
-            Read::Networks(place) => (place.set)(own, units::networks(&text)?.into()),
-        }
-        Ok(())
-    }
-
-    fn show(&self, own: &OwnSettings) -> Option<Value> {
-        match &self.read {
-            Read::Switch(place) => (place.get)(own).map(Value::from),
-            Read::Count(_, place) | Read::Size(_, place) => (place.get)(own).map(Value::from),
-            Read::Count32(_, place) => (place.get)(own).map(Value::from),
-            Read::Duration(_, place) => {
-                (place.get)(own).map(|value| units::in_seconds(value).into())
-            }
-            Read::Word(_, place) => (place.get)(own).map(Value::from),
-            Read::Text(_, place) => (place.get)(own).map(|text| Value::from(&*text)),
-            Read::Networks(place) => (place.get)(own).map(|networks| {
-                networks.iter().map(|network| units::show_network(*network)).collect()
-            }),
-        }
-    }
-}
-
-/// The text that the settings file would hold.
-fn text_of(value: &Value, read: &Read) -> Result<String, Wrong> {
-    const REMEDY: &str = "write a text, a whole number, true or false";
-    let is_list = matches!(read, Read::Networks(_));
-    let most = match read {
-        Read::Networks(_) => MAX_TEXT * MAX_LIST,
-        Read::Text(kind, _) => kind.most.max(MAX_TEXT),
-        _ => MAX_TEXT,
-    };
-    match value {
-        Value::Array(entries) if is_list => {
-            let texts: Option<Vec<&str>> = entries.iter().map(Value::as_str).collect();
-            match texts {
-                Some(texts) if entries.len() <= MAX_LIST => Ok(texts.join(",")),
-                Some(_) => {
-                    wrong(format!("more than {MAX_LIST} entries"), "write fewer, larger networks")
-                }
-                None => wrong("it holds what is no text", "write [\"10.0.0.0/8\", \"fd00::/8\"]"),
-            }
-        }
-        Value::String(text) if text.len() > most => wrong("its text is too long", REMEDY),
-        Value::String(text) => Ok(text.trim().to_owned()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Bool(value) => Ok(value.to_string()),
-        Value::Null => wrong("null is no value", format!("leave it out, or {REMEDY}")),
-        Value::Array(_) => wrong("a list is no value", REMEDY),
-        Value::Object(_) => wrong("an object is no value", REMEDY),
-    }
 }
 
 fn told(Wrong { what, remedy }: Wrong) -> String {

@@ -5,7 +5,10 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use crate::route::{Check, DynoProtocol, OwnSettings, ProxyHeader};
+use crate::{
+    route::{Check, DynoProtocol, OwnSettings, ProxyHeader},
+    units::CHECK_TIME,
+};
 
 /// What the prober is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +96,8 @@ impl Checks {
             grpc_name: text(&own.grpc_name, &self.grpc_name),
             interval: own.interval.unwrap_or(self.interval),
             jitter: own.jitter.unwrap_or(self.jitter),
-            timeout: own.timeout.unwrap_or(self.timeout),
+            // A store may have one from before there was a bound.
+            timeout: own.timeout.unwrap_or(self.timeout).min(*CHECK_TIME.end()),
             failing_after: own.failing_after.unwrap_or(self.failing_after),
             well_after: own.well_after.unwrap_or(self.well_after),
             protocol: dynos.protocol.unwrap_or(self.protocol),

@@ -6,7 +6,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::route::{AppName, AppSettings, Object};
+use crate::{
+    control::health::Checks,
+    route::{AppName, AppSettings, Object},
+    units,
+};
 
 fn of(values: Value) -> Result<Option<Arc<OwnSettings>>, Vec<Refused>> {
     let Value::Object(values) = values else { panic!("{values}") };
@@ -125,6 +129,19 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
         let [(told, why)] = &refused[..] else { panic!("{refused:?}") };
         assert!(told == name && why.contains(reason), "{name}: {why}");
     }
+}
+
+#[test]
+fn what_a_store_has_is_read_though_bounds_are_narrower_now() {
+    let kept = json!({"health.timeout": "3600s", "health.path": "/#top"});
+    assert_eq!(of(kept.clone()).unwrap_err().len(), 2);
+    let Value::Object(values) = &kept else { panic!("{kept}") };
+    let own = read_kept(values).unwrap().unwrap();
+    assert_eq!(&show(Some(&own)), values);
+    let checks = Checks::default().with(&own);
+    assert_eq!(checks.timeout, *CHECK_TIME.end());
+    let soon = Map::from_iter([("health.timeout".to_owned(), json!("soon"))]);
+    assert!(read_kept(&soon).unwrap_err()[0].1.contains("\"soon\" is not a duration"));
 }
 
 #[test]

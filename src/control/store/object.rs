@@ -252,7 +252,7 @@ struct AppRow<Pages> {
     pages: Option<Pages>,
 }
 
-/// What is yet to be read, and checked as if it were pushed.
+/// What is yet to be read; it was checked when it was pushed.
 type Fields = Map<String, serde_json::Value>;
 
 fn is_off(switch: &bool) -> bool {
@@ -309,7 +309,7 @@ fn decode_bare(table: Option<&Table>, kind: Kind, key: &str, body: &str) -> Resu
                 blank: row.blank,
                 is_router: row.router,
                 protected: row.protected,
-                own: checked(row.settings.as_ref(), own::read)?,
+                own: checked(row.settings.as_ref(), own::read_kept)?,
                 pages: checked(row.pages.as_ref(), pages::read)?,
             };
             Ok(Change::PutApp(name, settings))
@@ -378,4 +378,16 @@ fn owner(table: Option<&Table>, app: &str) -> Result<AppName, String> {
     };
     let found = table.app(app).map(|app| app.name.clone());
     found.ok_or_else(|| format!("there is no app {app:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_read_whose_settings_could_not_be_pushed_any_more() {
+        let body = r#"{"maintenance":false,"settings":{"health.timeout":"3600s"}}"#;
+        let read = decode(None, Kind::App, "one", body);
+        assert!(matches!(&read, Ok(Change::PutApp(..))), "{read:?}");
+    }
 }
