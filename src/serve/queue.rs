@@ -5,8 +5,8 @@
 //! what shows that it reads is this number, which falls with every acknowledgement.
 //!
 //! Invariants: asked only when a write was held up, so that an exchange that need not wait pays
-//! nothing; the one place with `unsafe` in the crate, because no library offers this call without:
-//! it writes one `int` and nothing else.
+//! nothing. `unsafe`, because no library offers this call without: it writes one `int` and nothing
+//! else.
 #![allow(unsafe_code)]
 
 use std::{ffi::c_int, os::fd::AsFd};

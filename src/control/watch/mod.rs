@@ -4,8 +4,10 @@
 //! few loads; whatever is found is said when it begins and when it ends, and stands in `/readyz`
 //! and the metrics for as long as it lasts.
 
+mod huge;
 mod judge;
 mod run;
 
+pub use huge::join;
 pub use judge::Bounds;
 pub use run::{Watched, run};

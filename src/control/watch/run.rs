@@ -10,9 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{self, MissedTickBehavior, interval, interval_at};
 
-use super::judge::{Bounds, Change, Judge, LOOK, Look};
+use super::{
+    huge,
+    judge::{Bounds, Change, Judge, LOOK, Look},
+};
 use crate::{
     live::{Clients, Load, Pulse, Status},
     shutdown::Shutdown,
@@ -21,6 +24,10 @@ use crate::{
 
 /// How long something that goes on is not said again.
 const SAID_EVERY: Duration = Duration::from_secs(10);
+/// When dense memory is joined first: the table was loaded, and what that took is given back.
+const JOIN_AFTER: Duration = Duration::from_secs(2);
+/// How often it is joined from then on.
+const JOIN_EVERY: Duration = Duration::from_secs(60);
 
 /// What is looked at, and who is told.
 #[derive(Debug, Clone)]
@@ -43,11 +50,19 @@ pub async fn run(watched: Watched, bounds: Bounds, shutdown: Shutdown) {
     let mut said = None;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut joins = interval_at(time::Instant::now() + JOIN_AFTER, JOIN_EVERY);
+    joins.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = looks.tick() => {
                 watched.look(&mut judge);
                 watched.look_at_clients(&mut said);
+            }
+            _ = joins.tick() => {
+                tokio::task::spawn_blocking(|| match huge::join() {
+                    Ok(bytes) => tracing::debug!(bytes, "dense memory is in huge pages"),
+                    Err(error) => tracing::debug!(%error, "no huge pages"),
+                });
             }
             () = shutdown.stopped() => return,
         }
