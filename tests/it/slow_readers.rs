@@ -1,5 +1,5 @@
 //! What readers cost that do not read, where the kernel does not hold it for the router: inside
-//! TLS, and on streams of HTTP/2.
+//! TLS, and on streams of HTTP/2; and what a connection of HTTP/2 costs that waits.
 //!
 //! Invariant: the bounds are those of the documents (`docs/tls.md`, `docs/http2.md`); answers are
 //! so long, and sockets so small, that every buffer on the way is full.
@@ -30,6 +30,11 @@ const STREAMS: usize = 10;
 const INSIDE_TLS: usize = 420 << 10;
 /// The most that one costs on a stream.
 const ON_A_STREAM: usize = 120 << 10;
+/// How many connections wait.
+const WAITERS: usize = 500;
+/// The most that one costs, in bytes: less than the library's buffers, which it hardly touches. A
+/// build that is not optimised has larger futures.
+const WAITING: usize = 28 << 10;
 /// Longer than every buffer.
 const LENGTH: usize = 64 << 20;
 /// So many looks in a row at which nothing moved.
@@ -111,5 +116,30 @@ fn a_stream_that_is_not_read_costs_little() {
         .collect();
     let held = held(&tls.router, before, &taken) / CROWD;
     assert!(held < ON_A_STREAM, "{held} bytes each");
+    drop(clients);
+}
+
+#[test]
+fn a_connection_of_http2_that_waits_costs_what_it_touched() {
+    let huge = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    if huge.is_ok_and(|setting| setting.contains("[always]")) {
+        // The kernel gives more than was asked for.
+        return;
+    }
+    let router = Router::with(&[("HOSTLER_HTTP_H2C", "true"), ("HOSTLER_WORKERS", "1")]);
+    let wait = |count: usize| -> Vec<Frames> {
+        let connect = |_| {
+            let mut client = Frames::connect(router.http);
+            client.ask(1, true, &get("unknown.test"));
+            assert_eq!(client.status(), 404);
+            client
+        };
+        (0..count).map(connect).collect()
+    };
+    drop(wait(WAITERS / 10));
+    let before = router.resident();
+    let clients = wait(WAITERS);
+    let held = router.resident().saturating_sub(before) / WAITERS;
+    assert!(held < WAITING, "{held} bytes each");
     drop(clients);
 }

@@ -105,8 +105,8 @@ pub fn serve(
             None => {}
             Some((open, Greeted::Http1(client))) => h1::serve(open, client).await,
             Some((open, Greeted::Http2(secure, link))) => {
-                // Both futures would else be as large as the larger.
-                Box::pin(super::h2::serve(open, secure, link)).await;
+                // A task of its own size: this one is over.
+                tokio::task::spawn_local(super::h2::serve(open, secure, link));
             }
         }
     }

@@ -83,13 +83,26 @@ impl Shared {
 }
 
 /// Serves a connection until one side has had enough.
-pub async fn serve<T>(open: Open, io: T, link: Link)
+pub fn serve<T>(open: Open, io: T, link: Link) -> impl Future<Output = ()>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    // What the beginning needs is gone once there is a connection, which is all that is held.
+    let begun = Box::pin(begin(open, io, link));
+    async move {
+        let Some(mut connection) = begun.await else { return };
+        let worker = connection.shared.open.worker().clone();
+        poll_fn(|cx| connection.poll(cx, &worker)).await;
+    }
+}
+
+async fn begin<T>(open: Open, io: T, link: Link) -> Option<Served<T>>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let worker = open.worker().clone();
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let (timer, head_timer) = (worker.wheel.timer(&waker), worker.wheel.timer(&waker));
+    let timer = worker.wheel.timer(&waker);
     let tally = Rc::new(Tally::new(&worker));
     let io = Watched { io, tally: tally.clone(), worker: worker.clone() };
     let shared = Rc::new(Shared {
@@ -101,9 +114,8 @@ where
         waker: RefCell::new(waker),
     });
     timer.set(worker.settings.timeouts.request_head);
-    let handshake = Box::pin(greet(&worker, &timer, io));
-    let Some(connection) = handshake.await else { return };
-    let mut connection = Served {
+    let connection = greet(&worker, &timer, io).await?;
+    Some(Served {
         connection,
         shared,
         timer,
@@ -111,11 +123,9 @@ where
         going: false,
         told: false,
         head: None,
-        head_timer,
         said: false,
         written: 0,
-    };
-    poll_fn(|cx| connection.poll(cx, &worker)).await;
+    })
 }
 
 /// Exchanges the prefaces, if they come in time.
@@ -176,10 +186,8 @@ struct Served<T> {
     going: bool,
     /// It had the time to hear that.
     told: bool,
-    /// The number of the head that has begun.
-    head: Option<u32>,
-    /// Its time.
-    head_timer: Timer,
+    /// The number of the head that has begun, and its time: nearly all come in one piece.
+    head: Option<(u32, Timer)>,
     /// The protocol has nothing more to say.
     said: bool,
     /// What was written when the mood was last looked at, in bytes.
@@ -212,7 +220,7 @@ where
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 continue;
             }
-            if self.mood != Mood::Cut && self.is_head_late(worker) {
+            if self.mood != Mood::Cut && self.is_head_late(cx, worker) {
                 self.cut(worker, Some(Http2Abuse::SlowHead));
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 continue;
@@ -244,13 +252,15 @@ where
     }
 
     /// Has a head that began not come to its end in time?
-    fn is_head_late(&mut self, worker: &Worker) -> bool {
+    fn is_head_late(&mut self, cx: &Context<'_>, worker: &Worker) -> bool {
         let head = self.shared.tally.head();
-        if head != self.head {
-            self.head = head;
-            self.head_timer.set(worker.settings.timeouts.request_head);
+        if head != self.head.as_ref().map(|(head, _)| *head) {
+            self.head = head.map(|head| (head, worker.wheel.timer(cx.waker())));
+            if let Some((_, timer)) = &self.head {
+                timer.set(worker.settings.timeouts.request_head);
+            }
         }
-        head.is_some() && self.head_timer.is_over()
+        self.head.as_ref().is_some_and(|(_, timer)| timer.is_over())
     }
 
     /// The protocol ended the connection.

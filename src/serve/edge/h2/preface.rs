@@ -40,12 +40,13 @@ pub async fn tell(open: Open, mut client: Client) {
     };
     match is_http2 {
         None => {}
-        Some(false) => Box::pin(h1::serve(open, client)).await,
+        // Each in a task of its own size: this one is over.
+        Some(false) => drop(tokio::task::spawn_local(h1::serve(open, client))),
         Some(true) => {
             let Client { mut stream, link, .. } = client;
             let Some(tcp) = stream.io.into_tcp() else { return };
             let io = Begun { begin: stream.input.take(), io: tcp };
-            Box::pin(connection::serve(open, io, link)).await;
+            tokio::task::spawn_local(connection::serve(open, io, link));
         }
     }
 }
