@@ -98,7 +98,7 @@ fn probe(mut control: Conn, conns: Vec<Conn>, probes: u32) -> std::io::Result<Ve
     let mut pushed = Vec::new();
     for probe in 0..probes {
         let path = format!("/apps/{PROBED}/routes/{}", host(probe));
-        let request = push("PUT", &path, &json!({}));
+        let request = push("PUT", &path, json!({}));
         begin.wait();
         pushed.push(Instant::now());
         control.write(&request)?;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the traffic's hosts are of apps that the storms change too, as on a platform.
 
-use std::net::SocketAddr;
+use std::{fmt::Display, net::SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub fn fill(router: &Router, plan: &Plan, dynos: &[SocketAddr]) -> Result<(), Fa
         ops.extend((0..HOSTS).map(host));
         ops.extend((0..DYNOS).map(|n| dyno(&name, n)));
         if (app + 1).is_multiple_of(FILL) || app + 1 == plan.apps {
-            let request = push("POST", "/transactions", &json!({"ops": std::mem::take(&mut ops)}));
+            let request = push("POST", "/transactions", json!({"ops": std::mem::take(&mut ops)}));
             conn.write(&request).during("filling the table")?;
         }
     }
@@ -51,7 +51,7 @@ pub fn fill(router: &Router, plan: &Plan, dynos: &[SocketAddr]) -> Result<(), Fa
 }
 
 /// A request of the push API.
-pub fn push(method: &str, path: &str, body: &Value) -> Vec<u8> {
+pub fn push(method: &str, path: &str, body: impl Display) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
     format!(
