@@ -63,10 +63,7 @@ impl Snapshot {
     /// The snapshot of the next table: apps and dynos that did not change keep their state.
     pub fn advance(&self, table: Table, registry: &Registry) -> Snapshot {
         let mut apps = self.apps.clone();
-        table.apps().changed_since(self.table.apps(), |slot, before, now| {
-            if before.zip(now).is_some_and(|(before, now)| Arc::ptr_eq(before, now)) {
-                return;
-            }
+        table.apps_changed_since(&self.table, |slot, _, now| {
             // An app that was removed and made again within one step may stand in another slot.
             let old = now.and_then(|app| self.app(app.name.as_str()));
             apps.set(slot, now.map(|app| Arc::new(LiveApp::follow(app, old, registry))));
@@ -80,7 +77,7 @@ impl Snapshot {
 
     /// Calls those that wait for dynos of apps that changed since `before`.
     pub fn call_waiting(&self, before: &Snapshot) {
-        self.table.apps().changed_since(before.table.apps(), |slot, _, _| {
+        self.table.apps_changed_since(&before.table, |slot, _, _| {
             if let Some(app) = before.apps.get(slot) {
                 app.cell.queue.call();
             }

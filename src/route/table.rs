@@ -188,6 +188,20 @@ impl Table {
         &self.apps
     }
 
+    /// Calls `visit(slot, before, now)` for every slot whose app, with its dynos, is another than
+    /// in `before`. Costs a look at what stands near those that changed.
+    pub fn apps_changed_since(
+        &self,
+        before: &Table,
+        mut visit: impl FnMut(Slot, Option<&Arc<App>>, Option<&Arc<App>>),
+    ) {
+        self.apps.changed_since(&before.apps, |slot, before, now| {
+            if !before.zip(now).is_some_and(|(before, now)| Arc::ptr_eq(before, now)) {
+                visit(slot, before, now);
+            }
+        });
+    }
+
     /// Visits every object, the certificates first, an app before its dynos and routes, for as long
     /// as `visit` answers that it is to go on; answers whether it came to the end. Holds the place
     /// where it is, and pointers to the certificates.

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 
 /// Up to here a floating-point number stands for one whole number alone.
 const EXACT: f64 = (1_u64 << 53) as f64;
@@ -78,10 +78,13 @@ impl<'de> Visitor<'de> for Once {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
-            if map.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("{name:?} is there twice")));
-            }
-            map.insert(name, fields.next_value_seed(Once)?);
+            match map.entry(name) {
+                Entry::Vacant(place) => place.insert(fields.next_value_seed(Once)?),
+                Entry::Occupied(place) => {
+                    let name = place.key();
+                    return Err(A::Error::custom(format_args!("{name:?} is there twice")));
+                }
+            };
         }
         Ok(map.into())
     }

@@ -71,7 +71,7 @@ impl All {
     pub fn follow(&mut self, snapshot: &Snapshot, shared: &Arc<Checks>, now_ms: u64) {
         let before = std::mem::replace(&mut self.table, snapshot.table().clone());
         let mut changed = BTreeSet::new();
-        snapshot.table().apps().changed_since(before.apps(), |_, before, now| {
+        snapshot.table().apps_changed_since(&before, |_, before, now| {
             changed.extend([before, now].into_iter().flatten().map(|app| app.name.clone()));
         });
         for name in changed {

@@ -4,7 +4,7 @@
 //! answered so again and does nothing more; what the guard remembers of the group is only noted
 //! here: who commits it says whether it is kept.
 
-use std::{collections::HashMap, time::Instant};
+use std::time::Instant;
 
 use super::{
     expiry::{self, DynoKey},
@@ -45,7 +45,6 @@ pub struct Draft {
     now_ms: u64,
     /// When its revisions are made.
     at_ms: u64,
-    changed: HashMap<ObjectKey, Revision>,
 }
 
 impl Draft {
@@ -55,9 +54,9 @@ impl Draft {
     pub fn new(table: Table, now_ms: u64, last_ms: u64, settings: &Settings) -> Draft {
         let window = u64::try_from(settings.idempotency_window.as_millis());
         let since_ms = now_ms.saturating_sub(window.unwrap_or(u64::MAX));
-        let (batch, events, answers, pushed, changed) = Default::default();
+        let (batch, events, answers, pushed) = Default::default();
         let at_ms = now_ms.max(last_ms);
-        Draft { table, since_ms, batch, events, answers, pushed, now_ms, at_ms, changed }
+        Draft { table, since_ms, batch, events, answers, pushed, now_ms, at_ms }
     }
 
     /// Judges a request on what the group made so far and adds it; one that was answered before is
@@ -79,8 +78,8 @@ impl Draft {
         {
             return Ok(Done { receipt, is_replay: true });
         }
-        let last_change = |object: &ObjectKey| match self.changed.get(object) {
-            Some(revision) => Ok(Some(*revision)),
+        let last_change = |object: &ObjectKey| match last_in(&self.batch, object) {
+            Some(revision) => Ok(Some(revision)),
             None => store.last_change_of(object),
         };
         let now_s = self.now_ms / 1000;
@@ -94,9 +93,6 @@ impl Draft {
             shrink.note(&step, forced, now);
             let revision = self.table.revision().next();
             table.set_revision(revision);
-            // Nothing is judged behind a whole table in its group.
-            let named = if counts.is_some() { &[] } else { edits.keys() };
-            self.changed.extend(named.iter().map(|key| (key.clone(), revision)));
             self.pushed.extend(edits.keys().iter().filter_map(dyno_of));
             let (digest, counts, at_ms) = (table.digest(), table.counts(), self.at_ms);
             self.table = table;
@@ -175,6 +171,12 @@ fn judged(
         }
     };
     Ok(Judged { accepted, author, reason, counts })
+}
+
+/// The last of these transactions that edited an object.
+fn last_in(batch: &[Committed], object: &ObjectKey) -> Option<Revision> {
+    let edited = |made: &&Committed| made.edits.contains(object);
+    batch.iter().rev().find(edited).map(|made| made.revision)
 }
 
 fn dyno_of(object: &ObjectKey) -> Option<DynoKey> {

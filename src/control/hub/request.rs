@@ -110,6 +110,9 @@ impl Condition {
         table: &Table,
         last_change: impl FnOnce(&ObjectKey) -> Result<Option<Revision>, StoreError>,
     ) -> Result<Option<(&'static str, String)>, StoreError> {
+        if *self == Condition::default() {
+            return Ok(None);
+        }
         let is_there = is_there(change, table);
         if self.is_absent && is_there {
             return Ok(Some(("if-none-match", format!("{object} is there already"))));

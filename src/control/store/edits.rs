@@ -154,6 +154,11 @@ impl Edits {
         &self.keys
     }
 
+    /// Was this one of them?
+    pub fn contains(&self, key: &ObjectKey) -> bool {
+        self.keys.binary_search(key).is_ok()
+    }
+
     /// How many of them came, changed and went.
     pub fn tally(&self) -> Tally {
         self.tally

@@ -57,6 +57,20 @@ fn defaults_are_absent() {
 }
 
 #[test]
+fn an_address_and_a_weight_are_shown_as_everywhere_else() {
+    for number in (0..=u16::MAX).filter(|n| *n < 1100 || n % 97 == 0 || *n > 65_500) {
+        let (mut line, octet) = (String::new(), number as u8);
+        digits(&mut line, number);
+        assert_eq!(line, number.to_string());
+        for addr in [format!("{octet}.0.10.255:{number}"), format!("[fd00::1]:{number}")] {
+            let mut line = String::new();
+            address(&mut line, &addr.parse().unwrap());
+            assert_eq!(line, addr);
+        }
+    }
+}
+
+#[test]
 fn a_certificate_says_what_is_public_of_it() {
     let leaf = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let named = r#"{"v":1,"kind":"cert","name":"www","hosts":["a.test","*.a.test"],"#;

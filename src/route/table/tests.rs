@@ -129,6 +129,32 @@ fn a_host_takes_so_many_prefixes_and_finds_the_longest() {
 }
 
 #[test]
+fn of_apps_side_by_side_those_that_changed_are_visited_and_no_others() {
+    let mut before = Table::new(1);
+    for n in 0..100 {
+        let name = format!("app-{n}");
+        before.apply(&Change::PutApp(app(&name), AppSettings::default())).unwrap();
+        before.apply(&Change::PutDyno(app(&name), dyno("web.1", 80))).unwrap();
+    }
+    let mut now = before.clone();
+    for (name, port) in [("app-3", 81), ("app-4", 80), ("app-70", 81)] {
+        now.apply(&Change::PutDyno(app(name), dyno("web.1", port))).unwrap();
+    }
+    now.apply(&Change::DeleteApp(app("app-50"))).unwrap();
+    now.apply(&Change::PutApp(app("new"), AppSettings::default())).unwrap();
+    let mut visited = BTreeSet::new();
+    now.apps_changed_since(&before, |_, before, now| {
+        let name = |app: Option<&Arc<App>>| app.map(|app| app.name.to_string());
+        visited.insert((name(before), name(now)));
+    });
+    let stays = |name: &str| (Some(name.to_owned()), Some(name.to_owned()));
+    // The new one has the slot of the one that went.
+    let replaced = (Some("app-50".to_owned()), Some("new".to_owned()));
+    assert_eq!(visited, BTreeSet::from([stays("app-3"), stays("app-70"), replaced]));
+    now.apps_changed_since(&now.clone(), |_, _, _| panic!("nothing changed"));
+}
+
+#[test]
 fn certificates_are_the_same_until_one_of_them_changes() {
     let mut before = table(&[("a.test", "/", "one")]);
     let put = |certificate: Certificate| Change::PutCertificate(Arc::new(certificate));
