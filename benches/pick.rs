@@ -8,6 +8,10 @@
 //! Seen 2026-11-23 on a shared two-core machine with other work on it, without LTO, in thread time:
 //! `p2c` 56 (alike) and 57 (differ) of one app, 373 and 513 of 1,000 apps in turn, which is what
 //! the misses of two cells cost there; `least_request`, which looks at every dyno, 1,250.
+//! The goal is 60 ns for one app. With this crate alone optimised, beside `p2c` at 76: `random` 43,
+//! `round_robin` 47 (alike) and 68, `one_at_a_time` with half of the dynos busy 68 and 74. A scan
+//! cannot reach it: `least_request` scans unless it draws one without an exchange, `hash` where the
+//! owner of the key has more than its bound (here often: 409 to 476 on the mean).
 
 use std::{hint::black_box, sync::Arc};
 
@@ -28,6 +32,8 @@ use nix::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const DYNOS: usize = 100;
+/// What a choice among so many may cost at most.
+const GOAL_NS: f64 = 60.0;
 const SEED: u64 = 20;
 /// The time of every choice.
 const NOW_MS: u64 = 60_000;
@@ -36,8 +42,8 @@ fn main() {
     let smoke = !std::env::args().any(|arg| arg == "--bench");
     let (picks, apps) = if smoke { (1_000, 3) } else { (1 << 18, 1_000) };
     println!(
-        "{:>14} {:>8} {:>10} {:>12} {:>10}",
-        "algorithm", "weights", "one app", "many apps", "sum"
+        "{:>14} {:>8} {:>10} {:>12} {:>12} {:>10}",
+        "algorithm", "weights", "one app", "of the goal", "many apps", "sum"
     );
     for (word, algorithm) in BalanceAlgorithm::ALL {
         for weighted in [false, true] {
@@ -45,7 +51,8 @@ fn main() {
             let (near, first) = measure(&apps[..1], picks);
             let (far, second) = measure(&apps, picks);
             let weights = if weighted { "differ" } else { "alike" };
-            println!("{word:>14} {weights:>8} {near:>7.1} ns {far:>9.1} ns {:>10}", first + second);
+            let (goal, sum) = (near / GOAL_NS, first + second);
+            println!("{word:>14} {weights:>8} {near:>7.1} ns {goal:>12.2} {far:>9.1} ns {sum:>10}");
         }
     }
 }
@@ -79,7 +86,7 @@ fn make(algorithm: BalanceAlgorithm, count: usize, weighted: bool) -> Vec<Arc<Li
     let busy = if algorithm == BalanceAlgorithm::OneAtATime { 1 } else { 5 };
     for app in &apps {
         for live in &app.dynos {
-            (0..rng.u32(0..=busy)).for_each(|_| assert!(live.cell.enter(0)));
+            (0..rng.u32(0..=busy)).for_each(|_| assert!(app.cell.take(&live.cell, true, 0, 0)));
             let outcome = Outcome {
                 now_ms: NOW_MS - rng.u64(0..5_000),
                 status: 200,
