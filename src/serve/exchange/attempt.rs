@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Exchange,
     answer::Over,
-    connect::connect,
+    connect::{attended, connect},
     hedge, relay,
     relay::Ended,
     seek::{self, Seeker},
@@ -24,6 +24,10 @@ use crate::{
     live::{self, Lack},
     serve::{clock, dyno::Connection, edge::Client, lease::Lease, worker::Worker},
 };
+
+/// How long a request waits before it is sent a second time, in milliseconds; by chance, so that
+/// those that one dyno lost do not come to the others together.
+const PAUSE_MS: std::ops::RangeInclusive<u64> = 10..=30;
 
 /// What the attempts before have left.
 #[derive(Default)]
@@ -111,9 +115,25 @@ pub async fn run(
             Ok(Ended { over: Over::Switch, .. }) => {
                 return Box::pin(upgrade::tunnel(worker, client, dyno, exchange)).await;
             }
-            Err(failure) => past.repeat(worker, failure, exchange, &cell)?,
+            Err(failure) => {
+                past.repeat(worker, failure, exchange, &cell)?;
+                if past.repeated {
+                    Box::pin(pause(worker, client, exchange)).await?;
+                }
+            }
         }
     }
+}
+
+/// Waits before a request is sent a second time, without a place: what took one dyno may be about
+/// to take others, as when a machine dies, and there is no third time. (Envoy waits for up to 25 ms
+/// as well: its documentation, "Automatic retries".)
+async fn pause(worker: &Worker, client: &Client, exchange: &mut Exchange) -> Result<(), Fault> {
+    exchange.lease.iter_mut().for_each(Lease::vacate);
+    let ms = worker.random.borrow_mut().u64(PAUSE_MS);
+    client.timer.set(exchange.terms.timeouts.connect_total);
+    let time = tokio::time::sleep(Duration::from_millis(ms));
+    attended(worker, client, exchange.terms.half_close, time).await.map(|_| ())
 }
 
 /// Keeps a dyno's connection for the next exchange.
