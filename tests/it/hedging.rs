@@ -7,6 +7,8 @@
 
 mod bounds;
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -291,7 +293,26 @@ fn if_both_break_it_is_not_sent_a_third_time() {
         assert!(rig.slow.is_idle() && rig.quick.is_idle());
         rig.is_settled();
     }
-    rig.is_counted([2, 1]);
+    rig.is_counted([2, 0]);
+    rig.router.log.wait_for_many("hedge=lost", 2);
+}
+
+#[test]
+fn a_second_dyno_that_closes_late_is_at_fault_on_a_kept_connection_too() {
+    let rig = Rig::with(json!({"health.eject_faults": 1}));
+    let (mut client, mut slow, mut quick) = rig.hedged();
+    quick.send(OK);
+    assert_eq!(client.take_answer().text(), "ok");
+    slow.take_end();
+    client.send(GET);
+    let mut slow = take(&rig.slow);
+    quick.take_request();
+    // Longer than a close and a request take to meet.
+    std::thread::sleep(Duration::from_millis(100));
+    drop(quick);
+    rig.router.said.wait_for("a dyno is ejected: faults in a row: 1, the last H13");
+    slow.send(OK);
+    assert_eq!(client.take_answer().text(), "ok");
 }
 
 #[test]
@@ -315,14 +336,18 @@ fn a_second_dyno_that_refuses_changes_nothing() {
 #[test]
 fn a_bad_answer_of_the_second_counts_only_if_the_first_has_none() {
     const BAD: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy";
+    const LIMITED: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+    const SWITCH: &str = "HTTP/1.1 101 On\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     let rig = Rig::with(json!({}));
-    let (mut client, mut slow, mut quick) = rig.hedged();
-    quick.send(BAD);
-    rig.outwait();
-    assert!(!client.has_input(), "{:?}", client.take_answer());
-    slow.send(DONE);
-    assert_eq!(client.take_answer().status(), 204);
-    quick.take_end();
+    for bad in [BAD, LIMITED, SWITCH] {
+        let (mut client, mut slow, mut quick) = rig.hedged();
+        quick.send(bad);
+        rig.outwait();
+        assert!(!client.has_input(), "{:?}", client.take_answer());
+        slow.send(DONE);
+        assert_eq!(client.take_answer().status(), 204);
+        quick.take_end();
+    }
     let (mut client, slow, mut quick) = rig.hedged();
     quick.send(BAD);
     rig.outwait();
@@ -342,6 +367,24 @@ fn the_time_for_a_first_byte_is_that_of_both() {
     rig.is_settled();
     let line = rig.router.log.wait_for("code=H12");
     assert!(line.contains(&format!(" dyno={} ", rig.name)), "{line}");
+}
+
+#[test]
+fn a_second_dyno_that_goes_on_alone_has_what_is_left_of_that_time() {
+    let rig = Rig::with(json!({"timeouts.first_byte": "1s"}));
+    let began = Instant::now();
+    let (mut client, slow, mut quick) = rig.hedged();
+    std::thread::sleep(Duration::from_millis(800));
+    slow.reset();
+    assert_eq!(client.take_answer().verdict(), (503, "H12"));
+    let took = began.elapsed();
+    assert!((1_000..1_600).contains(&took.as_millis()), "{took:?}");
+    quick.take_end();
+    rig.is_settled();
+    let line = rig.router.log.wait_for("code=H12");
+    assert!(line.contains(&format!(" dyno={} ", rig.other_name())), "{line}");
+    assert!(line.ends_with(" hedge=lost"), "{line}");
+    rig.is_counted([1, 0]);
 }
 
 #[test]

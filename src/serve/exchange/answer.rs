@@ -67,6 +67,9 @@ pub struct Answer {
     pub committed: bool,
     /// The dyno's connection may carry another exchange.
     pub reusable: bool,
+    /// Whoever polls has something to do before any of it is written: it is pending, and wakes
+    /// nobody, when its first bytes have come.
+    pub stops: bool,
     /// Bytes moved since the flag was last lowered.
     pub moved: bool,
     /// The client is the one who is waited for.
@@ -111,6 +114,7 @@ impl Answer {
             begun: false,
             committed: false,
             reusable: false,
+            stops: false,
             moved: false,
             waits_for_client: false,
         }
@@ -199,7 +203,10 @@ impl Answer {
                 continue;
             }
             self.moved = true;
-            self.begun = true;
+            let begins = !std::mem::replace(&mut self.begun, true);
+            if begins && self.stops {
+                return Poll::Pending;
+            }
             if !in_head {
                 self.take_body(dyno, exchange)?;
             }

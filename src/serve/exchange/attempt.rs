@@ -4,9 +4,10 @@
 //! method is idempotent, no byte of an answer came, the cause was not a time-out, and all of the
 //! request is still there to be sent; and only as far as the app's retry budget goes. A connect
 //! that fails sends nothing and has bounds of its own. Where the app wants it, a slow attempt has
-//! another beside it ([`hedge`]). Invariants: every choice loads the table
-//! anew; no dyno is tried twice by one exchange while there is another; attempts and their time are
-//! bounded.
+//! another beside it ([`hedge`]).
+//!
+//! Invariants: every choice loads the table anew; no dyno is tried twice by one exchange while
+//! there is another; attempts and their time are bounded.
 
 use std::{sync::Arc, time::Duration};
 
@@ -82,15 +83,8 @@ pub async fn run(
                 given?
             }
         };
-        if let Some(failed) = &exchange.lease {
-            failed.app().cell.figures.count_retry(&failed.dyno().cell.figures);
-            worker.metrics.borrow_mut().retry();
-        }
-        let seeker = Seeker { worker, exchange, past: &past };
-        let shadow = seeker.shadow(&lease, clock::ms(now_us));
         let mut cell = lease.dyno().cell.clone();
-        exchange.shadow = shadow;
-        exchange.lease = Some(lease);
+        place(worker, exchange, &past, lease, clock::ms(now_us));
         let now_us = if past.waited { worker.clock.now_us() } else { now_us };
         exchange.moments.choose(now_us);
         exchange.was_kept = false;
@@ -123,6 +117,16 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Gives the exchange its place, behind that of the attempt before if there was one.
+fn place(worker: &Worker, exchange: &mut Exchange, past: &Past, lease: Lease, now_ms: u64) {
+    if let Some(failed) = &exchange.lease {
+        failed.app().cell.figures.count_retry(&failed.dyno().cell.figures);
+        worker.metrics.borrow_mut().retry();
+    }
+    exchange.shadow = Seeker { worker, exchange, past }.shadow(&lease, now_ms);
+    exchange.lease = Some(lease);
 }
 
 /// Waits before a request is sent a second time, without a place: what took one dyno may be about

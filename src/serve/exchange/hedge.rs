@@ -10,14 +10,16 @@
 //!
 //! Hedged requests: Dean and Barroso, "The Tail at Scale" (CACM, 2013). As in gRPC (proposal A6)
 //! and Finagle (BackupRequestFilter) they share the retries' budget, and none is retried.
-//! Invariants: a request is sent twice at most, never to one dyno; each lease is settled once;
-//! until the second is the exchange's, times, faults and leaving are those of the first.
+//! Invariants: a request is sent twice at most, never to one dyno; each lease is settled once, and
+//! that of who loses is given up before a byte of the answer is written; until the second is the
+//! exchange's, times, faults and leaving are those of the first.
 
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use super::{
@@ -25,6 +27,7 @@ use super::{
     answer::Over,
     attempt::Past,
     connect,
+    moments::Moments,
     relay::{Ended, Failure, Relay, told},
     seek::Seeker,
 };
@@ -142,12 +145,14 @@ enum Came<T> {
 }
 
 impl Attempt<'_> {
-    /// Lets it go on until its answer begins, or something else is ready.
+    /// Lets it go on until its answer begins, of which nothing is written then, or something else
+    /// is ready.
     async fn beside<T>(
         &mut self,
         mut other: impl FnMut(&mut Context<'_>, &mut Exchange) -> Poll<T>,
     ) -> Came<T> {
         let Attempt { worker, client, dyno, exchange, relay } = self;
+        relay.stop_at_answer(true);
         poll_fn(|cx| {
             if let Poll::Ready(over) = relay.poll(cx, worker, client, dyno, exchange) {
                 return Poll::Ready(Came::End(over));
@@ -163,6 +168,7 @@ impl Attempt<'_> {
     /// Lets it go on to its end.
     async fn finish(mut self) -> Result<Ended, Failure> {
         let Attempt { worker, client, dyno, exchange, relay } = &mut self;
+        relay.stop_at_answer(false);
         let over = poll_fn(|cx| relay.poll(cx, worker, client, dyno, exchange)).await;
         self.end(over)
     }
@@ -175,8 +181,7 @@ impl Attempt<'_> {
 /// The attempt on the second dyno.
 struct Second<'a> {
     lease: Lease,
-    chosen_us: u64,
-    connected_us: u64,
+    moments: Moments,
     state: State<'a>,
 }
 
@@ -204,7 +209,10 @@ impl<'a> Second<'a> {
         let (app, at) = lease.place();
         let connecting = connect::beside(worker, (app.clone(), at), terms, way, may_reuse);
         let state = State::Connecting(Box::pin(connecting));
-        Some(Second { lease, chosen_us: now_us, connected_us: 0, state })
+        let mut moments = exchange.moments;
+        moments.free_us = now_us;
+        moments.choose(now_us);
+        Some(Second { lease, moments, state })
     }
 
     /// Ready when it has begun an answer that will do, or why it never will.
@@ -216,9 +224,10 @@ impl<'a> Second<'a> {
     ) -> Poll<Result<(), Fault>> {
         if let State::Connecting(connecting) = &mut self.state {
             let connection = ready!(connecting.as_mut().poll(cx))?;
-            self.connected_us = worker.clock.now_us();
+            self.moments.connect(worker.clock.now_us());
             self.state = State::Asked(connection, 0);
-            count(worker, exchange, Hedge::Lost);
+            exchange.hedge = Some(Hedge::Lost);
+            count(worker, exchange.lease.as_ref(), false);
         }
         let State::Asked(dyno, sent) = &mut self.state else { return Poll::Pending };
         while let Some(rest) = exchange.out.get(*sent..).filter(|rest| !rest.is_empty()) {
@@ -256,14 +265,11 @@ impl<'a> Second<'a> {
 
     /// It failed, or is given up.
     fn end(mut self, worker: &Worker, fault: Option<Fault>) {
-        let now_us = worker.clock.now_us();
         self.lease.settle(&Outcome {
-            now_ms: clock::ms(now_us),
             fault,
             given_up: fault.is_none(),
-            latency_us: u32::try_from(now_us - self.chosen_us).unwrap_or(u32::MAX),
             was_kept: matches!(&self.state, State::Asked(dyno, _) if dyno.exchanges > 0),
-            ..Outcome::default()
+            ..self.moments.outcome(false, worker.clock.now_us())
         });
     }
 
@@ -278,35 +284,45 @@ impl<'a> Second<'a> {
         let State::Asked(connection, sent) = self.state else {
             unreachable!("it was given the request")
         };
-        count(worker, exchange, Hedge::Won);
         *dyno = connection;
         *cell = self.lease.dyno().cell.clone();
-        exchange.lease = Some(self.lease);
-        exchange.moments.free_us = self.chosen_us;
-        exchange.moments.choose(self.chosen_us);
-        exchange.moments.connect(self.connected_us);
+        let mut slow = exchange.lease.replace(self.lease);
+        slow.iter_mut().for_each(Lease::vacate);
+        let asked_us = std::mem::replace(&mut exchange.moments, self.moments).connected_us;
         exchange.was_kept = dyno.exchanges > 0;
-        let relay = Relay::begin(worker, client, dyno, exchange, sent)?;
-        Attempt { worker, client, dyno, exchange, relay }.finish().await
+        let mut relay = Relay::begin(worker, client, dyno, exchange, sent)?;
+        relay.has_waited(Duration::from_micros(worker.clock.now_us().saturating_sub(asked_us)));
+        let mut alone = Attempt { worker, client, dyno, exchange, relay };
+        if !alone.relay.is_answered()
+            && let Came::End(over) = alone.beside(|_, _| Poll::<()>::Pending).await
+        {
+            return alone.end(over);
+        }
+        alone.exchange.hedge = Some(Hedge::Won);
+        count(worker, slow.take().as_ref(), true);
+        alone.finish().await
     }
 }
 
-/// Counts what has come of the hedge, with the app and with the dyno that was slow.
-fn count(worker: &Worker, exchange: &mut Exchange, hedge: Hedge) {
-    exchange.hedge = Some(hedge);
-    let is_won = hedge == Hedge::Won;
+/// Counts a hedge that is sent, or is won, with the app and with the dyno that was slow.
+fn count(worker: &Worker, slow: Option<&Lease>, is_won: bool) {
     worker.metrics.borrow_mut().hedge(is_won);
-    if let Some(slow) = &exchange.lease {
+    if let Some(slow) = slow {
         slow.app().cell.figures.count_hedge(&slow.dyno().cell.figures, is_won);
     }
 }
 
 /// Does an answer that begins so serve the client as well as one that is waited for? Not if it says
-/// that the dyno failed; nothing is known before its status has begun.
+/// that the dyno failed, has no time or goes over to what nobody asked for; nothing is known before
+/// its status has come.
 fn will_do(answer: &[u8]) -> Option<bool> {
-    const BEFORE: &[u8] = b"HTTP/1.";
-    let class = answer.get(BEFORE.len() + 2)?;
-    Some(answer.starts_with(BEFORE) && (b'1'..=b'4').contains(class))
+    let &[line @ .., class, tens, ones, after] = answer.first_chunk::<13>()?;
+    let is_whole = matches!(&line, b"HTTP/1.0 " | b"HTTP/1.1 ")
+        && [class, tens, ones].iter().all(u8::is_ascii_digit)
+        && matches!(after, b' ' | b'\r');
+    let is_well = (b'1'..=b'4').contains(&class)
+        && !matches!(&[class, tens, ones], b"101" | b"408" | b"425" | b"429");
+    Some(is_whole && is_well)
 }
 
 #[cfg(test)]
@@ -318,12 +334,22 @@ mod tests {
         for (answer, verdict) in [
             ("", None),
             ("HTTP/1.1 ", None),
-            ("HTTP/1.1 2", Some(true)),
+            ("HTTP/1.1 2", None),
+            ("HTTP/1.1 200", None),
+            ("HTTP/1.1 200\r", Some(true)),
             ("HTTP/1.0 404 Not Found\r\n", Some(true)),
             ("HTTP/1.1 103 Early Hints\r\n", Some(true)),
             ("HTTP/1.1 503 Service Unavailable\r\n", Some(false)),
+            ("HTTP/1.1 101 Switching Protocols\r\n", Some(false)),
+            ("HTTP/1.1 408 Request Timeout\r\n", Some(false)),
+            ("HTTP/1.1 425 Too Early\r\n", Some(false)),
+            ("HTTP/1.1 429 Too Many Requests\r\n", Some(false)),
             ("SSH-2.0-OpenSSH_9.6", Some(false)),
             ("HTTP/1.1 999 ", Some(false)),
+            ("HTTP/1.1 20 OK\r\n", Some(false)),
+            ("HTTP/1.1 2000 OK\r\n", Some(false)),
+            ("HTTP/1.1-200 OK\r\n", Some(false)),
+            ("HTTP/1.2 200 OK\r\n", Some(false)),
         ] {
             assert_eq!(will_do(answer.as_bytes()), verdict, "{answer}");
         }

@@ -4,7 +4,10 @@
 //! attempt are of the last one; each is a reading of the clock that the step needs anyway, but for
 //! that of the answer's first byte.
 
-use crate::live::Times;
+use crate::{
+    live::{Outcome, Times},
+    serve::clock,
+};
 
 /// The moments of an exchange.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,6 +61,16 @@ impl Moments {
             connect_us: between(self.chosen_us, connected),
             dyno_us: between(connected, answered),
             client_us: between(answered, now_us),
+        }
+    }
+
+    /// What can be told of the attempt from the clock alone, if it ended at `now_us`.
+    pub fn outcome(&self, streamed: bool, now_us: u64) -> Outcome {
+        Outcome {
+            now_ms: clock::ms(now_us),
+            latency_us: self.latency_us(streamed, now_us),
+            times: self.times(now_us),
+            ..Outcome::default()
         }
     }
 

@@ -106,7 +106,9 @@ pub(super) struct Relay {
     upload: Upload,
     answer: Answer,
     patience: Patience,
-    /// The request was all sent and the time for the first byte runs.
+    /// The time for the first byte.
+    first_byte: Duration,
+    /// The request was all sent and that time runs.
     sent: bool,
 }
 
@@ -133,12 +135,23 @@ impl Relay {
             upload: Upload::after(sent),
             answer: Answer::new(continued, invitation),
             patience: Patience::new(exchange.terms.limits.min_body_rate),
+            first_byte: exchange.terms.timeouts.first_byte,
             sent: false,
         };
         relay.answer.begun = !dyno.stream.pending().is_empty();
         let idle = exchange.terms.timeouts.idle;
         relay.patience.renew(client, &dyno.stream.io, Waits::default(), idle);
         Ok(relay)
+    }
+
+    /// So much of the time for the first byte is over before it is sent.
+    pub fn has_waited(&mut self, time: Duration) {
+        self.first_byte = self.first_byte.saturating_sub(time);
+    }
+
+    /// Says whether it stops when a byte of an answer has come, before any is written.
+    pub fn stop_at_answer(&mut self, stops: bool) {
+        self.answer.stops = stops;
     }
 
     /// Has a byte of an answer come?
@@ -238,7 +251,7 @@ impl Relay {
             if exchange.streamed {
                 exchange.moments.sent_us = worker.clock.now_us();
             }
-            self.patience.renew(client, dyno, waits, timeouts.first_byte);
+            self.patience.renew(client, dyno, waits, self.first_byte);
         } else if moved && (self.answer.begun || !uploaded) {
             self.patience.renew(client, dyno, waits, timeouts.idle);
         }

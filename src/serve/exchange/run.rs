@@ -190,14 +190,12 @@ impl Exchange {
     fn tell(&mut self, now_us: u64, fault: Option<Fault>, given_up: bool) {
         let Some(lease) = &mut self.lease else { return };
         lease.settle(&Outcome {
-            now_ms: clock::ms(now_us),
             fault,
             given_up,
             status: self.status,
-            latency_us: self.moments.latency_us(self.streamed, now_us),
             was_kept: self.was_kept,
             said: self.said,
-            times: self.moments.times(now_us),
+            ..self.moments.outcome(self.streamed, now_us)
         });
     }
 

@@ -63,12 +63,14 @@ impl Seeker<'_> {
         let asking = self.asking(waiting.caps, now_ms);
         // One that is ill may be better than none, but not than one that is slow.
         let is_fit = app.view(&asking).candidate(&app.dynos[at]).bar.is_none();
-        let percent = self.exchange.terms.dynos.retry_budget;
-        if !is_fit || !app.cell.allows_retry(now_ms, percent) {
+        if !is_fit {
             return None;
         }
         let bounds = (app.most(&app.dynos[at].cell, waiting.caps), waiting.caps.app);
-        Lease::take(&app, at, false, bounds)
+        let lease = Lease::take(&app, at, false, bounds)?;
+        // Last, for what it gives is spent.
+        let percent = self.exchange.terms.dynos.retry_budget;
+        app.cell.allows_retry(now_ms, percent).then_some(lease)
     }
 
     /// Its app as it is now.
