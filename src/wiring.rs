@@ -20,6 +20,7 @@ use crate::{
         api::{self, ApiState, Tokens},
         follow::Follower,
         hub::{self, Hub, HubThread},
+        priority,
         store::{Store, StoreError, Versions},
         wake,
     },
@@ -272,11 +273,7 @@ impl Running {
         let (deadline, max_feeds) = (settings.drain_deadline, settings.api.max_feeds);
         let (heard, hears) = mpsc::sync_channel(1);
         let control = thread("control".into(), &self.shutdown, move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(BLOCKING + max_feeds)
-                .build()?;
-            runtime.block_on(async {
+            control_runtime(max_feeds)?.block_on(async {
                 let router = api::router(state);
                 let mut servers = tokio::task::JoinSet::new();
                 let secure = tls.map(|(acceptor, renewal)| {
@@ -358,6 +355,15 @@ impl Running {
         tracing::info!("ended");
         served.and(controlled).and(kept)
     }
+}
+
+/// What carries the push API, on a thread that gives way to the workers from now on.
+fn control_runtime(max_feeds: usize) -> io::Result<tokio::runtime::Runtime> {
+    priority::give_way();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING + max_feeds)
+        .build()
 }
 
 /// Starts a part that the process cannot do without: however it ends, the others are drained.

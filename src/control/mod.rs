@@ -8,6 +8,7 @@ pub mod health;
 pub mod hub;
 pub mod own;
 mod pages;
+pub mod priority;
 pub mod scope;
 pub mod store;
 pub mod wake;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a router that is told to end does so by itself, with exit code 0.
 
+use std::{collections::BTreeMap, fs};
+
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -293,4 +295,25 @@ fn more_connections_than_allowed_wait_until_there_is_room() {
     assert!(!second.has_input());
     drop(first);
     assert_eq!(second.take_answer().status(), 404);
+}
+
+#[test]
+fn the_threads_of_the_control_plane_give_way_to_the_workers() {
+    let router = Router::start();
+    router.ready();
+    let tasks = fs::read_dir(format!("/proc/{}/task", router.pid())).unwrap();
+    let niceness: BTreeMap<String, i32> = tasks
+        .filter_map(|task| {
+            // Some threads end soon.
+            let stat = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            let (named, rest) = stat.rsplit_once(')')?;
+            // Field 19 (proc_pid_stat(5)); what follows the name begins with field 3.
+            let niceness = rest.split_whitespace().nth(19 - 3)?.parse().ok()?;
+            Some((named.split_once('(')?.1.to_owned(), niceness))
+        })
+        .collect();
+    let workers = niceness["worker-0"];
+    for name in ["control", "health", "hub", "notices"] {
+        assert_eq!(niceness[name], (workers + 5).min(19), "{name} in {niceness:?}");
+    }
 }

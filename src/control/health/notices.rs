@@ -15,7 +15,10 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    control::feed::{DynoEvent, Feed},
+    control::{
+        feed::{DynoEvent, Feed},
+        priority,
+    },
     live::{
         Inbox, LiveApp, Mail, Reader, Snapshot,
         health::{Note, Notes},
@@ -50,6 +53,7 @@ impl Notices {
     /// # Errors
     /// If the runtime cannot be made.
     pub fn run(self, shutdown: &Shutdown) -> io::Result<()> {
+        priority::give_way();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         runtime.block_on(self.serve(shutdown));
         Ok(())

@@ -23,6 +23,7 @@ use super::{
     settings::Checks,
 };
 use crate::{
+    control::priority,
     live::{Reader, Snapshot, health::Proof, reported::BELIEVED_MS},
     route::{AppName, DynoName, Revision},
     shutdown::Shutdown,
@@ -61,6 +62,7 @@ pub struct Prober {
 /// # Errors
 /// If the runtime cannot be made.
 pub fn run(prober: Prober) -> io::Result<()> {
+    priority::give_way();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(prober.serve());
     Ok(())

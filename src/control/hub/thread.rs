@@ -37,6 +37,7 @@ use crate::{
     control::{
         clock::now_ms,
         feed::Feed,
+        priority::{self, Pieces},
         store::{Answers, Archive, Recent, Store, StoreError},
     },
     live::Status,
@@ -177,7 +178,10 @@ pub fn start(
     let around =
         Around { settings, store, table, publish, feed, status, shrink, expiry, upkeep, ending };
     let inbox = Inbox { waiting, stopped, stopping: false };
-    let run = move || around.run(inbox, runtime);
+    let run = move || {
+        priority::give_way();
+        around.run(inbox, runtime)
+    };
     let thread = std::thread::Builder::new().name("hub".into()).spawn(run)?;
     Ok((hub, HubThread { stop, thread }))
 }
@@ -315,9 +319,11 @@ impl Around {
         let mut draft =
             Draft::new(self.table.clone(), now_ms(), self.store.newest_ms(), &self.settings);
         let mut answers = Vec::with_capacity(group.len());
+        let mut pieces = Pieces::begin();
         for (request, answer) in group {
             let done = draft.take(request, &self.store, &self.settings, &mut self.shrink, now);
             answers.push((answer, done));
+            pieces.pause();
         }
         if let Err(refusal) = self.commit(draft) {
             // What can never be done is still told so, not to be tried again.

@@ -14,7 +14,10 @@ use super::{
     prune::{self, PRUNE},
     sqlite::{Committed, number},
 };
-use crate::route::{AppName, Counts, Revision};
+use crate::{
+    control::priority::Pieces,
+    route::{AppName, Counts, Revision},
+};
 
 /// Answers how many answers are kept then, and the oldest revision that is.
 pub(super) fn write_batch(
@@ -64,6 +67,7 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
     )?;
     let mut remove =
         transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
+    let mut pieces = Pieces::begin();
     for committed in batch {
         let revision = number(committed.revision);
         let Counts { apps, routes, dynos, certificates } = committed.counts;
@@ -82,6 +86,7 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
             certificates as i64
         ])?;
         for Edit { key, stood, stands } in committed.edits.iter() {
+            pieces.pause();
             let (kind, key) = (key.kind().as_str(), key.text());
             if stood {
                 retire.execute(params![kind, key, revision])?;
