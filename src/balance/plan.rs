@@ -155,7 +155,7 @@ impl Plan {
     pub fn leave_out(&self, candidates: &mut [Candidate]) {
         let Some(split) = &self.split else { return };
         let serves = |(of, has_share): (&Candidate, &bool)| {
-            *has_share && matches!(of.bar, None | Some(Bar::Full | Bar::Tried))
+            *has_share && matches!(of.bar, None | Some(Bar::Full))
         };
         if candidates.iter().zip(&split.has_share).any(serves) {
             let without = |(_, has_share): &(&mut Candidate, &bool)| !**has_share;

@@ -150,29 +150,6 @@ fn releases_have_their_shares_and_a_session_stays_with_one() {
 }
 
 #[test]
-fn a_request_that_is_sent_again_goes_to_no_release_without_a_share() {
-    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
-    let dynos = [Dyno::new(), Dyno::new()];
-    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
-    for (at, release) in [(1, "v1"), (2, "v2")] {
-        let path = format!("/v1/apps/one/dynos/web.{at}");
-        router.write("PATCH", &path, json!({ "release": release }));
-    }
-    set(&router, json!({"balance.releases": "v1=100,v2=0"}));
-    let mut client = router.connect();
-    client.send(GET);
-    let mut first = dynos[0].accept();
-    first.take_request();
-    drop(first);
-    // There is no other that may have it: the connection may have been the trouble.
-    let mut second = dynos[0].accept();
-    second.take_request();
-    second.send("HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!(client.take_answer().status(), 204);
-    assert!(dynos[1].is_idle());
-}
-
-#[test]
 fn a_dyno_that_says_it_is_busy_gets_less_and_the_client_does_not_hear_of_it() {
     let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
     let dynos = [Dyno::new(), Dyno::new()];

@@ -178,11 +178,10 @@ fn fit(
     full: impl Fn(usize) -> bool,
 ) -> Vec<usize> {
     let is_panic = app.sight(NOW_MS).is_panic;
-    let is_tried = |at: usize| dynos[at].fate == Fate::Tried;
     let is_out = |at: usize| {
         let (of, health) = (&dynos[at], &app.dynos[at].cell.health);
         of.state != DynoState::Up
-            || of.fate == Fate::Drains
+            || [Fate::Drains, Fate::Tried].contains(&of.fate)
             || health.quarantined_until_ms() > NOW_MS
             || (wanted.flags[2] && health.proof() == Proof::New)
     };
@@ -199,9 +198,7 @@ fn fit(
         let is_in = |at: &usize| !is_out(*at) && (with_ill || !is_ill(*at));
         let all: Vec<usize> = (0..dynos.len()).filter(is_in).collect();
         let shared: Vec<usize> = all.iter().copied().filter(|at| share(*at)).collect();
-        // One that the exchange has tried serves others.
-        let those = if shared.is_empty() { all } else { shared };
-        those.into_iter().filter(|at| !is_tried(*at)).collect()
+        if shared.is_empty() { all } else { shared }
     };
     // The ill only where nobody else is left, not even to be waited for.
     let well = of(is_panic);
