@@ -57,8 +57,10 @@ bars! {
     Shareless shareless "shareless";
     /// It has as many exchanges as it may.
     Full full "full";
-    /// This exchange has tried it already.
+    /// This exchange has tried it already, and others may still have it.
     Tried tried "tried";
+    /// This exchange has tried it already, and for others it is barred too.
+    Struck struck "struck";
 }
 
 /// A dyno as the choice sees it.

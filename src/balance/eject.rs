@@ -35,6 +35,20 @@ pub struct Rules {
     pub rate_window: Duration,
 }
 
+impl Rules {
+    /// Those of a router that is told nothing.
+    pub const STANDARD: Rules = Rules {
+        faults: 5,
+        time: Duration::from_secs(30),
+        max_time: Duration::from_secs(300),
+        max_ejected: 50,
+        deviations: 190,
+        rate_requests: 100,
+        rate_dynos: 5,
+        rate_window: Duration::from_secs(10),
+    };
+}
+
 /// A time that was set, in milliseconds.
 pub fn in_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -36,13 +36,13 @@ where
         return Ok(place(at));
     }
     // A release without a fit dyno is served by the others that have a share, and all of these, if
-    // they are not only full, by the rest.
+    // they are not only full, or tried by this exchange, by the rest.
     let with_share = |at: usize| match split.has_share[at] {
         true => candidate(at),
         false => Candidate { bar: Some(Bar::Shareless), ..candidate(at) },
     };
     match among(plan, None, count, with_share, draw) {
-        Err(unfit) if unfit.full == 0 => among(plan, None, count, candidate, draw),
+        Err(unfit) if unfit.full + unfit.tried == 0 => among(plan, None, count, candidate, draw),
         picked => picked,
     }
 }

@@ -151,16 +151,17 @@ impl Plan {
     }
 
     /// Bars the dynos of releases without a share, if one with a share can serve, or will be able
-    /// to as soon as it has room.
+    /// to as soon as it has room, or others can have it.
     pub fn leave_out(&self, candidates: &mut [Candidate]) {
         let Some(split) = &self.split else { return };
         let serves = |(of, has_share): (&Candidate, &bool)| {
-            *has_share && matches!(of.bar, None | Some(Bar::Full))
+            *has_share && matches!(of.bar, None | Some(Bar::Full | Bar::Tried))
         };
         if candidates.iter().zip(&split.has_share).any(serves) {
-            let without = |(_, has_share): &(&mut Candidate, &bool)| !**has_share;
-            let all = candidates.iter_mut().zip(&split.has_share);
-            all.filter(without).for_each(|(of, _)| of.bar = of.bar.or(Some(Bar::Shareless)));
+            let without = candidates.iter_mut().zip(&split.has_share).filter(|(_, has)| !**has);
+            // Nobody waits for its room.
+            let may = |(of, _): &(&mut Candidate, _)| matches!(of.bar, None | Some(Bar::Full));
+            without.filter(may).for_each(|(of, _)| of.bar = Some(Bar::Shareless));
         }
     }
 

@@ -98,15 +98,16 @@ where
 
 /// Every dyno of the app as the choice sees it.
 pub fn candidates(app: &LiveApp, asking: &Asking<'_>) -> Vec<Candidate> {
-    let all = |view: View<'_>| app.dynos.iter().map(|live| view.candidate(live)).collect();
-    let candidates: Vec<Candidate> = all(app.view(asking));
+    let all = |view: View<'_>| {
+        let mut all: Vec<_> = app.dynos.iter().map(|live| view.candidate(live)).collect();
+        app.balancing.plan.leave_out(&mut all);
+        all
+    };
+    let candidates = all(app.view(asking));
     let mut unfit = Unfit::default();
     candidates.iter().filter_map(|candidate| candidate.bar).for_each(|bar| unfit.count(bar));
     let is_fit = candidates.iter().any(|candidate| candidate.bar.is_none());
-    let opens = !is_fit && opens(&unfit);
-    let mut candidates = if opens { all(app.view(asking).opened()) } else { candidates };
-    app.balancing.plan.leave_out(&mut candidates);
-    candidates
+    if !is_fit && opens(&unfit) { all(app.view(asking).opened()) } else { candidates }
 }
 
 /// Is an ill dyno better than none? Where one that is fit has no room it is waited for.
@@ -195,7 +196,9 @@ impl View<'_> {
             DynoState::Crashed => Some(Bar::Crashed),
             // Newer than what is looked at here.
             DynoState::Up if cell.is_draining() => Some(Bar::Draining),
-            DynoState::Up if self.has_tried(cell) => Some(Bar::Tried),
+            DynoState::Up if self.has_tried(cell) => {
+                Some(standing.bar.map_or(Bar::Tried, |_| Bar::Struck))
+            }
             DynoState::Up => standing.bar,
         };
         let mut weight = u32::from(dyno.weight.max(1)) * ONE_WEIGHT;

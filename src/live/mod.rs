@@ -19,6 +19,8 @@ pub mod pulse;
 pub mod queue;
 pub mod registry;
 pub mod reported;
+#[cfg(test)]
+pub mod sample;
 pub mod shadow;
 pub mod snapshot;
 pub mod stats;

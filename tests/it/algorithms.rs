@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Dyno, Named, Router, until};
+use crate::harness::{Dyno, Named, Router, closed_port, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -147,6 +147,47 @@ fn releases_have_their_shares_and_a_session_stays_with_one() {
     router.set_state("one", "web.3", "draining");
     let fallen = counts(&router, &dynos, 20);
     assert_eq!(fallen[2], 0, "a release without a dyno is served by the others");
+}
+
+#[test]
+fn a_request_that_is_sent_again_goes_to_no_release_without_a_share() {
+    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
+    let dynos = [Dyno::new(), Dyno::new()];
+    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
+    for (at, release) in [(1, "v1"), (2, "v2")] {
+        let path = format!("/v1/apps/one/dynos/web.{at}");
+        router.write("PATCH", &path, json!({ "release": release }));
+    }
+    set(&router, json!({"balance.releases": "v1=100,v2=0"}));
+    let mut client = router.connect();
+    client.send(GET);
+    let mut first = dynos[0].accept();
+    first.take_request();
+    drop(first);
+    // There is no other that may have it: the connection may have been the trouble.
+    let mut second = dynos[0].accept();
+    second.take_request();
+    second.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.take_answer().status(), 204);
+    assert!(dynos[1].is_idle());
+}
+
+#[test]
+fn a_request_whose_dynos_cannot_be_reached_goes_to_a_release_without_a_share_at_once() {
+    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
+    let (closed, dyno) = (closed_port(), Dyno::new());
+    router.app("one", "a.test", &[&closed.addr, &dyno.addr]);
+    for (at, release) in [(1, "v1"), (2, "v2")] {
+        let path = format!("/v1/apps/one/dynos/web.{at}");
+        router.write("PATCH", &path, json!({ "release": release }));
+    }
+    set(&router, json!({"balance.releases": "v1=100,v2=0"}));
+    let mut client = router.connect();
+    client.send(GET);
+    let mut carried = dyno.accept();
+    carried.take_request();
+    carried.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.take_answer().status(), 204);
 }
 
 #[test]

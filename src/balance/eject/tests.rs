@@ -4,16 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RULES: Rules = Rules {
-    faults: 5,
-    time: Duration::from_secs(30),
-    max_time: Duration::from_secs(300),
-    max_ejected: 50,
-    deviations: 190,
-    rate_requests: 100,
-    rate_dynos: 5,
-    rate_window: Duration::from_secs(10),
-};
+const RULES: Rules = Rules::STANDARD;
 
 #[test]
 fn each_failed_connect_doubles_the_quarantine_to_its_bound() {

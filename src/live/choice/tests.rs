@@ -30,6 +30,8 @@ struct Given {
     release: usize,
     weight: u16,
     fate: Fate,
+    /// The exchange has tried it.
+    tried: bool,
     in_flight: u32,
     /// What it has in the shadow.
     beside: u32,
@@ -45,7 +47,6 @@ enum Fate {
     Unproven,
     /// Newer than its pushed state.
     Drains,
-    Tried,
 }
 
 /// An app's settings, as far as they bear on the choice.
@@ -69,15 +70,16 @@ fn given() -> impl Strategy<Value = Given> {
     let fate = prop_oneof![
         10 => Just(Fate::Well), 3 => Just(Fate::Ejected), 3 => Just(Fate::Failing),
         1 => Just(Fate::Quarantined), 1 => Just(Fate::Unproven), 1 => Just(Fate::Drains),
-        1 => Just(Fate::Tried),
     ];
+    let tried = proptest::bool::weighted(0.1);
     let load = proptest::option::of(0u16..=1000);
-    (state, 0usize..3, 1u16..=1000, fate, 0u32..3, 0u32..3, load).prop_map(
-        |(state, release, weight, fate, in_flight, beside, load)| Given {
+    (state, 0usize..3, 1u16..=1000, fate, tried, 0u32..3, 0u32..3, load).prop_map(
+        |(state, release, weight, fate, tried, in_flight, beside, load)| Given {
             state,
             release,
             weight,
             fate,
+            tried,
             in_flight,
             beside,
             load,
@@ -166,7 +168,7 @@ fn befall(app: &LiveApp, at: usize, of: &Given) {
             notes: app.notes.clone(),
             note: Note::Emptied(app.app.name.clone(), dyno.name.clone()),
         })),
-        Fate::Well | Fate::Tried => {}
+        Fate::Well => {}
     }
 }
 
@@ -181,7 +183,7 @@ fn fit(
     let is_out = |at: usize| {
         let (of, health) = (&dynos[at], &app.dynos[at].cell.health);
         of.state != DynoState::Up
-            || [Fate::Drains, Fate::Tried].contains(&of.fate)
+            || of.fate == Fate::Drains
             || health.quarantined_until_ms() > NOW_MS
             || (wanted.flags[2] && health.proof() == Proof::New)
     };
@@ -198,7 +200,9 @@ fn fit(
         let is_in = |at: &usize| !is_out(*at) && (with_ill || !is_ill(*at));
         let all: Vec<usize> = (0..dynos.len()).filter(is_in).collect();
         let shared: Vec<usize> = all.iter().copied().filter(|at| share(*at)).collect();
-        if shared.is_empty() { all } else { shared }
+        // One that the exchange has tried serves others.
+        let those = if shared.is_empty() { all } else { shared };
+        those.into_iter().filter(|at| !dynos[*at].tried).collect()
     };
     // The ill only where nobody else is left, not even to be waited for.
     let well = of(is_panic);
@@ -221,7 +225,7 @@ proptest! {
     ) {
         let app = app(&dynos, &wanted);
         let tried = |(live, of): (&LiveDyno, &Given)| {
-            (of.fate == Fate::Tried).then_some(Arc::as_ptr(&live.cell) as usize)
+            of.tried.then_some(Arc::as_ptr(&live.cell) as usize)
         };
         let tried: Vec<usize> = app.dynos.iter().zip(&dynos).filter_map(tried).collect();
         let seal = seal();

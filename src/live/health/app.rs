@@ -63,8 +63,8 @@ impl AppHealth {
 }
 
 impl LiveApp {
-    /// How a dyno of the app stands at `now_ms`.
-    /// Where it is `open`, ill dynos are let in, as in panic.
+    /// How a dyno of the app stands at `now_ms`; where it is `open`, ill ones are let in, as in
+    /// panic.
     pub fn standing(&self, cell: &Cell, now_ms: u64, open: bool) -> Standing {
         if !cell.health.is_odd(now_ms) {
             return Standing::PLAIN;

@@ -68,7 +68,7 @@ pub async fn run(
         let seeker = Seeker { worker, exchange, past: &past };
         let lease = match seeker.at_once(decided, clock::ms(now_us)) {
             Ok(lease) => lease,
-            Err(Lack::Unfit(unfit)) if unfit.tried > 0 && past.lost.is_some() => {
+            Err(Lack::Unfit(unfit)) if unfit.tried + unfit.struck > 0 && past.lost.is_some() => {
                 // There is no other.
                 let lost = past.lost.take();
                 past.tried.retain(|tried| Some(*tried) != lost);

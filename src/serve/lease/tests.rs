@@ -8,12 +8,10 @@ use std::task::{Context, Poll, Waker};
 use proptest::{collection, prelude::*};
 
 use super::*;
-use crate::{
-    live::{
-        Registry, Snapshot,
-        queue::{Looked, Rules, Ticket},
-    },
-    route::{AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, DynoState, Table},
+use crate::live::{
+    Registry,
+    queue::{Looked, Rules, Ticket},
+    sample,
 };
 
 const DYNOS: usize = 3;
@@ -56,24 +54,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => n.clone().prop_map(Step::Look),
         1 => n.prop_map(Step::Leave),
     ]
-}
-
-fn app() -> Arc<LiveApp> {
-    let name = AppName::parse("one").unwrap();
-    let mut table = Table::new(1);
-    table.apply(&Change::PutApp(name.clone(), AppSettings::default())).unwrap();
-    for at in 0..DYNOS {
-        let dyno = Dyno {
-            name: DynoName::parse(&format!("web.{at}")).unwrap(),
-            addr: DynoAddr::parse("127.0.0.1:5000").unwrap(),
-            release: "".into(),
-            weight: 100,
-            state: DynoState::Up,
-            ttl_s: None,
-        };
-        table.apply(&Change::PutDyno(name.clone(), dyno)).unwrap();
-    }
-    Snapshot::new(table, &Registry::default()).app("one").unwrap().clone()
 }
 
 /// An app, and what is held of it.
@@ -157,7 +137,8 @@ proptest! {
         steps in collection::vec(step(), 0..200),
     ) {
         let (leases, tickets) = (Vec::new(), Vec::new());
-        let mut held = Held { app: app(), leases, tickets, begun: 0, told: [0; DYNOS] };
+        let app = sample::app(DYNOS, &Registry::default());
+        let mut held = Held { app, leases, tickets, begun: 0, told: [0; DYNOS] };
         for step in steps {
             held.do_step(step);
             let (counted, cells) = (held.counted(), held.cells());

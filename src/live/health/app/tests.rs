@@ -8,30 +8,15 @@ use super::*;
 use crate::{
     balance::{Bar, Candidate, warm::WHOLE},
     live::{
-        HealthRules, Registry, Snapshot, choice,
+        HealthRules, Registry, choice,
         choice::{Asking, Caps},
+        sample,
     },
-    route::{AppName, AppSettings, Change, Dyno, DynoAddr, DynoName, Table},
 };
 
 /// An app of so many dynos that are up, with these rules.
 fn app(dynos: usize, rules: HealthRules) -> Arc<LiveApp> {
-    let name = AppName::parse("blog").unwrap();
-    let mut table = Table::new(1);
-    table.apply(&Change::PutApp(name.clone(), AppSettings::default())).unwrap();
-    for number in 0..dynos {
-        let dyno = Dyno {
-            name: DynoName::parse(&format!("web.{number:03}")).unwrap(),
-            addr: DynoAddr::parse("127.0.0.1:5000").unwrap(),
-            release: "".into(),
-            weight: 100,
-            state: DynoState::Up,
-            ttl_s: None,
-        };
-        table.apply(&Change::PutDyno(name.clone(), dyno)).unwrap();
-    }
-    let snapshot = Snapshot::new(table, &Registry::default().with_health(rules, Arc::default()));
-    snapshot.app("blog").unwrap().clone()
+    sample::app(dynos, &Registry::default().with_health(rules, Arc::default()))
 }
 
 fn faulty(now_ms: u64) -> Outcome {
