@@ -93,6 +93,10 @@ fn hex(out: &mut Vec<u8>, byte: u8) {
 /// Appends a number in decimal.
 #[inline]
 pub(super) fn number(out: &mut Vec<u8>, mut value: u64) {
+    // Most of what a line tells: times in milliseconds.
+    if value < 10 {
+        return out.push(b'0' + value as u8);
+    }
     // u64::MAX has 20 digits.
     let mut digits = [0; 20];
     let mut at = digits.len();

@@ -24,10 +24,10 @@ use super::{
     record::Record,
 };
 
-/// A buffer of at least so many bytes is handed to the writer: some 120 lines, so that handing over
+/// A buffer of at least so many bytes is handed to the writer: some 250 lines, so that handing over
 /// (a wake-up of the writer at the most) costs each of them little.
-const FULL_BUFFER_BYTES: usize = 32 << 10;
-/// The most buffers that wait for the writer: 8 MiB of lines.
+const FULL_BUFFER_BYTES: usize = 64 << 10;
+/// The most buffers that wait for the writer: 16 MiB of lines.
 const QUEUE_BUFFERS: usize = 256;
 /// The most empty buffers that wait for their worker; more are freed.
 const SPARE_BUFFERS: usize = 8;

@@ -9,20 +9,20 @@
 //! Invariants: every choice loads the table anew; no dyno is tried twice by one exchange while
 //! there is another; attempts and their time are bounded.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use super::{
     Exchange,
     answer::Over,
     connect::{attended, connect},
-    hedge, relay,
-    relay::Ended,
+    decide, hedge,
+    relay::{Ended, Failure, Relay},
     seek::{self, Seeker},
     upgrade,
 };
 use crate::{
     error::Fault,
-    live::{self, Lack},
+    live::Lack,
     serve::{clock, dyno::Connection, edge::Client, lease::Lease, worker::Worker},
 };
 
@@ -50,73 +50,106 @@ pub(super) struct Past {
 }
 
 /// Carries the exchange to a dyno and its answer back.
-pub async fn run(
-    worker: &Worker,
-    client: &mut Client,
-    exchange: &mut Exchange,
-) -> Result<(), Fault> {
-    let mut past = Past::default();
-    loop {
-        // The first choice follows the decision without a wait, so its snapshot is the current one.
-        let decided = exchange.app.as_ref().filter(|_| exchange.lease.is_none()).cloned();
-        // Nor has time passed.
-        let now_us = match &decided {
-            Some(_) => exchange.moments.began_us,
-            None => worker.clock.now_us(),
-        };
-        exchange.lease.iter_mut().for_each(Lease::vacate);
-        let seeker = Seeker { worker, exchange, past: &past };
-        let lease = match seeker.at_once(decided, clock::ms(now_us)) {
-            Ok(lease) => lease,
-            Err(Lack::Unfit(unfit)) if unfit.tried + unfit.struck > 0 && past.lost.is_some() => {
-                // There is no other.
-                let lost = past.lost.take();
-                past.tried.retain(|tried| Some(*tried) != lost);
+// Not an `async fn`: the future of one holds its arguments twice, and this one is made for every
+// request.
+#[allow(clippy::manual_async_fn, reason = "the future is smaller this way")]
+pub fn run<'a>(
+    worker: &'a Worker,
+    client: &'a mut Client,
+    exchange: &'a mut Exchange,
+) -> impl Future<Output = Result<(), Fault>> + 'a {
+    async move {
+        let mut past = Past::default();
+        loop {
+            // Between the decision and the first choice no time passes.
+            let is_first = exchange.lease.is_none();
+            let now_us = if is_first { exchange.moments.began_us } else { worker.clock.now_us() };
+            exchange.lease.iter_mut().for_each(Lease::vacate);
+            let lease = match choose(worker, exchange, &mut past, clock::ms(now_us)) {
+                Ok(lease) => lease,
+                Err(lack) => Box::pin(held(worker, client, exchange, &mut past, lack)).await?,
+            };
+            place(worker, exchange, &past, lease, clock::ms(now_us));
+            let now_us = if past.waited { worker.clock.now_us() } else { now_us };
+            exchange.moments.choose(now_us);
+            exchange.was_kept = false;
+            let Some(mut dyno) = connect(worker, client, exchange, &mut past).await? else {
                 continue;
-            }
-            Err(lack) => {
-                // What has no hope does not join the line.
-                seeker.arm(client, lack)?;
-                past.waited = true;
-                let given = Box::pin(seek::wait(worker, client, exchange, &past, lack)).await;
-                exchange.moments.end_wait(worker.clock.now_us());
-                given?
-            }
-        };
-        let mut cell = lease.dyno().cell.clone();
-        place(worker, exchange, &past, lease, clock::ms(now_us));
-        let now_us = if past.waited { worker.clock.now_us() } else { now_us };
-        exchange.moments.choose(now_us);
-        exchange.was_kept = false;
-        let Some(mut dyno) = connect(worker, client, exchange, &cell, &mut past).await? else {
-            continue;
-        };
-        // A connection that was there took no time.
-        exchange.was_kept = dyno.exchanges > 0;
-        let at_once = exchange.was_kept && !past.waited;
-        let connected_us = if at_once { now_us } else { worker.clock.now_us() };
-        exchange.moments.connect(connected_us);
-        let ended = if exchange.terms.dynos.hedge_after.is_zero() {
-            relay::run(worker, client, &mut dyno, exchange).await
-        } else {
-            Box::pin(hedge::run(worker, client, (&mut dyno, &mut cell), exchange, &mut past)).await
-        };
-        match ended {
-            Ok(Ended { over: Over::Answer, kept_for }) => {
-                kept_for.inspect(|idle| keep(worker, &cell, dyno, *idle));
-                return Ok(());
-            }
-            Ok(Ended { over: Over::Switch, .. }) => {
-                return Box::pin(upgrade::tunnel(worker, client, dyno, exchange)).await;
-            }
-            Err(failure) => {
-                past.repeat(worker, failure, exchange, &cell)?;
-                if past.repeated {
-                    Box::pin(pause(worker, client, exchange)).await?;
+            };
+            // A connection that was there took no time.
+            exchange.was_kept = dyno.exchanges > 0;
+            let at_once = exchange.was_kept && !past.waited;
+            let connected_us = if at_once { now_us } else { worker.clock.now_us() };
+            exchange.moments.connect(connected_us);
+            // While a dyno was sought and dialled, a part of the body may have come.
+            let ended = match decide::take_body(exchange, client) {
+                Err(fault) => Err(Failure { fault, unsent: true, unanswered: false }),
+                Ok(()) if exchange.terms.dynos.hedge_after.is_zero() => {
+                    let mut relay = Relay::begin(worker, client, &mut dyno, exchange, 0);
+                    let carried = poll_fn(|cx| relay.poll(cx, worker, client, &mut dyno, exchange));
+                    let over = carried.await;
+                    relay.end(client, &dyno, exchange, over)
+                }
+                Ok(()) => {
+                    Box::pin(hedge::run(worker, client, &mut dyno, exchange, &mut past)).await
+                }
+            };
+            match ended {
+                Ok(Ended { over: Over::Answer, kept_for }) => {
+                    if let Some(idle) = kept_for {
+                        keep(worker, exchange, dyno, idle);
+                    }
+                    return Ok(());
+                }
+                Ok(Ended { over: Over::Switch, .. }) => {
+                    return Box::pin(upgrade::tunnel(worker, client, dyno, exchange)).await;
+                }
+                Err(failure) => {
+                    past.repeat(worker, failure, exchange)?;
+                    if past.repeated {
+                        Box::pin(pause(worker, client, exchange)).await?;
+                    }
                 }
             }
         }
     }
+}
+
+/// A place at once, if there is one.
+fn choose(
+    worker: &Worker,
+    exchange: &Exchange,
+    past: &mut Past,
+    now_ms: u64,
+) -> Result<Lease, Lack> {
+    // The first choice follows the decision without a wait, so its snapshot is the current one.
+    let known = exchange.app.as_ref().filter(|_| exchange.lease.is_none());
+    let chosen = Seeker { worker, exchange, past }.at_once(known, now_ms);
+    match chosen {
+        Err(Lack::Unfit(unfit)) if unfit.tried + unfit.struck > 0 && past.lost.is_some() => {
+            // There is no other.
+            let lost = past.lost.take();
+            past.tried.retain(|tried| Some(*tried) != lost);
+            choose(worker, exchange, past, now_ms)
+        }
+        chosen => chosen,
+    }
+}
+
+/// A place that is waited for.
+async fn held(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    past: &mut Past,
+    lack: Lack,
+) -> Result<Lease, Fault> {
+    // What has no hope does not join the line.
+    Seeker { worker, exchange, past }.arm(client, lack)?;
+    past.waited = true;
+    let given = seek::wait(worker, client, exchange, past, lack).await;
+    exchange.moments.end_wait(worker.clock.now_us());
+    given
 }
 
 /// Gives the exchange its place, behind that of the attempt before if there was one.
@@ -141,10 +174,10 @@ async fn pause(worker: &Worker, client: &Client, exchange: &mut Exchange) -> Res
 }
 
 /// Keeps a dyno's connection for the next exchange.
-fn keep(worker: &Worker, cell: &Arc<live::Cell>, dyno: Connection, idle: Duration) {
+fn keep(worker: &Worker, exchange: &Exchange, dyno: Connection, idle: Duration) {
     // As `Pool::take` reads the clock, and never late.
     let until_ms = worker.clock.coarse_ms() + idle.as_millis() as u64;
-    worker.dynos.keep(cell, dyno, until_ms);
+    worker.dynos.keep(exchange.cell(), dyno, until_ms);
 }
 
 impl Past {
@@ -152,9 +185,8 @@ impl Past {
     fn repeat(
         &mut self,
         worker: &Worker,
-        failure: relay::Failure,
+        failure: Failure,
         exchange: &mut Exchange,
-        cell: &Arc<live::Cell>,
     ) -> Result<(), Fault> {
         let dynos = &exchange.terms.clone().dynos;
         let idempotent = exchange.facts.is_some_and(|facts| facts.is_idempotent);
@@ -178,7 +210,7 @@ impl Past {
         }
         self.raced = true;
         self.waited = true;
-        self.lost = Some(Arc::as_ptr(cell) as usize);
+        self.lost = Some(Arc::as_ptr(exchange.cell()) as usize);
         self.tried.extend(self.lost);
         exchange.end_attempt_of_more(worker.clock.now_us(), failure.fault);
         Ok(())

@@ -15,7 +15,7 @@ use std::{
 use super::{Exchange, attempt::Past};
 use crate::{
     error::Fault,
-    live::{self, LiveApp, LiveDyno},
+    live::{LiveApp, LiveDyno},
     route::{DynoAddr, DynoProtocol},
     serve::{
         clock,
@@ -37,7 +37,6 @@ pub(super) async fn connect(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
-    cell: &Arc<live::Cell>,
     past: &mut Past,
 ) -> Result<Option<Connection>, Fault> {
     let terms = exchange.terms.clone();
@@ -60,7 +59,7 @@ pub(super) async fn connect(
         Ok(connection) => return Ok(Some(connection)),
         Err(fault) => fault,
     };
-    past.tried.push(Arc::as_ptr(cell) as usize);
+    past.tried.push(Arc::as_ptr(exchange.cell()) as usize);
     past.failed += 1;
     past.waited = true;
     past.last = Some(fault);

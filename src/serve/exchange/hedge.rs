@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    live::{self, Outcome},
+    live::Outcome,
     serve::{
         clock,
         dyno::{Connection, Way},
@@ -68,11 +68,11 @@ impl Hedge {
 pub(super) async fn run(
     worker: &Worker,
     client: &mut Client,
-    (dyno, cell): (&mut Connection, &mut Arc<live::Cell>),
+    dyno: &mut Connection,
     exchange: &mut Exchange,
     past: &mut Past,
 ) -> Result<Ended, Failure> {
-    let relay = Relay::begin(worker, client, dyno, exchange, 0)?;
+    let relay = Relay::begin(worker, client, dyno, exchange, 0);
     let may_be_hedged = may_be_hedged(client, exchange, past);
     let mut first = Attempt { worker, client, dyno, exchange, relay };
     if !may_be_hedged {
@@ -108,11 +108,11 @@ pub(super) async fn run(
                 return ended;
             };
             exchange.end_attempt_of_more(worker.clock.now_us(), fault);
-            return second.take_over(worker, client, (dyno, cell), exchange).await;
+            return second.take_over(worker, client, dyno, exchange).await;
         }
     }
     let Attempt { client, dyno, exchange, .. } = first;
-    second.take_over(worker, client, (dyno, cell), exchange).await
+    second.take_over(worker, client, dyno, exchange).await
 }
 
 /// May the request go to a second dyno too? All of it must be there to be sent again, and whoever
@@ -200,8 +200,7 @@ impl<'a> Second<'a> {
         past: &mut Past,
     ) -> Option<Second<'a>> {
         let now_us = worker.clock.now_us();
-        let first = exchange.lease.as_ref()?;
-        past.tried.push(Arc::as_ptr(&first.dyno().cell) as usize);
+        past.tried.push(Arc::as_ptr(exchange.cell()) as usize);
         let lease = Seeker { worker, exchange, past }.second(clock::ms(now_us))?;
         let terms = exchange.terms.clone();
         let way = Way::of(&terms.dynos, lease.app_name(), &client.link);
@@ -278,19 +277,18 @@ impl<'a> Second<'a> {
         self,
         worker: &Worker,
         client: &mut Client,
-        (dyno, cell): (&mut Connection, &mut Arc<live::Cell>),
+        dyno: &mut Connection,
         exchange: &mut Exchange,
     ) -> Result<Ended, Failure> {
         let State::Asked(connection, sent) = self.state else {
             unreachable!("it was given the request")
         };
         *dyno = connection;
-        *cell = self.lease.dyno().cell.clone();
         let mut slow = exchange.lease.replace(self.lease);
         slow.iter_mut().for_each(Lease::vacate);
         let asked_us = std::mem::replace(&mut exchange.moments, self.moments).connected_us;
         exchange.was_kept = dyno.exchanges > 0;
-        let mut relay = Relay::begin(worker, client, dyno, exchange, sent)?;
+        let mut relay = Relay::begin(worker, client, dyno, exchange, sent);
         relay.has_waited(Duration::from_micros(worker.clock.now_us().saturating_sub(asked_us)));
         let mut alone = Attempt { worker, client, dyno, exchange, relay };
         if !alone.relay.is_answered()

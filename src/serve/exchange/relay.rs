@@ -5,7 +5,6 @@
 //! and otherwise moves with every byte; a client that leaves while its dyno works is noticed.
 
 use std::{
-    future::poll_fn,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,7 +12,6 @@ use std::{
 use super::{
     Exchange,
     answer::{Answer, Continued, Over},
-    decide,
     patience::{Impatience, Patience, Waits},
     upload::Upload,
 };
@@ -41,18 +39,6 @@ pub struct Failure {
     pub unsent: bool,
     /// The connection ended before a byte of an answer came.
     pub unanswered: bool,
-}
-
-/// Carries the exchange over `dyno`.
-pub async fn run(
-    worker: &Worker,
-    client: &mut Client,
-    dyno: &mut Connection,
-    exchange: &mut Exchange,
-) -> Result<Ended, Failure> {
-    let mut relay = Relay::begin(worker, client, dyno, exchange, 0)?;
-    let over = poll_fn(|cx| relay.poll(cx, worker, client, dyno, exchange)).await;
-    relay.end(client, dyno, exchange, over)
 }
 
 /// What the dyno's connection knows of the fault, if it is more than a socket: which it is, and
@@ -114,20 +100,14 @@ pub(super) struct Relay {
 
 impl Relay {
     /// An attempt on a dyno that took so many bytes of `exchange.out` before, and may have begun to
-    /// answer.
+    /// answer. What has come of the body is in there, or accepted.
     pub fn begin(
         worker: &Worker,
         client: &mut Client,
         dyno: &mut Connection,
         exchange: &mut Exchange,
         sent: usize,
-    ) -> Result<Relay, Failure> {
-        // While a dyno was sought and dialled, a part of the body may have come.
-        decide::take_body(exchange, client).map_err(|fault| Failure {
-            fault,
-            unsent: true,
-            unanswered: false,
-        })?;
+    ) -> Relay {
         // A dyno's connection has served others.
         dyno.stream.modest = client.stream.modest;
         let (continued, invitation) = invitation(worker, client, exchange);
@@ -141,7 +121,7 @@ impl Relay {
         relay.answer.begun = !dyno.stream.pending().is_empty();
         let idle = exchange.terms.timeouts.idle;
         relay.patience.renew(client, &dyno.stream.io, Waits::default(), idle);
-        Ok(relay)
+        relay
     }
 
     /// So much of the time for the first byte is over before it is sent.

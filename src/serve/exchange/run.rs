@@ -12,7 +12,7 @@ use crate::serve::{
 use crate::{
     balance::affinity::Named,
     error::Fault,
-    live::{LiveApp, Outcome, Said, clients::Admitted, load::InFlight, shadow::ShadowPlace},
+    live::{self, LiveApp, Outcome, Said, clients::Admitted, load::InFlight, shadow::ShadowPlace},
     wire::{framing::Body, rewrite::Landmarks},
 };
 
@@ -120,18 +120,22 @@ pub struct Exchange {
 }
 
 /// Carries one request from its head to its settlement.
-pub async fn run(worker: &Rc<Worker>, client: &mut Client) -> Next {
-    let head_len = match receive::head(worker, client).await {
-        Ok(Some(len)) => len,
-        Ok(None) => return Next::Close,
-        Err(fault) => return Box::pin(settle::refuse(worker, client, b"", fault)).await,
-    };
-    let mut exchange = Exchange::new(worker);
-    let result = match decide::decide(worker, client, head_len, &mut exchange) {
-        Ok(()) => attempt::run(worker, client, &mut exchange).await,
-        Err(fault) => Err(fault),
-    };
-    settle::settle(worker, client, &mut exchange, result).await
+// Not an `async fn`: the future of one holds its arguments twice.
+#[allow(clippy::manual_async_fn, reason = "the future is smaller this way")]
+pub fn run<'a>(worker: &'a Rc<Worker>, client: &'a mut Client) -> impl Future<Output = Next> + 'a {
+    async move {
+        let head_len = match receive::head(worker, client).await {
+            Ok(Some(len)) => len,
+            Ok(None) => return Next::Close,
+            Err(fault) => return Box::pin(settle::refuse(worker, client, b"", fault)).await,
+        };
+        let mut exchange = Exchange::new(worker);
+        let result = match decide::decide(worker, client, head_len, &mut exchange) {
+            Ok(()) => attempt::run(worker, client, &mut exchange).await,
+            Err(fault) => Err(fault),
+        };
+        settle::settle(worker, client, &mut exchange, result).await
+    }
 }
 
 impl Exchange {
@@ -175,6 +179,15 @@ impl Exchange {
     /// When its head was there, in milliseconds.
     pub fn began_ms(&self) -> u64 {
         clock::ms(self.moments.began_us)
+    }
+
+    /// The cell of its dyno, or of the one that it had last.
+    ///
+    /// # Panics
+    /// Before it has had one.
+    pub fn cell(&self) -> &Arc<live::Cell> {
+        let lease = self.lease.as_ref().expect("an attempt has, or has had, a place");
+        &lease.dyno().cell
     }
 
     /// Tells the dyno's cell how the attempt on it ended, unless it was told.

@@ -5,7 +5,7 @@
 //! paused; who comes while others wait for places does not overtake them; every wait ends with its
 //! deadline, the client's leaving, or the router's cut.
 
-use std::{cell::Cell, future::poll_fn, sync::Arc, time::Duration};
+use std::{borrow::Cow, cell::Cell, future::poll_fn, sync::Arc, time::Duration};
 
 use super::{Exchange, attempt::Past, connect::attended};
 use crate::{
@@ -42,8 +42,8 @@ pub(super) struct Seeker<'a> {
 impl Seeker<'_> {
     /// A place at once, if nobody waits for one: of the app as it is `known` to be now, else as the
     /// table is now.
-    pub fn at_once(&self, known: Option<Arc<LiveApp>>, now_ms: u64) -> Result<Lease, Lack> {
-        let app = known.map_or_else(|| self.app(), Ok)?;
+    pub fn at_once(&self, known: Option<&Arc<LiveApp>>, now_ms: u64) -> Result<Lease, Lack> {
+        let app = known.map_or_else(|| self.app().map(Cow::Owned), |app| Ok(Cow::Borrowed(app)))?;
         let waiting = self.waiting(&app);
         if waiting.is_behind_others(&app) {
             return Err(Lack::Full);
