@@ -1,11 +1,12 @@
 //! Values as written into values as meant: durations, sizes, counts, switches, lists, networks.
 //!
 //! The settings file and the push API write them alike; the ranges of what both of them hold stand
-//! here too. Invariants: pure, imports nothing; every
-//! reader answers with a [`Wrong`] that says what is wrong and what a right value looks like; a
-//! bound is part of the reading, so that no value beyond it goes on.
+//! here too. Invariants: pure; of the other parts only the reader of hosts is known; every reader
+//! answers with a [`Wrong`] that says what is wrong and what a right value looks like; a bound is
+//! part of the reading, so that no value beyond it goes on.
 
 pub mod checks;
+pub mod place;
 
 use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, time::Duration};
 
@@ -341,55 +342,6 @@ pub fn cookie_path(text: &str) -> Result<String, Wrong> {
         format!("{text:?} is not the path of a cookie"),
         format!("write / and at most {} visible characters but ;", MAX_COOKIE_PATH - 1),
     )
-}
-
-/// What [`url`] takes.
-pub const URL: &str = concat!(
-    r"^(https?://(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z]([0-9A-Za-z.-]{0,252}))",
-    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
-    r"(/[!$-~]{0,500})?)?$",
-);
-/// The longest URL of a webhook.
-pub const MAX_URL: usize = 800;
-
-/// Reads what [`URL`] describes: where a webhook is; empty is none.
-pub fn url(text: &str) -> Result<String, Wrong> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    if text.is_empty() || rest.is_some_and(is_place) {
-        return Ok(text.to_owned());
-    }
-    wrong(
-        format!("{text:?} is not a URL that can be called"),
-        "write one as in https://platform.internal:8443/wake, with neither user nor fragment",
-    )
-}
-
-/// `host[:port][/path]`
-fn is_place(rest: &str) -> bool {
-    let path_at = rest.find('/').unwrap_or(rest.len());
-    let (place, path) = rest.split_at(path_at);
-    let digits = |bytes: &str| bytes.bytes().all(|b| b.is_ascii_digit());
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if digits(port) && !host.is_empty() => (host, Some(port)),
-        _ => (place, None),
-    };
-    let is_port =
-        |port: &str| !port.starts_with('0') && port.len() <= 5 && port.parse::<u16>().is_ok();
-    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(v6) => {
-            let of_v6 = |b: u8| b.is_ascii_hexdigit() || b == b':' || b == b'.';
-            (2..=45).contains(&v6.len()) && v6.bytes().all(of_v6)
-        }
-        None => {
-            let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
-            (1..=253).contains(&host.len())
-                && host.bytes().all(of_name)
-                && host.as_bytes()[0].is_ascii_alphanumeric()
-        }
-    };
-    let of_path = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'#';
-    let is_path = path.len() <= 501 && path.bytes().all(of_path);
-    is_host && port.is_none_or(is_port) && is_path
 }
 
 /// A network as [`network`] reads it.

@@ -254,7 +254,7 @@ keys! {
     "queue.paused" = "false", Read::Switch(|s| &mut s.serve.queue.paused);
 
     /// Where it is said that an app without dynos has a request (POST, JSON); empty: nowhere.
-    "wake.url" = "", Read::Text(|s, v| { s.serve.wake.url = units::url(v)?.into(); Ok(()) });
+    "wake.url" = "", Read::Text(|s, v| { s.serve.wake.url = units::place::url(v)?.into(); Ok(()) });
     /// How long its requests wait for a dyno then, and until it is said again.
     "wake.timeout" = "75s", Read::Duration(TIME, |s| &mut s.serve.wake.timeout);
     /// Longest quarantine: it is twice as long with each failed connect in a row.
@@ -297,7 +297,7 @@ keys! {
         Read::Text(|s, v| { s.health.checks.path = units::checks::path(v)?.into(); Ok(()) });
     /// As which host; empty: as the app's name.
     "health.host" = "",
-        Read::Text(|s, v| { s.health.checks.host = units::checks::host(v)?.into(); Ok(()) });
+        Read::Text(|s, v| { s.health.checks.host = units::place::host(v)?.into(); Ok(()) });
     /// Which status is good: one, or the first and the last.
     "health.status" = "200-399",
         Read::Text(|s, v| { s.health.checks.status = units::checks::statuses(v)?.into(); Ok(()) });

@@ -9,8 +9,6 @@ use super::{Wrong, wrong};
 pub const MAX_CHECK: usize = 100;
 /// What [`path`] takes.
 pub const PATH: &str = "^/([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$";
-/// What [`host`] takes.
-pub const HOST: &str = r"^(([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$";
 /// What [`statuses`] takes, as long as the first is not above the last.
 pub const STATUSES: &str = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$";
 /// What [`excerpt`] takes.
@@ -37,27 +35,6 @@ pub fn path(text: &str) -> Result<String, Wrong> {
             wrong(what, format!("write it as %{odd:02X}"))
         }
     }
-}
-
-/// Reads a host with its port, if it has one; empty is none.
-pub fn host(text: &str) -> Result<String, Wrong> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let is_port =
-        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
-    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(host) => is_of(host, |b| b.is_ascii_hexdigit() || b":.".contains(&b)),
-        None => is_of(host, |b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
-    };
-    let is_whole = is_host && !matches!(host, "" | "[]") && port.is_none_or(is_port);
-    kept(
-        text,
-        text.is_empty() || (is_whole && text.len() <= MAX_CHECK),
-        "a host",
-        "www.example.com",
-    )
 }
 
 /// Reads a status, or the first and the last of several.
@@ -113,11 +90,6 @@ mod tests {
                 path as Reader,
                 &["/", "/healthz?x=1", "/a%20b", "/~!$&'()*+,;=:@-._?/"][..],
                 &["", "healthz", "/a b", "/é", "/a#b", "/<", "/%2", "/%zz", "/a%"][..],
-            ),
-            (
-                host,
-                &["", "a.test:80", "[::1]", "[::1]:80", "10.0.0.1"],
-                &["a/b", "a b", "é", "a:b", "::1", "[", "[]", ":80", "a:", "a:123456", "[g]"],
             ),
             (
                 statuses,

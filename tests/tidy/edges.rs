@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("api", &["tls"]),
     ("error", &[]),
     ("shutdown", &[]),
-    ("units", &[]),
+    ("units", &["route::Host", "route::HostError"]),
     ("near", &[]),
     ("telemetry", &["error"]),
     ("tls", &["route", "error"]),

@@ -6,6 +6,7 @@ use super::Kind;
 use crate::units::{
     self,
     checks::{self, MAX_CHECK},
+    place,
 };
 
 /// Names that dynos prove themselves by.
@@ -47,10 +48,10 @@ pub const COOKIE_PATH: Kind = Kind {
 /// URLs of webhooks; an empty one is none.
 pub const URL: Kind = Kind {
     what: "a URL",
-    pattern: units::URL,
-    most: units::MAX_URL,
+    pattern: place::URL,
+    most: place::MAX_URL,
     example: "https://platform.internal:8443/wake",
-    read: units::url,
+    read: place::url,
 };
 
 /// Shares of releases; none of them are told apart where there are none.
@@ -74,10 +75,10 @@ pub const PATH: Kind = Kind {
 /// As which host; empty is as the app's name.
 pub const HOST: Kind = Kind {
     what: "a host",
-    pattern: checks::HOST,
+    pattern: place::HOST,
     most: MAX_CHECK,
     example: "www.example.com",
-    read: checks::host,
+    read: place::host,
 };
 
 /// Which answers are good.

@@ -99,6 +99,9 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
         ("timeouts.idle", json!(["1s"]), "a list is no value; "),
         ("timeouts.idle", json!("5".repeat(101)), "its text is too long; "),
         ("health.status", json!("200-100"), "above the last: 200-100; write 100-200"),
+        ("health.host", json!("a..b"), "not a host: letters, digits"),
+        ("health.host", json!("a:65536"), "no number from 1 to 65535"),
+        ("wake.url", json!("http://a..b/"), "not a host: letters, digits"),
         ("health.path", json!("/#top"), "'#' stands there; write it as %23"),
         ("health.timeout", json!("61s"), "ms, s, m or h, from 1ms to 1m"),
         ("limits.set_cookie", json!(63), "63 is out of range; "),
@@ -133,8 +136,11 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
 
 #[test]
 fn what_a_store_has_is_read_though_bounds_are_narrower_now() {
-    let kept = json!({"health.timeout": "3600s", "health.path": "/#top"});
-    assert_eq!(of(kept.clone()).unwrap_err().len(), 2);
+    let kept = json!({
+        "health.host": "a..b", "health.timeout": "3600s", "health.path": "/#top",
+        "wake.url": "http://[::::]/",
+    });
+    assert_eq!(of(kept.clone()).unwrap_err().len(), 4);
     let Value::Object(values) = &kept else { panic!("{kept}") };
     let own = read_kept(values).unwrap().unwrap();
     assert_eq!(&show(Some(&own)), values);
