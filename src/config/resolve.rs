@@ -12,7 +12,11 @@ use super::{
     mistake::{Mistake, Mistakes, Source},
     settings::{Settings, Stated},
 };
-use crate::{near::did_you_mean, serve::settings::CLIENT_BYTES, units::show_duration};
+use crate::{
+    near::did_you_mean,
+    serve::settings::{BalanceKey, CLIENT_BYTES},
+    units::show_duration,
+};
 
 /// Variables with our prefix that are not settings: the client commands read them, `load` the last.
 const OTHER_ENV: [&str; 6] = [
@@ -213,6 +217,7 @@ impl Checks<'_> {
             self.listeners_differ(),
             self.somebody_may_connect(),
             self.header_is_named(),
+            self.key_is_named(),
             self.connections_fit(),
             self.clients_fit(),
         ];
@@ -366,6 +371,19 @@ impl Checks<'_> {
         ];
         let (key, _) = given.into_iter().find(|(_, most)| *most > 0)?;
         self.mistake(key, "no header is named".into(), "name it in limits.client_header")
+    }
+
+    fn key_is_named(&self) -> Option<Mistake> {
+        let balance = &self.settings.serve.balance;
+        let what = match balance.key {
+            BalanceKey::Header => "header",
+            BalanceKey::Cookie => "cookie",
+            BalanceKey::Address | BalanceKey::Path => return None,
+        };
+        if !balance.key_name.is_empty() || self.source("balance.key_name").is_none() {
+            return None;
+        }
+        self.mistake("balance.key", format!("no {what} is named"), "name it in balance.key_name")
     }
 
     fn clients_fit(&self) -> Option<Mistake> {

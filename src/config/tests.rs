@@ -286,6 +286,7 @@ fn settings_that_contradict_each_other_are_refused() {
         ("[limits]\nset_cookie = \"2MiB\"", "limits.set_cookie: limits.set_cookie is 2097152"),
         ("[timeouts]\nconnect = \"2m\"", "timeouts.connect is 2m, timeouts.connect_total only"),
         ("[dynos]\nhedge_after = \"31s\"", "dynos.hedge_after is 31s, timeouts.first_byte only"),
+        ("[balance]\nkey = \"cookie\"", "balance.key: no cookie is named; name it in"),
         ("[drain]\ngrace = \"31s\"", "drain.grace is 31s, drain.deadline only 30s; lower"),
         ("[http]\nmax_connections = 30000", "need more than the 20256 open files"),
         (

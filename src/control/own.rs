@@ -29,9 +29,20 @@ pub(super) const MAX_TOLD: usize = 50;
 /// The longest text that is read as a value, in bytes.
 const MAX_TEXT: usize = 100;
 
-/// Settings that no app can have: they are needed before the request's app is known.
-pub const OF_THE_ROUTER: [&str; 3] =
-    ["limits.request_head", "timeouts.request_head", "http.max_passes"];
+/// Settings that no app can have, of the groups of which it has others.
+#[rustfmt::skip]
+pub const OF_THE_ROUTER: &[&str] = &[
+    "http.listen", "http.max_connections", "http.max_connections_per_address",
+    "http.proxy_protocol", "http.proxy_from", "http.via", "http.trusted_networks",
+    "http.max_passes", "http.h2c",
+    "https.listen", "https.default_cert", "https.default_key", "https.min_version", "https.h2",
+    "https.max_handshakes", "https.handshake_timeout", "https.proxy_protocol", "https.client_ca",
+    "https.client_cert_required", "https.public_port",
+    "dynos.tls_ca", "dynos.networks", "dynos.socket_dirs",
+    "affinity.key", "health.max_probes",
+    "limits.request_head", "limits.clients", "limits.exchanges", "limits.memory",
+    "timeouts.request_head", "timeouts.proxy_header", "timeouts.worker_stall",
+];
 
 /// Where a value stands.
 pub struct Place<T> {
@@ -370,7 +381,7 @@ fn nested(group: &str, value: &Value) -> Option<String> {
 fn unknown(name: &str) -> Wrong {
     let names = || SETTINGS.iter().map(|setting| setting.name);
     if OF_THE_ROUTER.contains(&name) {
-        let what = "it works before the app of a request is known".into();
+        let what = "it is the same for all apps".into();
         return Wrong { what, remedy: "set it for the whole router".into() };
     }
     let remedy = did_you_mean(name, names());

@@ -3,7 +3,7 @@
 //! Invariants: as of all of [`super`]; each pattern describes what its reader takes, and nothing
 //! else.
 
-use super::{Wrong, wrong};
+use super::{Wrong, place::escaped, wrong};
 
 /// The most bytes of each of them.
 pub const MAX_CHECK: usize = 100;
@@ -18,21 +18,21 @@ pub const GRPC_NAME: &str = "^[A-Za-z0-9._/-]{0,100}$";
 
 /// Reads a path with its query: what a request may ask for (RFC 9112, section 3.2.1).
 pub fn path(text: &str) -> Result<String, Wrong> {
-    let is_path = text.starts_with('/') && is_of(text, |b| b.is_ascii_graphic());
-    let path = kept(text, is_path, "a path", "/healthz")?;
-    let bytes = path.as_bytes();
+    short(text)?;
+    if !text.starts_with('/') {
+        return wrong(format!("{text:?} does not begin with a slash"), "write it as in /healthz");
+    }
     let is_escape = |at: usize| {
-        let digits = bytes.get(at + 1..at + 3);
+        let digits = text.as_bytes().get(at + 1..at + 3);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/?-._~!$&'()*+,;=:@".contains(&b);
-    let is_fit = |at: usize| is_plain(bytes[at]) || (bytes[at] == b'%' && is_escape(at));
-    match (0..bytes.len()).find(|at| !is_fit(*at)).map(|at| bytes[at]) {
-        None => Ok(path),
-        Some(odd) => {
-            let what =
-                format!("{text:?} is nothing to ask for: {:?} stands there", char::from(odd));
-            wrong(what, format!("write it as %{odd:02X}"))
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/?-._~!$&'()*+,;=:@".contains(c);
+    let is_fit = |(at, c): &(usize, char)| is_plain(*c) || (*c == '%' && is_escape(*at));
+    match text.char_indices().find(|place| !is_fit(place)) {
+        None => Ok(text.into()),
+        Some((_, odd)) => {
+            let what = format!("{text:?} is nothing to ask for: {odd:?} stands there");
+            wrong(what, format!("write it as {}", escaped(odd)))
         }
     }
 }
@@ -40,7 +40,7 @@ pub fn path(text: &str) -> Result<String, Wrong> {
 /// Reads a status, or the first and the last of several.
 pub fn statuses(text: &str) -> Result<String, Wrong> {
     let status = |text: &str| {
-        let is_status = text.len() == 3 && is_of(text, |b| b.is_ascii_digit());
+        let is_status = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
         text.parse::<u16>().ok().filter(|status| is_status && (100..600).contains(status))
     };
     match text.split_once('-').map(|(first, last)| (status(first), status(last))) {
@@ -50,32 +50,41 @@ pub fn statuses(text: &str) -> Result<String, Wrong> {
             let what = format!("the first status is above the last: {first}-{last}");
             wrong(what, format!("write {last}-{first}"))
         }
-        _ => kept(text, false, "a status, or two with a hyphen", "200-399"),
+        _ => wrong(
+            format!("{text:?} is neither a status nor the first and the last of several"),
+            "write one from 100 to 599, or two with a hyphen, as in 200-399",
+        ),
     }
 }
 
 /// Reads a part of a body; empty is none.
 pub fn excerpt(text: &str) -> Result<String, Wrong> {
-    let is_one = is_of(text, |b| matches!(b, b' '..=b'~')) && text.trim() == text;
-    kept(text, is_one, "a text of printable ASCII characters", "ok")
+    if text.trim() != text {
+        return wrong(format!("{text:?} has a space at its end"), "write it without");
+    }
+    of(text, |b| matches!(b, b' '..=b'~'), "printable ASCII characters")
 }
 
 /// Reads the name that a gRPC server knows a part of itself by; empty is the whole.
 pub fn grpc_name(text: &str) -> Result<String, Wrong> {
-    let is_name = is_of(text, |b| b.is_ascii_alphanumeric() || b"._/-".contains(&b));
-    kept(text, is_name, "a name", "shop.v1.Orders")
+    let is_fit = |b: u8| b.is_ascii_alphanumeric() || b"._/-".contains(&b);
+    of(text, is_fit, "letters, digits, '.', '_', '/' and '-'")
 }
 
-fn is_of(text: &str, is_fit: impl Fn(u8) -> bool) -> bool {
-    text.len() <= MAX_CHECK && text.bytes().all(is_fit)
-}
-
-fn kept(text: &str, is_fit: bool, what: &str, example: &str) -> Result<String, Wrong> {
-    if is_fit {
-        return Ok(text.into());
+/// Is it short enough?
+pub(super) fn short(text: &str) -> Result<(), Wrong> {
+    if text.len() <= MAX_CHECK {
+        return Ok(());
     }
-    let remedy = format!("write at most {MAX_CHECK} characters, as in {example}");
-    wrong(format!("{text:?} is not {what}"), remedy)
+    wrong("its text is too long", format!("write at most {MAX_CHECK} characters"))
+}
+
+fn of(text: &str, is_fit: impl Fn(u8) -> bool, of_what: &str) -> Result<String, Wrong> {
+    short(text)?;
+    match text.chars().find(|c| !u8::try_from(*c).is_ok_and(&is_fit)) {
+        None => Ok(text.into()),
+        Some(odd) => wrong(format!("{odd:?} stands in {text:?}"), format!("write {of_what} alone")),
+    }
 }
 
 #[cfg(test)]
@@ -104,13 +113,29 @@ mod tests {
             assert!(read(&format!("/{}", "2".repeat(MAX_CHECK))).is_err());
         }
         let told = |wrong: Wrong| format!("{}; {}", wrong.what, wrong.remedy);
-        assert_eq!(
-            told(statuses("200-100").unwrap_err()),
-            "the first status is above the last: 200-100; write 100-200"
-        );
-        assert_eq!(
-            told(path("/a#b").unwrap_err()),
-            "\"/a#b\" is nothing to ask for: '#' stands there; write it as %23"
-        );
+        for (read, text, said) in [
+            (
+                path as Reader,
+                "healthz",
+                "\"healthz\" does not begin with a slash; write it as in /healthz",
+            ),
+            (path, "/a b", "\"/a b\" is nothing to ask for: ' ' stands there; write it as %20"),
+            (path, "/é", "\"/é\" is nothing to ask for: 'é' stands there; write it as %C3%A9"),
+            (
+                statuses,
+                "2xx",
+                "\"2xx\" is neither a status nor the first and the last of several; write one \
+                 from 100 to 599, or two with a hyphen, as in 200-399",
+            ),
+            (statuses, "200-100", "the first status is above the last: 200-100; write 100-200"),
+            (excerpt, "a\tb", "'\\t' stands in \"a\\tb\"; write printable ASCII characters alone"),
+            (
+                grpc_name,
+                "a b",
+                "' ' stands in \"a b\"; write letters, digits, '.', '_', '/' and '-' alone",
+            ),
+        ] {
+            assert_eq!(told(read(text).unwrap_err()), said);
+        }
     }
 }

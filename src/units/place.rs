@@ -5,7 +5,7 @@
 //! end, and begins with no hyphen, which is rather a mistake; each pattern describes what its
 //! reader takes, and nothing else.
 
-use super::{Wrong, checks::MAX_CHECK, wrong};
+use super::{Wrong, checks::short, wrong};
 use crate::route::{Host, HostError};
 
 /// The longest URL of a webhook.
@@ -84,9 +84,7 @@ pub const URL: &str = concat!(
 
 /// Reads a host with its port, if it has one; empty is none.
 pub fn host(text: &str) -> Result<String, Wrong> {
-    if text.len() > MAX_CHECK {
-        return wrong("the host is too long", format!("write at most {MAX_CHECK} characters"));
-    }
+    short(text)?;
     if text.contains('/') {
         return wrong(format!("{text:?} is more than a host"), "write the host alone");
     }
@@ -158,6 +156,7 @@ mod tests {
     use proptest::{prelude::*, string::string_regex};
 
     use super::*;
+    use crate::units::checks::MAX_CHECK;
 
     #[test]
     fn a_host_is_one_that_a_request_may_ask_for() {
@@ -177,7 +176,7 @@ mod tests {
             ("[:::]", "not a host", ""),
             ("::1", "the port of \"::1\"", "write one as in"),
             ("*.a.test", "a wildcard is", ""),
-            (&label, "the host is too long", ""),
+            (&label, "the host is too long: at most 253 bytes, 63 a label", ""),
             ("-", "\"-\" begins with a hyphen", ""),
             ("a:70000", "the port of \"a:70000\" is no number from 1 to 65535", ""),
             ("a:0", "the port of", ""),

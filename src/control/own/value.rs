@@ -67,9 +67,21 @@ impl Setting {
     }
 }
 
+/// What is to be written where something of another kind stands.
+fn form(read: &Read) -> String {
+    match read {
+        Read::Switch(_) => "write true or false".into(),
+        Read::Count(..) | Read::Count32(..) => "write a whole number".into(),
+        Read::Size(..) => "write a number of bytes, or a text as in \"8KiB\"".into(),
+        Read::Duration(..) => "write a text, as in \"5s\"".into(),
+        Read::Word(words, _) => format!("write one of {}", words.join(", ")),
+        Read::Text(kind, _) => format!("write a text, as in {:?}", kind.example),
+        Read::Networks(_) => "write [\"10.0.0.0/8\", \"fd00::/8\"]".into(),
+    }
+}
+
 /// The text that the settings file would hold.
 fn text_of(value: &Value, read: &Read) -> Result<String, Wrong> {
-    const REMEDY: &str = "write a text, a whole number, true or false";
     let is_list = matches!(read, Read::Networks(_));
     let most = match read {
         Read::Networks(_) => MAX_TEXT * MAX_LIST,
@@ -84,15 +96,21 @@ fn text_of(value: &Value, read: &Read) -> Result<String, Wrong> {
                 Some(_) => {
                     wrong(format!("more than {MAX_LIST} entries"), "write fewer, larger networks")
                 }
-                None => wrong("it holds what is no text", "write [\"10.0.0.0/8\", \"fd00::/8\"]"),
+                None => wrong("it holds what is no text", form(read)),
             }
         }
-        Value::String(text) if text.len() > most => wrong("its text is too long", REMEDY),
+        Value::String(text) if text.len() > most => {
+            let remedy = match read {
+                Read::Text(..) | Read::Networks(_) => format!("write at most {most} characters"),
+                _ => form(read),
+            };
+            wrong("its text is too long", remedy)
+        }
         Value::String(text) => Ok(text.trim().to_owned()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(value) => Ok(value.to_string()),
-        Value::Null => wrong("null is no value", format!("leave it out, or {REMEDY}")),
-        Value::Array(_) => wrong("a list is no value", REMEDY),
-        Value::Object(_) => wrong("an object is no value", REMEDY),
+        Value::Null => wrong("null is no value", format!("leave it out, or {}", form(read))),
+        Value::Array(_) => wrong("a list is no value", form(read)),
+        Value::Object(_) => wrong("an object is no value", form(read)),
     }
 }
