@@ -60,7 +60,7 @@ impl Caps {
 pub fn choose(
     app: &LiveApp,
     asking: &Asking<'_>,
-    random: impl FnMut(usize) -> usize,
+    mut random: impl FnMut(usize) -> usize,
 ) -> Result<usize, Unfit> {
     if let Some((seal, tag)) = asking.named
         && let Comeback::To(at) = app.comeback(seal, tag, asking)
@@ -68,8 +68,16 @@ pub fn choose(
         return Ok(at);
     }
     let in_flight = Some(app.cell.in_flight());
-    let turn = |part: Option<usize>| {
-        part.map_or_else(|| app.cell.turn(), |part| app.balancing.turns.take(part))
+    // What goes to one more dyno takes no turn: two dynos of which each exchange tries both would
+    // not take turns at being the first.
+    let mut anywhere = (!asking.tried.is_empty()).then(|| random(usize::MAX) as u64);
+    let turn = |part: Option<usize>| match (&mut anywhere, part) {
+        (Some(turn), _) => {
+            *turn = turn.wrapping_add(1);
+            *turn
+        }
+        (None, Some(part)) => app.balancing.turns.take(part),
+        (None, None) => app.cell.turn(),
     };
     let mut draw = Draw { key: asking.key, in_flight, random, turn };
     pick(app, &app.balancing.plan, asking, |view, live| view.candidate(live), &mut draw)

@@ -131,6 +131,24 @@ fn hedges_are_bounded_by_the_budget_of_the_retries() {
 }
 
 #[test]
+fn a_hedge_takes_no_turn_of_round_robin() {
+    let rig = Rig::with(json!({"balance.algorithm": "round_robin"}));
+    for _ in 0..2 {
+        let mut client = rig.router.connect();
+        client.send(GET);
+        let (mut one, _other) = (take(&rig.slow), take(&rig.quick));
+        one.send(DONE);
+        assert_eq!(client.take_answer().status(), 204);
+        rig.is_settled();
+    }
+    // Each counts those of which it had been the first.
+    let told = rig.stats();
+    for dyno in told["dynos"].as_array().unwrap() {
+        assert_eq!(dyno["figures"]["hedges"], 1, "{told:#}");
+    }
+}
+
+#[test]
 fn what_was_sent_again_is_not_hedged() {
     let rig = Rig::with(json!({}));
     rig.router.set_state("one", rig.other_name(), "draining");
