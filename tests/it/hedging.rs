@@ -199,6 +199,22 @@ fn the_first_dyno_serves_if_it_answers_first_after_all() {
 }
 
 #[test]
+fn the_place_of_who_lost_is_free_before_the_client_has_anything() {
+    let rig = Rig::with(json!({}));
+    for second_wins in [true, false] {
+        let (mut client, slow, quick) = rig.hedged();
+        let (mut won, mut lost) = if second_wins { (quick, slow) } else { (slow, quick) };
+        won.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n");
+        assert_eq!(client.take_head().status(), 200);
+        assert_eq!(rig.stats()["in_flight"], 1);
+        lost.take_end();
+        won.send("ok");
+        assert_eq!(client.take(2), b"ok");
+        rig.is_settled();
+    }
+}
+
+#[test]
 fn a_dyno_that_lost_does_not_look_quick() {
     let rig = Rig::with(json!({}));
     let latency = |name: &str| {

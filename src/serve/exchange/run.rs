@@ -79,7 +79,7 @@ pub struct Exchange {
     pub app: Option<Arc<LiveApp>>,
     /// Its place among those that the process carries.
     pub in_flight: Option<InFlight>,
-    /// What it counts for its client, if that is limited.
+    /// What it counts for its client, if that is limited, until the client may be told of its end.
     pub admitted: Option<Admitted>,
     /// When the client may come again, if it is refused for having come too often.
     pub retry_after: Option<Duration>,
@@ -212,9 +212,10 @@ impl Exchange {
         });
     }
 
-    /// The dyno's part of the exchange is over, well: it may have another.
+    /// The dyno's part of the exchange is over, well: it may have another, and the client too.
     pub fn leave_dyno(&mut self, now_us: u64) {
         self.end_attempt(now_us, None);
+        self.admitted = None;
         self.lease.iter_mut().for_each(Lease::vacate);
         self.shadow = None;
     }

@@ -71,7 +71,10 @@ pub async fn settle(
             exchange.status = CLIENT_LEFT;
             Next::Close
         }
-        Some(fault) => Box::pin(answer(worker, client, exchange, fault)).await,
+        Some(fault) => {
+            exchange.admitted = None;
+            Box::pin(answer(worker, client, exchange, fault)).await
+        }
     };
     if exchange.marks.forwarded_for.is_empty() {
         // No head could be parsed; the log should still say who asked.

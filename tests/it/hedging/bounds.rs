@@ -126,6 +126,9 @@ fn hedges_are_bounded_by_the_budget_of_the_retries() {
     rig.outwait();
     let sent = rig.router.metric("hostler_app_hedges_total{app=\"one\"}");
     assert!(sent < 2.0 * EARNED as f64, "{sent}");
+    // Those that the budget refused have their places no more.
+    let in_flight = 2 * EARNED + sent as usize;
+    until("they are free", || rig.stats()["in_flight"] == in_flight);
     drop((within, beyond));
     rig.is_settled();
 }
