@@ -126,6 +126,30 @@ fn an_app_that_hangs_keeps_no_other_from_being_asked_and_late_checks_are_told() 
 }
 
 #[test]
+fn more_apps_that_hang_than_there_are_slots_leave_half_of_them_to_the_others() {
+    let router = Router::with(&[("HOSTLER_HEALTH_MAX_PROBES", "2")]);
+    let (hung, well) = (Moody::start("hung"), Moody::start("well"));
+    hung.set_checks(Mood::Hangs);
+    let add = |name: &str, addr: &str| {
+        let settings = json!({
+            "health.check": "http", "health.path": CHECK, "health.interval": "100ms",
+            "health.timeout": "300ms",
+        });
+        router.write("PUT", &format!("/v1/apps/{name}"), json!({ "settings": settings }));
+        router.write("PUT", &format!("/v1/apps/{name}/dynos/web.1"), json!({ "addr": addr }));
+    };
+    for name in ["a", "b", "c", "d"] {
+        add(name, &hung.addr);
+    }
+    until("each was asked", || router.metric("hostler_probes_total{answer=\"bad\"}") >= 5.0);
+    add("well", &well.addr);
+    let before = hung.checks();
+    until("they are asked again, each once more", || hung.checks() >= before + 4);
+    // Without slots of its own it would be asked as often as each of them.
+    assert!(well.checks() >= 4, "{}", well.checks());
+}
+
+#[test]
 fn what_is_asked_ends_with_the_push_that_changes_it() {
     let (router, dyno) = (Router::start(), Dyno::new());
     app(&router, json!({"health.timeout": "60s"}), &[&dyno.addr]);

@@ -45,6 +45,8 @@ pub struct Answer {
     pub verdict: Result<(), String>,
     /// How busy the dyno says it is.
     pub load: Option<u16>,
+    /// There was none when its time was over.
+    pub hung: bool,
 }
 
 /// A stream below HTTP.
@@ -75,11 +77,13 @@ pub async fn ask(
             }
         };
         let load = headers.get(LOAD).and_then(|value| read_load(value.as_bytes()));
-        Ok(Answer { verdict, load })
+        Ok(Answer { verdict, load, hung: false })
     };
-    let late = |_| Err(format!("no answer within {:?}", checks.timeout));
-    let answer = timeout(checks.timeout, asked).await.unwrap_or_else(late);
-    answer.unwrap_or_else(|why| Answer { verdict: Err(why), load: None })
+    let bad = |why, hung| Answer { verdict: Err(why), load: None, hung };
+    match timeout(checks.timeout, asked).await {
+        Ok(answer) => answer.unwrap_or_else(|why| bad(why, false)),
+        Err(_) => bad(format!("no answer within {:?}", checks.timeout), true),
+    }
 }
 
 async fn connect(

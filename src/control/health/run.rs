@@ -1,8 +1,9 @@
 //! Asks the dynos of all apps that want it, to the end of the process.
 //!
-//! Invariants: no more than `health.max_probes` are asked at a time, and of one app no more than
-//! there are slots free; who is asked follows the table; what an answer came to is written into the
-//! dyno's cell alone, which workers read; a check that begins late is counted, and said.
+//! Invariants: no more than `health.max_probes` are asked at a time, of one app no more than there
+//! are slots free, and of those that hung the last time half as many; who is asked follows the
+//! table; what an answer came to is written into the dyno's cell alone, which workers read; a check
+//! that begins late is counted, and said.
 
 use std::{
     io,
@@ -112,12 +113,12 @@ impl Prober {
     }
 
     fn end(&self, all: &mut All, done: Result<(Id, Answer), JoinError>) {
-        let (task, Answer { verdict, load }) = match done {
+        let (task, Answer { verdict, load, hung }) = match done {
             Ok(done) => done,
             // It was aborted, or panicked: a fault of ours.
             Err(error) => {
                 let verdict = Err("the router failed to ask".into());
-                (error.id(), Answer { verdict, load: None })
+                (error.id(), Answer { verdict, load: None, hung: false })
             }
         };
         let Some((app, dyno)) = all.end(task) else { return };
@@ -149,7 +150,7 @@ impl Prober {
                 _ => {}
             }
         }
-        all.schedule.put_back(&app, dyno, now_ms + again.as_millis() as u64);
+        all.schedule.put_back(&app, dyno, now_ms + again.as_millis() as u64, hung);
     }
 }
 

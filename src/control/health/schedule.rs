@@ -8,9 +8,10 @@
 //! Length Thresholds", 1998): an app is given one more only while it has fewer than are free. So
 //! one app alone has half of them, two have a third each, and an app that has none finds one
 //! however long the dynos of the others hang; among those that may, who has fewest comes first.
-//! Invariants: a dyno has one place, and while it is being asked none but a slot; of equals who is
-//! due longest comes first, so that where there is no time for all each is asked more seldom and
-//! none never.
+//! With more apps than slots that is not enough: so dynos that hung the last time, of whatever app,
+//! have half of the slots at most. Invariants: a dyno has one place, and while it is being asked
+//! none but a slot; of equals who is due longest comes first, so that where there is no time for
+//! all each is asked more seldom and none never.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,19 +27,36 @@ pub const PROVING: Duration = Duration::from_secs(1);
 /// The places of all dynos `D` of all apps `A` that are asked.
 #[derive(Debug)]
 pub struct Schedule<A, D> {
-    /// Slots that nobody has.
-    free: usize,
+    free: Free,
     apps: HashMap<A, Places<D>>,
-    /// Apps with a dyno that waits, by how many slots they have: when it is due, and which.
-    waiting: BTreeMap<usize, BTreeSet<(u64, A)>>,
+    /// Apps with a dyno that waits, and those with one that hung, by how many slots they have: when
+    /// it is due, and which.
+    waiting: [BTreeMap<usize, BTreeSet<(u64, A)>>; 2],
+}
+
+/// Slots that nobody has.
+#[derive(Debug)]
+struct Free {
+    all: usize,
+    /// How many of them dynos may have that hung.
+    of_hung: usize,
+}
+
+/// Where a dyno stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// None while it is being asked.
+    due_ms: Option<u64>,
+    /// The last time it had not answered when its time was over.
+    hung: bool,
 }
 
 /// The places of the dynos of one app.
 #[derive(Debug)]
 struct Places<D> {
-    due: BTreeSet<(u64, D)>,
-    /// When each is due; none while it is being asked.
-    of: HashMap<D, Option<u64>>,
+    /// When those are due that are not being asked, and those that hung.
+    due: [BTreeSet<(u64, D)>; 2],
+    of: HashMap<D, Place>,
     /// Slots that they have.
     slots: usize,
 }
@@ -46,25 +64,27 @@ struct Places<D> {
 impl<A: Ord + Hash + Clone, D: Ord + Hash + Clone> Schedule<A, D> {
     /// One in which so many are asked at a time.
     pub fn new(slots: usize) -> Schedule<A, D> {
-        Schedule { free: slots, apps: HashMap::new(), waiting: BTreeMap::new() }
+        let free = Free { all: slots, of_hung: slots.div_ceil(2) };
+        Schedule { free, apps: HashMap::new(), waiting: Default::default() }
     }
 
     /// Asks that one too, first at `due_ms`; one that is asked already not later than it is due.
     pub fn add(&mut self, app: &A, dyno: D, due_ms: u64) {
         self.change(app, |places, _| match places.of.get(&dyno) {
-            Some(None) => {}
-            Some(Some(before_ms)) if *before_ms <= due_ms => {}
-            _ => places.put(dyno, due_ms),
+            Some(Place { due_ms: None, .. }) => {}
+            Some(Place { due_ms: Some(before_ms), .. }) if *before_ms <= due_ms => {}
+            Some(Place { hung, .. }) => places.put(dyno, due_ms, *hung),
+            None => places.put(dyno, due_ms, false),
         });
     }
 
     /// Asks that one no more; its slot is free, if it had one.
     pub fn remove(&mut self, app: &A, dyno: &D) {
         self.change(app, |places, free| match places.of.remove(dyno) {
-            Some(Some(due_ms)) => {
-                places.due.remove(&(due_ms, dyno.clone()));
+            Some(Place { due_ms: Some(due_ms), hung }) => {
+                places.due[usize::from(hung)].remove(&(due_ms, dyno.clone()));
             }
-            Some(None) => places.give_back(free),
+            Some(Place { due_ms: None, hung }) => places.give_back(free, hung),
             None => {}
         });
     }
@@ -72,51 +92,73 @@ impl<A: Ord + Hash + Clone, D: Ord + Hash + Clone> Schedule<A, D> {
     /// When the next is due of those that there is a slot for.
     pub fn next_ms(&self) -> Option<u64> {
         let first = |apps: &BTreeSet<(u64, A)>| apps.first().map(|(due_ms, _)| *due_ms);
-        self.waiting.range(..self.free).filter_map(|(_, apps)| first(apps)).min()
+        self.may_be_asked().filter_map(|(_, _, apps)| first(apps)).min()
     }
 
     /// Takes one that is due at `now_ms`, to be asked, and gives it a slot; tells since when it has
     /// been due.
     pub fn take(&mut self, now_ms: u64) -> Option<(A, D, u64)> {
         let is_due = |(due_ms, _): &&(u64, A)| *due_ms <= now_ms;
-        let first = |apps: &BTreeSet<(u64, A)>| apps.first().filter(is_due).cloned();
-        let (_, app) = self.waiting.range(..self.free).find_map(|(_, apps)| first(apps))?;
+        let (_, _, hung, app) = self
+            .may_be_asked()
+            .filter_map(|(hung, slots, apps)| {
+                let (due_ms, app) = apps.first().filter(is_due)?;
+                Some((slots, *due_ms, hung, app))
+            })
+            .min()?;
+        let app = app.clone();
         let mut taken = None;
         self.change(&app, |places, free| {
-            taken = places.due.pop_first();
+            taken = places.due[hung].pop_first();
             if let Some((_, dyno)) = &taken {
-                places.of.insert(dyno.clone(), None);
+                places.of.insert(dyno.clone(), Place { due_ms: None, hung: hung == 1 });
                 places.slots += 1;
-                *free -= 1;
+                free.all -= 1;
+                free.of_hung -= hung;
             }
         });
         taken.map(|(due_ms, dyno)| (app, dyno, due_ms))
     }
 
-    /// That one was asked, and is again at `due_ms`, unless it was removed meanwhile.
-    pub fn put_back(&mut self, app: &A, dyno: D, due_ms: u64) {
+    /// That one was asked, and is again at `due_ms`, unless it was removed meanwhile; `hung` says
+    /// that its time was over before it answered.
+    pub fn put_back(&mut self, app: &A, dyno: D, due_ms: u64, hung: bool) {
         self.change(app, |places, free| {
-            if let Some(None) = places.of.get(&dyno) {
-                places.give_back(free);
-                places.put(dyno, due_ms);
+            if let Some(Place { due_ms: None, hung: before }) = places.of.get(&dyno).copied() {
+                places.give_back(free, before);
+                places.put(dyno, due_ms, hung);
             }
         });
     }
 
+    /// The apps with a dyno for which there is a slot, once it is due: 1 if it hung, and how many
+    /// slots they have.
+    fn may_be_asked(&self) -> impl Iterator<Item = (usize, usize, &BTreeSet<(u64, A)>)> {
+        let kinds = if self.free.of_hung > 0 { 0..2 } else { 0..1 };
+        kinds.flat_map(|hung| {
+            let apps = self.waiting[hung].range(..self.free.all);
+            apps.map(move |(slots, apps)| (hung, *slots, apps))
+        })
+    }
+
     /// Changes the places of an app, and where it stands among the others.
-    fn change(&mut self, app: &A, change: impl FnOnce(&mut Places<D>, &mut usize)) {
+    fn change(&mut self, app: &A, change: impl FnOnce(&mut Places<D>, &mut Free)) {
         let mut places = self.apps.remove(app).unwrap_or_default();
-        if let Some((due_ms, _)) = places.due.first()
-            && let Some(apps) = self.waiting.get_mut(&places.slots)
-        {
-            apps.remove(&(*due_ms, app.clone()));
-            if apps.is_empty() {
-                self.waiting.remove(&places.slots);
+        for (due, waiting) in places.due.iter().zip(&mut self.waiting) {
+            if let Some((due_ms, _)) = due.first()
+                && let Some(apps) = waiting.get_mut(&places.slots)
+            {
+                apps.remove(&(*due_ms, app.clone()));
+                if apps.is_empty() {
+                    waiting.remove(&places.slots);
+                }
             }
         }
         change(&mut places, &mut self.free);
-        if let Some((due_ms, _)) = places.due.first() {
-            self.waiting.entry(places.slots).or_default().insert((*due_ms, app.clone()));
+        for (due, waiting) in places.due.iter().zip(&mut self.waiting) {
+            if let Some((due_ms, _)) = due.first() {
+                waiting.entry(places.slots).or_default().insert((*due_ms, app.clone()));
+            }
         }
         if !places.of.is_empty() {
             self.apps.insert(app.clone(), places);
@@ -126,21 +168,23 @@ impl<A: Ord + Hash + Clone, D: Ord + Hash + Clone> Schedule<A, D> {
 
 impl<D> Default for Places<D> {
     fn default() -> Self {
-        Places { due: BTreeSet::new(), of: HashMap::new(), slots: 0 }
+        Places { due: [BTreeSet::new(), BTreeSet::new()], of: HashMap::new(), slots: 0 }
     }
 }
 
 impl<D: Ord + Hash + Clone> Places<D> {
-    fn put(&mut self, dyno: D, due_ms: u64) {
-        if let Some(Some(before_ms)) = self.of.insert(dyno.clone(), Some(due_ms)) {
-            self.due.remove(&(before_ms, dyno.clone()));
+    fn put(&mut self, dyno: D, due_ms: u64, hung: bool) {
+        let before = self.of.insert(dyno.clone(), Place { due_ms: Some(due_ms), hung });
+        if let Some(Place { due_ms: Some(before_ms), hung }) = before {
+            self.due[usize::from(hung)].remove(&(before_ms, dyno.clone()));
         }
-        self.due.insert((due_ms, dyno));
+        self.due[usize::from(hung)].insert((due_ms, dyno));
     }
 
-    fn give_back(&mut self, free: &mut usize) {
+    fn give_back(&mut self, free: &mut Free, hung: bool) {
         self.slots -= 1;
-        *free += 1;
+        free.all += 1;
+        free.of_hung += usize::from(hung);
     }
 }
 
@@ -177,7 +221,7 @@ mod tests {
         assert_eq!(schedule.take(400), Some(("a", 1, 100)));
         assert_eq!(schedule.take(400), Some(("a", 2, 300)));
         assert_eq!(schedule.take(400), None, "both are being asked");
-        schedule.put_back(&"a", 1, 500);
+        schedule.put_back(&"a", 1, 500, false);
         assert_eq!((schedule.take(499), schedule.take(500)), (None, Some(("a", 1, 500))));
     }
 
@@ -189,7 +233,7 @@ mod tests {
         assert_eq!(schedule.take(0), Some(("a", 1, 0)));
         assert_eq!((schedule.take(0), schedule.next_ms()), (None, None), "the slot is taken");
         schedule.remove(&"a", &1);
-        schedule.put_back(&"a", 1, 5);
+        schedule.put_back(&"a", 1, 5, false);
         assert_eq!(schedule.take(9), Some(("b", 1, 0)));
         schedule.remove(&"b", &1);
         assert!(schedule.apps.is_empty() && schedule.next_ms().is_none());
@@ -216,7 +260,7 @@ mod tests {
         assert_eq!(take_all(&mut schedule, 0), HashMap::from([("hung", 32)]));
         (0..4).for_each(|dyno| schedule.add(&"well", dyno, 10));
         assert_eq!(take_all(&mut schedule, 10), HashMap::from([("well", 4)]));
-        (0..4).for_each(|dyno| schedule.put_back(&"well", dyno, 20));
+        (0..4).for_each(|dyno| schedule.put_back(&"well", dyno, 20, false));
         (0..80).for_each(|dyno| schedule.add(&"too", dyno, 0));
         assert_eq!(take_all(&mut schedule, 15), HashMap::from([("too", 16)]));
         assert_eq!(take_all(&mut schedule, 20), HashMap::from([("well", 4)]));
@@ -227,9 +271,37 @@ mod tests {
         let mut schedule = Names::new(6);
         (0..9).for_each(|dyno| schedule.add(&"many", dyno, 0));
         assert_eq!(take_all(&mut schedule, 0), HashMap::from([("many", 3)]));
-        schedule.put_back(&"many", 0, 0);
+        schedule.put_back(&"many", 0, 0, false);
         schedule.add(&"few", 1, 5);
         assert_eq!(schedule.take(9), Some(("few", 1, 5)), "though others are due for longer");
+    }
+
+    /// More apps than slots, with a dyno each that does not answer: those whose dynos do find slots
+    /// all the same, once it is known.
+    #[test]
+    fn dynos_that_hung_have_half_of_the_slots() {
+        let mut schedule = Schedule::<u32, u32>::new(64);
+        let all = |schedule: &mut Schedule<u32, u32>, now_ms| {
+            std::iter::from_fn(|| schedule.take(now_ms)).map(|(app, ..)| app).collect::<Vec<_>>()
+        };
+        (0..100).for_each(|app| schedule.add(&app, 0, 0));
+        for expected in [64, 36] {
+            let taken = all(&mut schedule, 5);
+            assert_eq!(taken.len(), expected, "nobody knows yet");
+            taken.iter().for_each(|app| schedule.put_back(app, 0, 10, true));
+        }
+        assert_eq!(all(&mut schedule, 10).len(), 32);
+        assert_eq!(schedule.next_ms(), None);
+        (100..140).for_each(|app| schedule.add(&app, 0, 20));
+        let well = all(&mut schedule, 20);
+        assert!(well.len() == 32 && well.iter().all(|app| *app >= 100), "{well:?}");
+        schedule.put_back(&well[0], 0, 30, false);
+        assert_eq!(schedule.take(20), Some((132, 0, 20)));
+        // One that answered, or left, makes room for another that did not.
+        schedule.put_back(&0, 0, 90, false);
+        assert_eq!(schedule.take(20), Some((32, 0, 10)));
+        schedule.remove(&1, &0);
+        assert_eq!((schedule.take(20), schedule.take(20)), (Some((33, 0, 10)), None));
     }
 
     #[test]
@@ -261,27 +333,38 @@ mod tests {
                     3 => asked.extend(schedule.take(now_ms).map(|(app, dyno, _)| (app, dyno))),
                     _ => {
                         if let Some((app, dyno)) = asked.pop() {
-                            schedule.put_back(&app, dyno, now_ms + later);
+                            schedule.put_back(&app, dyno, now_ms + later, later % 2 == 0);
                         }
                     }
                 }
-                prop_assert_eq!(schedule.free + asked.len(), slots);
-                let mut waiting = 0;
+                prop_assert_eq!(schedule.free.all + asked.len(), slots);
+                let (mut waiting, mut hung_asked) = (0, 0);
                 for (app, places) in &schedule.apps {
                     let under_way = asked.iter().filter(|(of, _)| of == app).count();
                     prop_assert_eq!(places.slots, under_way);
-                    prop_assert_eq!(places.of.len(), places.due.len() + under_way);
-                    for (due_ms, dyno) in &places.due {
-                        prop_assert_eq!(places.of.get(dyno), Some(&Some(*due_ms)));
-                    }
-                    let Some((due_ms, _)) = places.due.first() else { continue };
-                    waiting += 1;
-                    prop_assert!(schedule.waiting[&places.slots].contains(&(*due_ms, *app)));
-                    if under_way == 0 && *due_ms <= now_ms && schedule.free > 0 {
-                        prop_assert!(schedule.next_ms().is_some_and(|next_ms| next_ms <= now_ms));
+                    let due = places.due.each_ref().map(BTreeSet::len);
+                    prop_assert_eq!(places.of.len(), due[0] + due[1] + under_way);
+                    let is_hung = |place: &&Place| place.hung && place.due_ms.is_none();
+                    hung_asked += places.of.values().filter(is_hung).count();
+                    for (hung, due) in [(false, &places.due[0]), (true, &places.due[1])] {
+                        for (due_ms, dyno) in due {
+                            let place = Place { due_ms: Some(*due_ms), hung };
+                            prop_assert_eq!(places.of.get(dyno), Some(&place));
+                        }
+                        let Some((due_ms, _)) = due.first() else { continue };
+                        waiting += 1;
+                        let filed = &schedule.waiting[usize::from(hung)][&places.slots];
+                        prop_assert!(filed.contains(&(*due_ms, *app)));
+                        let free = &schedule.free;
+                        let has_room = free.all > 0 && (!hung || free.of_hung > 0);
+                        if under_way == 0 && *due_ms <= now_ms && has_room {
+                            prop_assert!(schedule.next_ms().is_some_and(|next| next <= now_ms));
+                        }
                     }
                 }
-                let filed = schedule.waiting.values().map(BTreeSet::len).sum::<usize>();
+                prop_assert_eq!(schedule.free.of_hung + hung_asked, slots.div_ceil(2));
+                let filed = schedule.waiting.iter().flat_map(BTreeMap::values);
+                let filed = filed.map(BTreeSet::len).sum::<usize>();
                 prop_assert_eq!(filed, waiting);
             }
         }
