@@ -199,10 +199,14 @@ impl Session {
                 Ok(Heard::All) => return Ok(taken),
                 Err(error) => {
                     let rest = &mut records[taken.consumed..];
-                    // An alert that finds no room is the lesser loss.
-                    let _ = either!(self, connection => {
+                    // A record that cannot be one is still there, and looked at again by whoever
+                    // asks for more than its alert.
+                    let was_done_with = rest.is_empty();
+                    // A greeting may go before it; an alert without room is the lesser loss.
+                    while let Ok(true) = either!(self, connection => {
                         speak(connection.process_tls_records(rest), Word::Nothing, output)
-                    });
+                    }) && was_done_with
+                    {}
                     return Err(error.into());
                 }
             }
@@ -306,7 +310,7 @@ fn speak<Data>(
         }
         _ => return Err(Tls::HandshakeNotComplete),
     }
-    Ok(!matches!(word, Word::Nothing))
+    Ok(true)
 }
 
 fn encoded(result: Result<usize, EncodeError>) -> Result<usize, Tls> {

@@ -10,11 +10,11 @@ use std::{
 };
 
 use rustls::{
-    ServerConnection,
+    AlertDescription, Error, ServerConnection,
     version::{TLS12, TLS13},
 };
 
-use crate::harness::{Authority, Dyno, Tls, pace, tls};
+use crate::harness::{Authority, DEADLINE, Dyno, Tls, pace, tls};
 
 /// A side that sends each flight in two parts, a pause before each.
 struct Pausing(TcpStream);
@@ -119,5 +119,23 @@ fn a_cut_by_a_dyno_is_a_cut_to_a_client_in_a_drain_too() {
         if drains {
             assert!(tls.router.wait().success());
         }
+    }
+}
+
+/// In TLS 1.3 the router has greeted by then (RFC 7301, section 3.2; RFC 8446, section 6).
+#[test]
+fn a_client_that_fails_behind_the_greeting_is_told_why() {
+    let tls = Tls::start(&[]);
+    for version in [&TLS12, &TLS13] {
+        let mut session = tls.session_of(&[version], &[b"none"]);
+        let mut client = TcpStream::connect(tls.addr).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        let failed = loop {
+            if let Err(failed) = session.complete_io(&mut client) {
+                break failed;
+            }
+        };
+        let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+        assert_eq!(failed.downcast::<Error>().unwrap(), told, "{version:?}");
     }
 }

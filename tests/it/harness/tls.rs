@@ -49,11 +49,21 @@ impl Tls {
 
     /// A client that has greeted nobody yet, and speaks no other versions.
     pub fn session(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConnection {
+        self.session_of(versions, &[])
+    }
+
+    /// One that wants to speak one of these inside.
+    pub fn session_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&[u8]],
+    ) -> ClientConnection {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.authority.ca()).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
         let config = config.with_protocol_versions(versions).unwrap();
-        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         ClientConnection::new(Arc::new(config), "a.test".try_into().unwrap()).unwrap()
     }
 
