@@ -14,7 +14,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use crate::harness::{Authority, DEADLINE, Dyno, Tls, pace, tls};
+use crate::harness::{Authority, DEADLINE, Dyno, Named, Tls, pace, tls};
 
 /// A side that sends each flight in two parts, a pause before each.
 struct Pausing(TcpStream);
@@ -137,5 +137,21 @@ fn a_client_that_fails_behind_the_greeting_is_told_why() {
         };
         let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
         assert_eq!(failed.downcast::<Error>().unwrap(), told, "{version:?}");
+    }
+}
+
+#[test]
+fn a_connection_goes_on_behind_a_host_that_its_certificate_does_not_cover() {
+    let (tls, dyno) = (Tls::start(&[]), Named::start("one"));
+    tls.router.app("one", "a.test", &[&dyno.addr]);
+    let head = b"POST / HTTP/1.1\r\nHost: b.test\r\nContent-Length: 3\r\n\r\n";
+    // But not where a body is to come that nobody waits for.
+    for (asked, goes_on) in [([&head[..], b"abc", GET].concat(), true), (head.to_vec(), false)] {
+        let mut client = tls.inside(TcpStream::connect(tls.addr).unwrap());
+        client.write_all(&asked).unwrap();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).unwrap();
+        assert!(answers.starts_with("HTTP/1.1 421 "), "{answers}");
+        assert_eq!(answers.contains("HTTP/1.1 200 OK"), goes_on, "{answers}");
     }
 }

@@ -41,11 +41,25 @@ pub fn decide(
     let mut fields = worker.fields.borrow_mut();
     let line = head::parse_request(head, &mut fields).map_err(|e| fault_of(e.into(), false))?;
     exchange.facts = Some(facts_of(head, &line));
-    let judged = judge(worker, client, head, &line, &fields, exchange);
-    let Ok(request) = judged else {
-        note_parsed(client, head, &line, &fields, exchange);
-        return judged.map(|_| ());
+    let judged = judge(worker, head, &line, &fields, exchange);
+    let (request, host) = match judged {
+        Ok(judged) => judged,
+        Err(fault) => {
+            note_parsed(client, head, &line, &fields, exchange);
+            return Err(fault);
+        }
     };
+    if client.link.security.as_ref().is_some_and(|security| !admits(worker, security, &host)) {
+        note_parsed(client, head, &line, &fields, exchange);
+        // The connection goes on, if all of the request is there.
+        let keeps_alive = request.keeps_alive();
+        exchange.facts = exchange.facts.map(|facts| Facts { keeps_alive, ..facts });
+        exchange.body = request.body;
+        drop(fields);
+        client.stream.consume(head_len);
+        take_body(exchange, client)?;
+        return Err(Fault::Misdirected);
+    }
     exchange.facts = exchange.facts.map(|facts| Facts {
         expects_continue: request.expects_continue && !request.body.is_done(),
         upgrade: request.upgrade,
@@ -166,12 +180,11 @@ fn facts_of(head: &[u8], line: &RequestLine) -> Facts {
 /// Judges a parsed head by the rules and by the bounds of the app that it is for.
 fn judge(
     worker: &Worker,
-    client: &Client,
     head: &[u8],
     line: &RequestLine,
     fields: &Fields,
     exchange: &mut Exchange,
-) -> Result<Request, Fault> {
+) -> Result<(Request, Host), Fault> {
     let host = request::host(fields).and_then(|host| parse(host.of(head)));
     let request = Request::judge(head, line, fields);
     let path = request.as_ref().map_or(&b"/"[..], |request| request.path.of(head));
@@ -188,11 +201,7 @@ fn judge(
         agrees(head, &request, &host)?;
         Ok((request, host.0))
     });
-    let (request, host) = request.map_err(|refusal| fault_of(refusal, is_apps))?;
-    match &client.link.security {
-        Some(security) if !admits(worker, security, &host) => Err(Fault::Misdirected),
-        _ => Ok(request),
-    }
+    request.map_err(|refusal| fault_of(refusal, is_apps))
 }
 
 /// May a host be asked for on a connection whose certificate may not cover it?
