@@ -176,12 +176,13 @@ pub fn is_idempotent(method: &[u8]) -> bool {
 }
 
 /// RFC 9110, section 7.6.2: known for OPTIONS (and TRACE, which is not forwarded) alone; what is no
-/// number says nothing.
+/// number says nothing, and a number beyond those that are counted here is the largest of them.
 fn max_forwards(head: &[u8], fields: &Fields, method: &[u8]) -> Option<u32> {
     let mut values = fields.of_kind(Name::MaxForwards).filter(|_| method == b"OPTIONS");
     let value = values.next()?.value.of(head);
-    let digits = value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(value).ok().filter(|_| is_number)?;
+    Some(number.parse().unwrap_or(u32::MAX))
 }
 
 /// The value of `Host`, which is there exactly once (RFC 9112, section 3.2).
