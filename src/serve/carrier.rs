@@ -54,6 +54,9 @@ pub trait Carrier: Debug {
     /// at once. The fault is why, where it is known.
     fn break_off(&mut self, fault: Option<Fault>);
 
+    /// All of the answer was taken, whose end may be yet to come: it is not broken off.
+    fn see_off(&mut self) {}
+
     /// Bytes that were written and that the other side is not known to have taken.
     fn unacknowledged(&mut self) -> usize;
 

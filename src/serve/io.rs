@@ -150,6 +150,13 @@ impl Io {
         }
     }
 
+    /// All of the answer was taken: what is above the socket may have an end of its own to come.
+    pub fn see_off(&self) {
+        if let Io::Carried(carrier) = self {
+            carrier.borrow_mut().see_off();
+        }
+    }
+
     /// Are bytes kept above the socket that it did not take?
     pub fn holds_back(&self) -> bool {
         match self {

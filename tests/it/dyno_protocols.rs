@@ -292,6 +292,32 @@ fn an_answer_of_another_length_than_it_says_is_cut_off() {
     }
 }
 
+/// Node and Go end a stream in a frame of its own, and tell their app of a reset before it.
+#[test]
+fn an_answer_that_is_whole_is_not_cancelled_before_its_end() {
+    let (router, dyno) = with_frames();
+    let mut client = router.connect();
+    client.send(GET);
+    let mut conn = Frames::accept(&dyno, &[]);
+    let first = conn.take_request();
+    conn.answer(first, 0, &[(":status", "200"), ("content-length", "2")]);
+    conn.send(DATA, 0, first, b"ok");
+    assert_eq!(client.take_answer().text(), "ok");
+    // A reset would come before the next request.
+    client.send(GET);
+    let second = conn.take_request();
+    conn.send(DATA, END_STREAM, first, b"");
+    conn.answer(second, END_STREAM, &[(":status", "204")]);
+    assert_eq!(client.take_answer().status(), 204);
+    // One that does not end is not for ever.
+    client.send(GET);
+    let third = conn.take_request();
+    conn.answer(third, 0, &[(":status", "200"), ("content-length", "0")]);
+    assert_eq!(client.take_answer().status(), 200);
+    let reset = conn.take();
+    assert_eq!((reset.kind, reset.stream), (RST_STREAM, third));
+}
+
 #[test]
 fn a_dyno_that_speaks_no_http2_is_passed_over() {
     let (router, dyno) = with_frames();

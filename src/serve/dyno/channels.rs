@@ -173,6 +173,12 @@ impl Seat {
         Seat { channel, makes }
     }
 
+    /// One more for the same exchange.
+    fn beside(&self) -> Seat {
+        self.channel.seats.set(self.channel.seats.get() + 1);
+        Seat { channel: self.channel.clone(), makes: false }
+    }
+
     /// The connection is there, or why it will not be.
     pub fn settle(&mut self, made: Result<Requests, Fault>) {
         self.makes = false;

@@ -152,6 +152,7 @@ impl Relay {
         match over {
             Ok(over) => {
                 exchange.persists &= sent;
+                dyno.stream.io.see_off();
                 let in_step =
                     sent && dyno.stream.pending().is_empty() && may_serve_again(exchange, dyno);
                 let most = exchange.terms.timeouts.pool_idle;

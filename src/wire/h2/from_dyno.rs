@@ -97,6 +97,11 @@ fn judge(status: StatusCode, fields: &HeaderMap) -> Result<(), Malformed> {
     if known && fields.iter().all(passes) { Ok(()) } else { Err(Malformed) }
 }
 
+/// The length that a judged answer states.
+pub fn stated(fields: &HeaderMap) -> u64 {
+    length(fields).ok().flatten().unwrap_or(u64::MAX)
+}
+
 fn length(fields: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {

@@ -10,6 +10,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -37,6 +38,10 @@ use crate::{
 /// The most bytes of a body in one frame that is handed over.
 const MAX_PIECE: usize = 16 << 10;
 
+/// How long a stream may go on behind its whole answer. Node and Go end many in a frame of their
+/// own, and tell their app of a reset before it as of a client that left.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
 /// One exchange's stream.
 #[derive(Debug)]
 pub struct Call {
@@ -47,6 +52,8 @@ pub struct Call {
     read: usize,
     /// Data that comes behind the text.
     piece: Bytes,
+    /// What is still to be read of the answer's data; without a length, no end is in sight.
+    left: u64,
     cause: Option<Cause>,
     // Last: the place is free once the stream is.
     seat: Seat,
@@ -95,6 +102,7 @@ impl Call {
             text: Vec::new(),
             read: 0,
             piece: Bytes::new(),
+            left: u64::MAX,
             cause: None,
             seat,
         })
@@ -264,8 +272,13 @@ impl Call {
                 let (head, stream) = ready!(Pin::new(response).poll(cx))?.into_parts();
                 let asked = from_dyno::Asked { is_head: *is_head, socket: socket.as_deref() };
                 let ended = stream.is_end_stream();
-                from_dyno::head(head.status, &head.headers, asked, ended, text)
-                    .map(|framing| Some(Down::Body(stream, framing)))
+                let framing = from_dyno::head(head.status, &head.headers, asked, ended, text);
+                self.left = match framing {
+                    Ok(Framing::None) => 0,
+                    Ok(Framing::Stated) => from_dyno::stated(&head.headers),
+                    _ => u64::MAX,
+                };
+                framing.map(|framing| Some(Down::Body(stream, framing)))
             }
         };
         match next {
@@ -354,6 +367,7 @@ impl Carrier for Call {
                 let count = room.min(self.piece.len());
                 buffer.extend_from_slice(&self.piece[..count]);
                 self.piece.advance(count);
+                self.left = self.left.saturating_sub(count as u64);
                 if let Down::Body(stream, framing) = &mut self.down {
                     // A connection that broke meanwhile is told of by the next poll.
                     let _ = stream.flow_control().release_capacity(count);
@@ -421,6 +435,26 @@ impl Carrier for Call {
             self.seat.close();
         }
         self.reset(Reason::CANCEL);
+    }
+
+    fn see_off(&mut self) {
+        if self.left > 0 || !matches!(self.up, Up::Sent) {
+            return;
+        }
+        let Down::Body(mut stream, _) = std::mem::replace(&mut self.down, Down::End) else {
+            return;
+        };
+        if stream.is_end_stream() {
+            return;
+        }
+        // The stream is one of the connection's for as long.
+        let seat = self.seat.beside();
+        tokio::task::spawn_local(async move {
+            let ended = async { while let Some(Ok(_)) = stream.data().await {} };
+            // One that goes on for longer is reset when it is dropped.
+            let _ = tokio::time::timeout(AFTERWARDS, ended).await;
+            drop((stream, seat));
+        });
     }
 
     fn unacknowledged(&mut self) -> usize {
