@@ -4,9 +4,9 @@
 //! Invariants: the fields are those of [`api::AppBody`], [`api::RouteBody`] and [`api::DynoBody`],
 //! with their defaults; a field that is not among them is refused; what was written is read back.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{address, line::Header, push::Mistake, settings::Settings};
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     control::{
         own::{self, Refused},
         pages,
+        store::ObjectKey,
     },
     near::did_you_mean,
     route::{
@@ -21,6 +22,21 @@ use crate::{
         dyno::{DEFAULT_WEIGHT, MAX_DYNO_NAME, MAX_TTL_S, MAX_WEIGHT},
     },
 };
+
+/// Every name that a body may have which is patched as JSON, of an app or a route.
+pub fn shape(object: &ObjectKey) -> &'static Value {
+    static APP: LazyLock<Value> = LazyLock::new(|| {
+        let settings: Map<_, _> =
+            own::SETTINGS.iter().map(|setting| (setting.name.into(), Value::Null)).collect();
+        let page = json!({ "html": null, "json": null, "text": null });
+        json!({
+            "maintenance": null, "blank": null, "router": null, "protected": null,
+            "settings": settings, "pages": { "error": page, "maintenance": page },
+        })
+    });
+    static ROUTE: LazyLock<Value> = LazyLock::new(|| json!({ "protected": null }));
+    if matches!(object, ObjectKey::App(_)) { &APP } else { &ROUTE }
+}
 
 /// Settings of an app as the push API says them.
 pub fn app_body(settings: &AppSettings) -> api::AppBody {

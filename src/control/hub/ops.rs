@@ -162,7 +162,7 @@ fn patch(
     };
     let fields = fields()?;
     let mut merged = stands.expect("plain fields have a JSON form");
-    merge(&mut merged, fields);
+    merge(&mut merged, fields, Some(body::shape(&named.object)));
     put(named, Some(&merged), settings, now_s)
 }
 
@@ -170,8 +170,9 @@ fn no_patch() -> Vec<Mistake> {
     vec![Mistake::malformed("body", "PATCH needs an object: a JSON merge patch")]
 }
 
-/// RFC 7396, section 2. The depth is bounded by the JSON reader's.
-fn merge(into: &mut Value, patch: &Value) {
+/// RFC 7396, section 2, but that a null stays where a name is none that can be there, so that who
+/// reads the outcome refuses it: it was mistyped. The depth is bounded by the JSON reader's.
+fn merge(into: &mut Value, patch: &Value, shape: Option<&Value>) {
     let Value::Object(patch) = patch else {
         *into = patch.clone();
         return;
@@ -183,10 +184,11 @@ fn merge(into: &mut Value, patch: &Value) {
         unreachable!("it was made an object");
     };
     for (name, value) in patch {
-        if value.is_null() {
+        let shape = shape.and_then(|shape| shape.get(name));
+        if value.is_null() && shape.is_some() {
             fields.remove(name);
         } else {
-            merge(fields.entry(name).or_insert(Value::Null), value);
+            merge(fields.entry(name).or_insert(Value::Null), value, shape);
         }
     }
 }

@@ -95,6 +95,30 @@ async fn a_patch_alters_one_setting_or_one_form_and_null_gives_it_back() {
     assert_eq!(told(&rig)["settings"], json!({ "timeouts.idle": "5s" }));
 }
 
+/// It was mistyped: whoever sent it would believe that it was given back.
+#[tokio::test]
+async fn a_null_for_a_name_that_nothing_has_is_refused() {
+    let rig = Rig::new();
+    rig.made(vec![put("/apps/blog", full()), put("/apps/blog/routes/a.test", json!({}))]).await;
+    let bad = json!({
+        "maintenence": null,
+        "settings": { "timeouts.first_bite": null, "timeouts": { "idle": null } },
+        "pages": { "fault": null, "error": { "pdf": null } },
+    });
+    let route = op("PATCH", "/apps/blog/routes/a.test", json!({ "protekted": null }));
+    let (status, mut named) = rig.refused(vec![op("PATCH", "/apps/blog", bad), route]).await;
+    named.sort();
+    let expected = places(&[
+        (0, "maintenence"),
+        (0, "pages.error.pdf"),
+        (0, "pages.fault"),
+        (0, "settings.timeouts"),
+        (0, "settings.timeouts.first_bite"),
+        (1, "protekted"),
+    ]);
+    assert_eq!((status, named), (422, expected));
+}
+
 #[tokio::test]
 async fn a_field_that_is_no_field_is_told_with_the_one_that_was_meant() {
     let told = |body: Value| read_app(Some(&body)).unwrap_err()[0].reason.clone();
