@@ -71,7 +71,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
 fn push(table: &mut Table, body: TransactionBody) {
     let TransactionBody { if_revision, reason, ops, .. } = body;
-    let push = Push { author: "fuzz".into(), reason, if_revision, ops };
+    let push = Push { author: "fuzz".into(), reason, if_revision, ops, misread: Vec::new() };
     let settings = Settings::default();
     // The newest revision changed whatever is asked for.
     let last = table.revision();

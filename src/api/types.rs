@@ -233,7 +233,7 @@ fn is_off(switch: &bool) -> bool {
 }
 
 /// One edit: the method, path below `/v1` and body of the single call that it stands for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Op {
     /// `PUT`, `PATCH` or `DELETE`.

@@ -1,8 +1,8 @@
 //! Writes: every one is a push of ops to the hub.
 //!
 //! Invariants: a single call is a push of one op, which is its own method, path below `/v1` and
-//! body, so that a call and an op can never differ in what they mean; a transaction with a
-//! malformed op is refused with every such op named, and nothing of it reaches the hub; whether
+//! body, so that a call and an op can never differ in what they mean; what cannot be read of a
+//! transaction goes to the hub with it, which refuses it and names what else is wrong; whether
 //! the token still holds is asked again once the body is there.
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +28,8 @@ use super::{
 use crate::{
     api::{FieldError, Op, TransactionBody},
     control::hub::{
-        Asked, Condition, Consent, Done, Key, Push, PushError, Request as Wanted, Terms, object_of,
+        Asked, Condition, Consent, Done, Key, MAX_TOLD, Push, PushError, Request as Wanted, Terms,
+        object_of,
     },
 };
 
@@ -76,7 +77,7 @@ pub(super) async fn write(
     let object = object.filter(|_| method != Method::DELETE);
     let op = Op { method: method.to_string(), path, body };
     let author = caller.holder.name.clone();
-    let push = Push { author, reason, if_revision: None, ops: vec![op] };
+    let push = Push { author, reason, if_revision: None, ops: vec![op], misread: Vec::new() };
     let wanted = caller.wants(Asked::Push(push), (condition, consent), key);
     let mut done = carry_out(&shared, &caller, wanted, PushError::of_single_call).await?;
     drop(held);
@@ -105,9 +106,10 @@ pub(super) async fn transaction(
     let (condition, call) = (Condition::default(), ("POST", "/transactions"));
     let by = |key| idempotency::known_by(&caller.holder, key, call, (&condition, &consent), &body);
     let key = key.map(by);
-    let TransactionBody { if_revision, reason, ops, .. } = parse_transaction(body, &mut consent)?;
+    let (read, misread) = parse_transaction(body, &mut consent, &shared)?;
+    let TransactionBody { if_revision, reason, ops, .. } = read;
     let author = caller.holder.name.clone();
-    let push = Push { author, reason, if_revision, ops };
+    let push = Push { author, reason, if_revision, ops, misread };
     let wanted = caller.wants(Asked::Push(push), (condition, consent), key);
     let mut done = carry_out(&shared, &caller, wanted, std::convert::identity).await?;
     drop(held);
@@ -183,12 +185,19 @@ fn bad_reason() -> FieldError {
     FieldError { field: "reason".into(), reason, ..FieldError::default() }
 }
 
-/// Reads a transaction by hand, so that every mistake is found and named, not the first alone.
-fn parse_transaction(body: Value, consent: &mut Consent) -> Result<TransactionBody, Refusal> {
-    let mut errors = Vec::new();
+/// Reads a transaction by hand, so that every mistake is found and named, not the first alone: what
+/// could be read, and what not. An op that could not stands empty in its place.
+fn parse_transaction(
+    body: Value,
+    consent: &mut Consent,
+    shared: &Shared,
+) -> Result<(TransactionBody, Vec<FieldError>), Refusal> {
+    let mut misread = Vec::new();
     let mut wrong = |op: Option<usize>, field: &str, reason: &str| {
-        let (field, reason) = (field.into(), reason.into());
-        errors.push(FieldError { op, field, reason, ..FieldError::default() });
+        if misread.len() < MAX_TOLD {
+            let (field, reason) = (field.into(), reason.into());
+            misread.push(FieldError { op, field, reason, ..FieldError::default() });
+        }
     };
     let Value::Object(fields) = body else {
         return Err(bad_body("a transaction is an object: {\"ops\":[…]}"));
@@ -208,7 +217,10 @@ fn parse_transaction(body: Value, consent: &mut Consent) -> Result<TransactionBo
             ("reason", Value::String(text)) if is_reason(&text) => reason = Some(text),
             ("reason", _) => wrong(None, "reason", &bad_reason().reason),
             ("ops", Value::Array(array)) => ops = Some(array),
-            ("ops", _) => wrong(None, "ops", "ops is an array"),
+            ("ops", _) => {
+                wrong(None, "ops", "ops is an array");
+                ops = Some(Vec::new());
+            }
             (other, _) => {
                 wrong(None, other, "no such field: if_revision, reason, force, confirm, ops")
             }
@@ -218,15 +230,13 @@ fn parse_transaction(body: Value, consent: &mut Consent) -> Result<TransactionBo
         wrong(None, "ops", "missing: a transaction has an array of ops");
     }
     let ops = ops.unwrap_or_default();
+    shared.state.hub.check_ops(ops.len())?;
     let ops = ops
         .into_iter()
         .enumerate()
-        .filter_map(|(i, op)| parse_op(op, |field, reason| wrong(Some(i), field, reason)));
-    let ops: Vec<Op> = ops.collect();
-    if errors.is_empty() {
-        return Ok(TransactionBody { if_revision, reason, ops, ..TransactionBody::default() });
-    }
-    Err(Refusal::fields(StatusCode::UNPROCESSABLE_ENTITY, errors))
+        .map(|(i, op)| parse_op(op, |field, reason| wrong(Some(i), field, reason)));
+    let ops: Vec<Op> = ops.map(Option::unwrap_or_default).collect();
+    Ok((TransactionBody { if_revision, reason, ops, ..TransactionBody::default() }, misread))
 }
 
 fn parse_op(op: Value, mut wrong: impl FnMut(&str, &str)) -> Option<Op> {

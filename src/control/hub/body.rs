@@ -12,7 +12,7 @@ use super::{address, line::Header, push::Mistake, settings::Settings};
 use crate::{
     api,
     control::{
-        own::{self, Refused},
+        own::{self, MAX_TOLD, Refused},
         pages,
         store::ObjectKey,
     },
@@ -301,20 +301,20 @@ impl<'a> Fields<'a> {
         read.map_err(|reason| self.mistakes.push(Mistake::malformed(name, reason))).ok()
     }
 
-    /// Every mistake, the fields that nobody took among them.
+    /// Every mistake, fields that nobody took among them, to a bound.
     pub fn finish(mut self) -> Result<(), Vec<Mistake>> {
-        for name in self.body.into_iter().flat_map(|map| map.keys()) {
-            if !self.known.contains(&name.as_str()) {
-                let remedy = did_you_mean(name, self.known.iter().copied());
-                let remedy = remedy.unwrap_or_else(|| match self.known.as_slice() {
-                    [] => "it has: none, send {}".into(),
-                    known => format!("it has: {}", known.join(", ")),
-                });
-                let reason = format!("{} has no such field; {remedy}", self.of);
-                // A field without a name is told of as the body's own.
-                let name = if name.is_empty() { "body" } else { name };
-                self.mistakes.push(Mistake::malformed(name, reason));
-            }
+        let names = self.body.into_iter().flat_map(|map| map.keys());
+        let others = names.filter(|name| !self.known.contains(&name.as_str()));
+        for name in others.take(MAX_TOLD) {
+            let remedy = did_you_mean(name, self.known.iter().copied());
+            let remedy = remedy.unwrap_or_else(|| match self.known.as_slice() {
+                [] => "it has: none, send {}".into(),
+                known => format!("it has: {}", known.join(", ")),
+            });
+            let reason = format!("{} has no such field; {remedy}", self.of);
+            // A field without a name is told of as the body's own.
+            let name = if name.is_empty() { "body" } else { name };
+            self.mistakes.push(Mistake::malformed(name, reason));
         }
         if self.mistakes.is_empty() { Ok(()) } else { Err(self.mistakes) }
     }

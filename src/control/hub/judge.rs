@@ -1,7 +1,10 @@
 //! Judges a push on a table: what it makes of it, or every reason why not.
 //!
 //! Invariants: pure but for the look-ups that it is handed; the table that it is given stays as it
-//! is; a push with any mistake has no effect, and all of its mistakes are told.
+//! is; a push with any mistake has no effect; its mistakes are told in the order of the ops, to a
+//! bound ([`MAX_TOLD`]) behind which nothing is looked at, so that a refusal costs no more.
+
+use std::collections::HashSet;
 
 use super::{
     expiry::DynoKey,
@@ -12,6 +15,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
+    api::FieldError,
     control::store::{Edits, ObjectKey, StoreError, belongings, edits_between},
     route::{Change, Revision, Table},
 };
@@ -20,6 +24,9 @@ use crate::{
 pub const MAX_REASON: usize = 1024;
 /// The longest name of an author, in bytes.
 pub const MAX_AUTHOR: usize = 255;
+
+/// The most mistakes that are told of a push, each op of which may have many.
+pub const MAX_TOLD: usize = 1000;
 
 /// What a push makes of a table.
 #[derive(Debug)]
@@ -91,10 +98,20 @@ pub(super) fn judge_under(
     let mut mistakes = check_words(&push.author, push.reason.as_deref());
     mistakes.extend(check_bounds(push, table.revision()));
     let mut mistakes: Vec<_> = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
+    let misread = |error: &FieldError| (error.op, Mistake::malformed(&error.field, &error.reason));
+    mistakes.extend(push.misread.iter().map(misread));
+    let unread: HashSet<usize> = push.misread.iter().filter_map(|error| error.op).collect();
     let mut working = table.clone();
     let mut changes = Vec::with_capacity(push.ops.len());
     let mut renewed = Vec::new();
     for (at, op) in push.ops.iter().enumerate() {
+        if mistakes.len() >= MAX_TOLD {
+            break;
+        }
+        if unread.contains(&at) {
+            imagine(ops::intended_app(op), &mut working);
+            continue;
+        }
         if let Some(mistake) = permit::objection_to_op(op, terms.grant.scopes()) {
             mistakes.push((Some(at), mistake));
             continue;
@@ -131,6 +148,8 @@ pub(super) fn judge_under(
             Err(conflict) => mistakes.push((Some(at), ops::refused(&conflict))),
         }
     }
+    mistakes.sort_by_key(|(op, _)| *op);
+    mistakes.truncate(MAX_TOLD);
     conclude(terms, table, Working { table: working, changes, renewed, mistakes }, rules)
 }
 
@@ -249,7 +268,7 @@ pub(super) fn check_words(author: &str, reason: Option<&str>) -> Vec<Mistake> {
 /// Every other mistake that is not in an op.
 fn check_bounds(push: &Push, newest: Revision) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    if push.ops.is_empty() {
+    if push.ops.is_empty() && push.misread.is_empty() {
         mistakes.push(Mistake::malformed("ops", "a transaction has at least one op"));
     }
     if push.if_revision.is_some_and(|limit| limit > newest.0) {

@@ -20,6 +20,9 @@ pub struct Push {
     pub if_revision: Option<u64>,
     /// The edits, in order.
     pub ops: Vec<Op>,
+    /// What could not be read of it, for which it is refused: the ops that are named here are
+    /// passed over while the others are judged.
+    pub misread: Vec<FieldError>,
 }
 
 /// Why a push was refused.

@@ -103,7 +103,7 @@ impl Rig {
 }
 
 fn push(ops: Vec<Op>) -> Push {
-    Push { author: "ann".into(), reason: None, if_revision: None, ops }
+    Push { author: "ann".into(), reason: None, if_revision: None, ops, misread: Vec::new() }
 }
 
 fn op(method: &str, path: &str, body: Value) -> Op {

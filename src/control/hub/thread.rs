@@ -98,13 +98,8 @@ impl Hub {
     /// Does what is asked whole, or not at all. Answers once the table is durable and published.
     /// What was handed over is carried out even if nobody waits for the answer any more.
     pub async fn submit(&self, request: Request) -> Result<Done, PushError> {
-        if let Asked::Push(push) = &request.asked
-            && push.ops.len() > self.settings.max_ops
-        {
-            return Err(PushError::TooManyOps {
-                given: push.ops.len(),
-                bound: self.settings.max_ops,
-            });
+        if let Asked::Push(push) = &request.asked {
+            self.check_ops(push.ops.len())?;
         }
         let (answer, answered) = oneshot::channel();
         self.call(Call::Write(Box::new(request), answer))?;
@@ -122,6 +117,12 @@ impl Hub {
         self.call(Call::Ask(Box::new(move |store| reply(answer, question(store)))))?;
         let answer = answered.await.map_err(|_| PushError::Stopping)?;
         answer.map_err(PushError::from)
+    }
+
+    /// Refuses so many ops if a push may not have them, before anything is done with them.
+    pub fn check_ops(&self, given: usize) -> Result<(), PushError> {
+        let bound = self.settings.max_ops;
+        if given > bound { Err(PushError::TooManyOps { given, bound }) } else { Ok(()) }
     }
 
     fn call(&self, call: Call) -> Result<(), PushError> {

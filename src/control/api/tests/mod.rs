@@ -61,6 +61,10 @@ async fn start() -> Api {
 }
 
 async fn start_with(settings: Settings) -> Api {
+    start_with_hub(settings, hub::Settings::default()).await
+}
+
+async fn start_with_hub(settings: Settings, hub: hub::Settings) -> Api {
     let dir = tempfile::tempdir().unwrap();
     let (status, shutdown) = (Arc::new(Status::default()), Shutdown::default());
     let mut store = Store::open(dir.path()).unwrap();
@@ -71,8 +75,7 @@ async fn start_with(settings: Settings) -> Api {
     let publish = Box::new(move |table: &Table| {
         publisher.publish(publisher.current().advance(table.clone(), &registry));
     });
-    let (hub, hub_thread) =
-        hub::start(hub::Settings::default(), store, table, publish, status.clone()).unwrap();
+    let (hub, hub_thread) = hub::start(hub, store, table, publish, status.clone()).unwrap();
     let router = router(ApiState {
         hub,
         versions,

@@ -81,6 +81,19 @@ async fn every_bad_op_of_a_transaction_is_named_and_none_is_done() {
     ];
     assert_eq!(named, expected);
 
+    // What cannot be read keeps nothing from being judged that can, and takes no blame elsewhere.
+    let body = json!({"ops": [
+        {"method": "PUT", "path": "/apps/-"},
+        {"method": "PUT", "path": "/apps/shop", "extra": true},
+        {"method": "PUT", "path": "/apps/shop/routes/shop.test"},
+        {"method": "PUT"},
+        {"method": "PUT", "path": "/apps/none/routes/a.test"},
+    ]});
+    let problem = api.json("POST", "/v1/transactions", &body.to_string()).await.problem();
+    let named: Vec<_> = problem.errors.iter().map(|e| (e.op, e.field.as_str())).collect();
+    let expected = [(Some(0), "app"), (Some(1), "extra"), (Some(3), "path"), (Some(4), "app")];
+    assert_eq!((problem.status, &named[..]), (422, &expected[..]));
+
     // Well-formed ops that the hub refuses.
     let op = |path: &str| Op { method: "PUT".into(), path: path.into(), body: Some(json!({})) };
     let ops = vec![op("/apps/blog"), op("/apps/-"), op("/apps/blog/dynos/web.1")];
@@ -90,6 +103,32 @@ async fn every_bad_op_of_a_transaction_is_named_and_none_is_done() {
     };
     let ops: Vec<_> = problem.errors.iter().map(|error| error.op).collect();
     assert_eq!(ops, [Some(1), Some(2)]);
+    assert_eq!(api.revision().await, 0);
+}
+
+/// A body of 16 MiB could have made an answer of 800 MB.
+#[tokio::test]
+async fn a_refusal_tells_of_no_more_mistakes_than_its_bound() {
+    let hub = hub::Settings { max_ops: 2000, ..hub::Settings::default() };
+    let api = start_with_hub(Settings { max_body: 65536, ..Settings::default() }, hub).await;
+    let ops = |op: &str, count| format!(r#"{{"ops":[{}]}}"#, vec![op; count].join(","));
+    let unknown: String = (0..60).map(|i| format!(r#","x{i}":1"#)).collect();
+    let unknown_in_op = format!(r#"{{"method":"PUT","path":"/apps/a"{unknown}}}"#);
+    let unknown_in_body =
+        format!(r#"{{"method":"PUT","path":"/apps/a","body":{{"blank":true{unknown}}}}}"#);
+    for (body, status, told) in [
+        (ops("{}", 2001), 413, 0),
+        (ops("{}", 2000), 422, 1000),
+        (ops("1", 999), 422, 999),
+        (ops(&unknown_in_op, 50), 422, 1000),
+        (ops(&unknown_in_body, 1), 422, 50),
+        (ops(&unknown_in_body, 50), 422, 1000),
+        (ops(r#"{"method":"DELETE","path":"/apps/a"}"#, 1500), 404, 1000),
+    ] {
+        let answer = api.json("POST", "/v1/transactions", &body).await;
+        let count = answer.problem().errors.len();
+        assert_eq!((answer.status, count), (status, told), "{body:.80}");
+    }
     assert_eq!(api.revision().await, 0);
 }
 
