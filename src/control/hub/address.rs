@@ -1,10 +1,12 @@
 //! Where a dyno may listen: what the settings allow, and never where this process does.
 //!
 //! Invariants: addresses are compared in their canonical form (a mapped IPv4 address is IPv4); a
-//! listener on every address is ours on each loopback address that it takes connections on.
+//! listener on every address is ours on each address of this machine that it takes connections on.
+//! Pure but for one question to the system, which is asked for the port of such a listener alone.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket},
     path::Path,
 };
 
@@ -48,11 +50,31 @@ fn is_own(listener: SocketAddr, addr: SocketAddr) -> bool {
         // Dual-stack: takes connections of both families.
         IpAddr::V6(v6) => v6 == Ipv6Addr::UNSPECIFIED,
     };
-    listener.port() == addr.port() && (listens == ip || on_every && ip.is_loopback())
+    listener.port() == addr.port()
+        && (listens == ip || on_every && (ip.is_loopback() || is_of_this_machine(ip)))
+}
+
+/// Is it an address of this machine? Whoever speaks to one of those speaks from it (nothing is sent
+/// to find out); to bind to it would prove nothing, since the system may allow that for any.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    const DISCARD: u16 = 9;
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => [0; 4].into(),
+        IpAddr::V6(_) => [0; 16].into(),
+    };
+    let spoken_from = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((ip, DISCARD))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    // Where no way leads there, it is another's.
+    spoken_from().is_ok_and(|from| from == ip)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn settings() -> Settings {
@@ -107,6 +129,24 @@ mod tests {
         assert!(refused("unix:/run/dynos2/a", &settings()));
         let addr = DynoAddr::parse("unix:/tmp/a").unwrap();
         assert!(objection(&addr, &settings()).unwrap().contains("dynos.socket_dirs"));
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_refused_by_each_of_this_machines() {
+        // 192.0.2.1 is nobody's (RFC 5737); a machine without a network has loopback alone.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let own = match socket.connect("192.0.2.1:9") {
+            Ok(()) => socket.local_addr().unwrap().ip(),
+            Err(_) => Ipv4Addr::LOCALHOST.into(),
+        };
+        for every in ["[::]:8080", "0.0.0.0:8080"] {
+            let own_listeners = vec![every.parse().unwrap()];
+            let settings = Settings { own_listeners, ..Settings::default() };
+            assert!(refused(&format!("{own}:8080"), &settings), "{own} {every}");
+            assert!(!refused(&format!("{own}:8081"), &settings), "{own} {every}");
+            assert!(!refused("203.0.113.7:8080", &settings), "{every}");
+            assert!(!refused("[2001:db8::7]:8080", &settings), "{every}");
+        }
     }
 
     #[test]
