@@ -102,7 +102,9 @@ pub fn in_seconds(value: Duration) -> String {
 pub fn size(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Wrong> {
     let remedy = || {
         let (from, to) = (range.start(), range.end());
-        format!("write a number of bytes, or a number and KiB or MiB, from {from} to {to} bytes")
+        format!(
+            "write a number of bytes, or a number and KiB, MiB or GiB, from {from} to {to} bytes"
+        )
     };
     match with_unit(text, &SIZE_UNITS).and_then(|bytes| usize::try_from(bytes).ok()) {
         Some(value) if range.contains(&value) => Ok(value),

@@ -133,6 +133,7 @@ fn shown(cert: &CertView) -> String {
 fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
-    let told = |error: io::Error| Failure::Failed(format!("{}: {error}", path.display()));
+    let told =
+        |error: io::Error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
     read.map(|_| text).map_err(told)
 }

@@ -189,7 +189,8 @@ impl Revert {
             None => "the table".into(),
         };
         let done = format!("Reverted {what} to {}", self.to);
-        let already = format!("Nothing of {what} differs from {}", self.to);
+        let looked_at = if self.dynos { "Nothing" } else { "No route or setting" };
+        let already = format!("{looked_at} of {what} differs from {}", self.to);
         Ok(output::receipt(self.api.json, &receipt, &done, &already))
     }
 }

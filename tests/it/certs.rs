@@ -400,7 +400,7 @@ fn the_command_lists_adds_shows_and_removes() {
     let swapped = ["add", "x", "--chain", files[3], "--key", files[1]];
     let (code, text) = run(&swapped);
     assert!(code == Some(1) && text.contains("chain") && text.contains("key"), "{text}");
-    assert_eq!(run(&["add", "x", "--chain", "/none", "--key", files[3]]).0, Some(1));
+    assert_eq!(run(&["add", "x", "--chain", "/none", "--key", files[3]]).0, Some(2));
     done(&["remove", "www.a.test"]);
     assert_eq!(run(&["remove", "www.a.test"]).0, Some(5));
 }

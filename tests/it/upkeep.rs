@@ -72,7 +72,8 @@ fn a_backup_is_never_written_over_unless_that_is_asked_for() {
     let file = other.path().join("backup.db");
     let name = file.to_str().unwrap();
     fs::write(&file, "the only copy of a poem").unwrap();
-    assert!(failed(dir.path(), &["backup", name]).contains(name));
+    let said = failed(dir.path(), &["backup", name]);
+    assert!(said.contains(name) && said.contains("--replace"), "{said}");
     assert_eq!(fs::read(&file).unwrap(), b"the only copy of a poem");
     assert_eq!(done(dir.path(), &["backup", name, "--replace"])["newest"], 1);
     assert!(failed(dir.path(), &["backup", "/nowhere/at/all.db"]).contains("/nowhere/at/all.db"));

@@ -57,8 +57,8 @@ pub struct Compacted {
 pub fn backup(dir: &Path, to: &Path, replace: bool) -> Result<Verdict, StoreError> {
     let database = dir.join(files::DATABASE);
     if to.exists() && !replace {
-        let source = std::io::ErrorKind::AlreadyExists.into();
-        return Err(StoreError::Io { what: "write", path: to.to_owned(), source });
+        let reason = "it is there already, and --replace writes over it".into();
+        return Err(StoreError::Failed { path: to.to_owned(), reason });
     }
     let source = schema::open_alone_to_read(&database)?;
     wal::check(&database)?;
