@@ -34,9 +34,13 @@ pub fn dyno(ill: &str) -> Program {
     Program::start(command)
 }
 
-/// A router and four dynos, of which `web.1` is ill in this way.
-fn one_of_four(ill: &str) -> (Router, Vec<Program>) {
-    let router = Router::with(&[("HOSTLER_TIMEOUTS_FIRST_BYTE", "300ms")]);
+/// Who does not answer at all is not waited for any longer. Others have all the time that a busy
+/// machine takes.
+const BRIEFLY: &[(&str, &str)] = &[("HOSTLER_TIMEOUTS_FIRST_BYTE", "300ms")];
+
+/// A router with these settings and four dynos, of which `web.1` is ill in this way.
+fn one_of_four(ill: &str, settings: &[(&str, &str)]) -> (Router, Vec<Program>) {
+    let router = Router::with(settings);
     let dynos: Vec<Program> = [ill, "sound", "sound", "sound"].map(dyno).into();
     serve(&router, &dynos);
     (router, dynos)
@@ -75,7 +79,7 @@ fn failed(statuses: &[u16]) -> usize {
 
 #[test]
 fn a_slow_dynos_share_falls() {
-    let (router, _dynos) = one_of_four("slow:100");
+    let (router, _dynos) = one_of_four("slow:100", &[]);
     let (share, statuses) = share(&router, "GET");
     assert!(share <= MEASURED / 20, "{share} of {MEASURED}");
     assert_eq!(failed(&statuses), 0);
@@ -83,7 +87,7 @@ fn a_slow_dynos_share_falls() {
 
 #[test]
 fn a_hung_dynos_share_falls_to_probes() {
-    let (router, _dynos) = one_of_four("hangs");
+    let (router, _dynos) = one_of_four("hangs", BRIEFLY);
     let (share, statuses) = share(&router, "GET");
     assert!(share <= PROBES, "{share} of {MEASURED}");
     // It was found out at the cost of a few: as many as may have been in flight, and their probes.
@@ -92,7 +96,7 @@ fn a_hung_dynos_share_falls_to_probes() {
 
 #[test]
 fn a_stopped_dynos_share_falls_to_probes() {
-    let (router, dynos) = one_of_four("sound");
+    let (router, dynos) = one_of_four("sound", BRIEFLY);
     // The kernel goes on to take connections and requests in its name.
     dynos[0].signal(Signal::STOP);
     let (share, _) = share(&router, "GET");
@@ -126,14 +130,14 @@ fn a_dyno_that_was_stopped_and_goes_on_comes_back() {
 
 #[test]
 fn a_dyno_that_answers_500_at_once_does_not_draw_traffic() {
-    let (router, _dynos) = one_of_four("fails");
+    let (router, _dynos) = one_of_four("fails", &[]);
     let (share, _) = share(&router, "POST");
     assert!(share <= PROBES, "{share} of {MEASURED}");
 }
 
 #[test]
 fn a_dyno_that_resets_costs_no_idempotent_request() {
-    let (router, _dynos) = one_of_four("resets");
+    let (router, _dynos) = one_of_four("resets", &[]);
     let (share, statuses) = share(&router, "GET");
     assert!(share <= PROBES, "{share} of {MEASURED}");
     assert_eq!(failed(&statuses), 0);
