@@ -59,7 +59,8 @@ bars! {
     Full full "full";
     /// This exchange has tried it already, and others may still have it.
     Tried tried "tried";
-    /// This exchange has tried it already, and for others it is barred too.
+    /// This exchange has tried it already, and for others it is barred too, or did not take the
+    /// last connect.
     Struck struck "struck";
 }
 

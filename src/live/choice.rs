@@ -205,7 +205,9 @@ impl View<'_> {
             // Newer than what is looked at here.
             DynoState::Up if cell.is_draining() => Some(Bar::Draining),
             DynoState::Up if self.has_tried(cell) => {
-                Some(standing.bar.map_or(Bar::Tried, |_| Bar::Struck))
+                // A quarantine that is over is not forgotten before a connect succeeds.
+                let is_struck = standing.bar.is_some() || cell.health.quarantined_until_ms() != 0;
+                Some(if is_struck { Bar::Struck } else { Bar::Tried })
             }
             DynoState::Up => standing.bar,
         };

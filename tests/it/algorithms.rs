@@ -174,7 +174,8 @@ fn a_request_that_is_sent_again_goes_to_no_release_without_a_share() {
 
 #[test]
 fn a_request_whose_dynos_cannot_be_reached_goes_to_a_release_without_a_share_at_once() {
-    let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
+    // Without a quarantine nothing else says that the dyno cannot be reached.
+    let router = Router::with(&[("HOSTLER_WORKERS", "1"), ("HOSTLER_DYNOS_QUARANTINE", "0s")]);
     let (closed, dyno) = (closed_port(), Dyno::new());
     router.app("one", "a.test", &[&closed.addr, &dyno.addr]);
     for (at, release) in [(1, "v1"), (2, "v2")] {

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     api::{FieldError, Op, TransactionBody},
     control::hub::{
-        Asked, Condition, Consent, Done, Key, MAX_TOLD, Push, PushError, Request as Wanted, Terms,
+        Asked, Condition, Consent, Done, Key, MAX_FOUND, Push, PushError, Request as Wanted, Terms,
         object_of,
     },
 };
@@ -185,8 +185,8 @@ fn bad_reason() -> FieldError {
     FieldError { field: "reason".into(), reason, ..FieldError::default() }
 }
 
-/// Reads a transaction by hand, so that every mistake is found and named, not the first alone: what
-/// could be read, and what not. An op that could not stands empty in its place.
+/// Reads a transaction by hand, so that every mistake is found and named, to a bound, not the first
+/// alone: what could be read, and what not. An op that could not stands empty in its place.
 fn parse_transaction(
     body: Value,
     consent: &mut Consent,
@@ -194,7 +194,7 @@ fn parse_transaction(
 ) -> Result<(TransactionBody, Vec<FieldError>), Refusal> {
     let mut misread = Vec::new();
     let mut wrong = |op: Option<usize>, field: &str, reason: &str| {
-        if misread.len() < MAX_TOLD {
+        if misread.len() < MAX_FOUND {
             let (field, reason) = (field.into(), reason.into());
             misread.push(FieldError { op, field, reason, ..FieldError::default() });
         }

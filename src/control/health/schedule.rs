@@ -9,9 +9,9 @@
 //! one app alone has half of them, two have a third each, and an app that has none finds one
 //! however long the dynos of the others hang; among those that may, who has fewest comes first.
 //! With more apps than slots that is not enough: so dynos that hung the last time, of whatever app,
-//! have half of the slots at most. Invariants: a dyno has one place, and while it is being asked
-//! none but a slot; of equals who is due longest comes first, so that where there is no time for
-//! all each is asked more seldom and none never.
+//! have half of the slots at most, rounded up. Invariants: a dyno has one place, and while it is
+//! being asked none but a slot; of equals who is due longest comes first, so that where there is no
+//! time for all each is asked more seldom and none never.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -55,20 +55,22 @@ fn is_own(listener: SocketAddr, addr: SocketAddr) -> bool {
 }
 
 /// Is it an address of this machine? Whoever speaks to one of those speaks from it (nothing is sent
-/// to find out); to bind to it would prove nothing, since the system may allow that for any.
+/// to find out), but for a second one of a network; that can be bound to, which proves it unless
+/// the system allows that for any (`ip_nonlocal_bind`).
 fn is_of_this_machine(ip: IpAddr) -> bool {
     const DISCARD: u16 = 9;
-    let any: IpAddr = match ip {
-        IpAddr::V4(_) => [0; 4].into(),
-        IpAddr::V6(_) => [0; 16].into(),
+    // Nobody's: of those for documents (RFC 5737 and 3849).
+    let (any, nobodys): (IpAddr, IpAddr) = match ip {
+        IpAddr::V4(_) => ([0; 4].into(), [192, 0, 2, 1].into()),
+        IpAddr::V6(_) => ([0; 16].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
     };
+    let can_be_bound = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
     let spoken_from = || -> io::Result<IpAddr> {
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect((ip, DISCARD))?;
         Ok(socket.local_addr()?.ip())
     };
-    // Where no way leads there, it is another's.
-    spoken_from().is_ok_and(|from| from == ip)
+    spoken_from().is_ok_and(|from| from == ip) || (can_be_bound(ip) && !can_be_bound(nobodys))
 }
 
 #[cfg(test)]

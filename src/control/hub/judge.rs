@@ -2,9 +2,7 @@
 //!
 //! Invariants: pure but for the look-ups that it is handed; the table that it is given stays as it
 //! is; a push with any mistake has no effect; its mistakes are told in the order of the ops, to a
-//! bound ([`MAX_TOLD`]) behind which nothing is looked at, so that a refusal costs no more.
-
-use std::collections::HashSet;
+//! bound ([`MAX_FOUND`]) behind which nothing is looked at, so that a refusal costs no more.
 
 use super::{
     expiry::DynoKey,
@@ -26,7 +24,7 @@ pub const MAX_REASON: usize = 1024;
 pub const MAX_AUTHOR: usize = 255;
 
 /// The most mistakes that are told of a push, each op of which may have many.
-pub const MAX_TOLD: usize = 1000;
+pub const MAX_FOUND: usize = 1000;
 
 /// What a push makes of a table.
 #[derive(Debug)]
@@ -98,17 +96,21 @@ pub(super) fn judge_under(
     let mut mistakes = check_words(&push.author, push.reason.as_deref());
     mistakes.extend(check_bounds(push, table.revision()));
     let mut mistakes: Vec<_> = mistakes.into_iter().map(|mistake| (None, mistake)).collect();
-    let misread = |error: &FieldError| (error.op, Mistake::malformed(&error.field, &error.reason));
-    mistakes.extend(push.misread.iter().map(misread));
-    let unread: HashSet<usize> = push.misread.iter().filter_map(|error| error.op).collect();
+    let told = |error: &FieldError| (error.op, Mistake::malformed(&error.field, &error.reason));
+    mistakes.extend(push.misread.iter().filter(|error| error.op.is_none()).map(told));
+    let mut misread = push.misread.iter().filter(|error| error.op.is_some()).peekable();
     let mut working = table.clone();
     let mut changes = Vec::with_capacity(push.ops.len());
     let mut renewed = Vec::new();
     for (at, op) in push.ops.iter().enumerate() {
-        if mistakes.len() >= MAX_TOLD {
+        if mistakes.len() >= MAX_FOUND {
             break;
         }
-        if unread.contains(&at) {
+        let before = mistakes.len();
+        while let Some(error) = misread.next_if(|error| error.op == Some(at)) {
+            mistakes.push(told(error));
+        }
+        if mistakes.len() > before {
             imagine(ops::intended_app(op), &mut working);
             continue;
         }
@@ -148,8 +150,6 @@ pub(super) fn judge_under(
             Err(conflict) => mistakes.push((Some(at), ops::refused(&conflict))),
         }
     }
-    mistakes.sort_by_key(|(op, _)| *op);
-    mistakes.truncate(MAX_TOLD);
     conclude(terms, table, Working { table: working, changes, renewed, mistakes }, rules)
 }
 
@@ -201,6 +201,7 @@ pub(super) fn conclude_edits(
     let scopes = terms.grant.scopes();
     mistakes.extend(permit::objection_to_force(consent.force, scopes).map(|m| (None, m)));
     if !mistakes.is_empty() {
+        mistakes.truncate(MAX_FOUND);
         return Err(PushError::refusal(mistakes));
     }
     let step = step(before, &table, edits.keys());
@@ -268,7 +269,7 @@ pub(super) fn check_words(author: &str, reason: Option<&str>) -> Vec<Mistake> {
 /// Every other mistake that is not in an op.
 fn check_bounds(push: &Push, newest: Revision) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    if push.ops.is_empty() && push.misread.is_empty() {
+    if push.ops.is_empty() && !push.misread.iter().any(|error| error.field == "ops") {
         mistakes.push(Mistake::malformed("ops", "a transaction has at least one op"));
     }
     if push.if_revision.is_some_and(|limit| limit > newest.0) {

@@ -35,7 +35,7 @@ pub use address::objection;
 pub use body::{app_body, dyno_body, route_body};
 pub use draft::AUTHOR;
 pub use guard::Rule as ShrinkRule;
-pub use judge::{Accepted, LastChange, MAX_TOLD, judge};
+pub use judge::{Accepted, LastChange, MAX_FOUND, judge};
 pub use path::object_of;
 pub use push::{Push, PushError};
 pub use replace::{Difference, Replacement};

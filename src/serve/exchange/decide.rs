@@ -1,8 +1,9 @@
 //! Judges a request, writes its head anew, and finds the app that owns its host.
 //!
-//! One step without an await, on one revision of the table. Invariants: a refused request leaves
-//! the input as it is; an accepted one has its head, and of its body what fits, in `out`, and the
-//! input begins with what comes behind.
+//! One step without an await, on one revision of the table. Invariants: a request that is refused
+//! by its head leaves the input as it is; an accepted one has its head, and of its body what fits,
+//! in `out`, and the input begins with what comes behind, as it does behind one that is
+//! misdirected.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -57,7 +58,8 @@ pub fn decide(
         exchange.body = request.body;
         drop(fields);
         client.stream.consume(head_len);
-        take_body(exchange, client)?;
+        // A body that is bad is none that is there.
+        let _ = take_body(exchange, client);
         return Err(Fault::Misdirected);
     }
     exchange.facts = exchange.facts.map(|facts| Facts {

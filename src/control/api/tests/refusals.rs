@@ -244,7 +244,8 @@ async fn a_reason_is_short_and_on_one_line() {
     let long = format!("Hostler-Reason: {}\r\n", "x".repeat(501));
     let answer = api.call("PUT", "/v1/apps/blog", &long, "").await;
     assert_eq!((answer.status, answer.field().as_str()), (422, "reason"));
-    let body = json!({"reason": "two\nlines", "ops": []}).to_string();
+    let ops = json!([{"method": "PUT", "path": "/apps/blog"}]);
+    let body = json!({"reason": "two\nlines", "ops": ops}).to_string();
     let answer = api.json("POST", "/v1/transactions", &body).await;
     assert_eq!((answer.status, answer.field().as_str()), (422, "reason"));
 }
