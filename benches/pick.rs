@@ -5,13 +5,12 @@
 //! snapshot has them. `one app` asks the same app again and again; `1,000 apps` go in turn, so that
 //! every cell has long left the nearer caches. All dynos weigh the same, or each another weight.
 //!
-//! Seen 2026-11-23 on a shared two-core machine with other work on it, without LTO, in thread time:
-//! `p2c` 56 (alike) and 57 (differ) of one app, 373 and 513 of 1,000 apps in turn, which is what
-//! the misses of two cells cost there; `least_request`, which looks at every dyno, 1,250.
-//! The goal is 60 ns for one app. With this crate alone optimised, beside `p2c` at 76: `random` 43,
-//! `round_robin` 47 (alike) and 68, `one_at_a_time` with half of the dynos busy 68 and 74. A scan
-//! cannot reach it: `least_request` scans unless it draws one without an exchange, `hash` where the
-//! owner of the key has more than its bound (here often: 409 to 476 on the mean).
+//! Seen 2026-11-23 with nothing else running, in thread time, of one app (alike, differ): `random`
+//! 14 and 16, `round_robin` 17 and 32, `one_at_a_time` with half of the dynos busy 36 and 42,
+//! `p2c` 38 and 42, of 1,000 apps in turn 113 to 140 and 156 to 230, which is what the misses of
+//! two cells cost there. The goal is 60 ns for one app. A scan cannot reach it: `least_request`,
+//! 720 to 745, scans unless it draws one without an exchange, `hash`, 238 to 296, where the owner
+//! of the key has more than its bound, as here a third of the time.
 
 use std::{hint::black_box, sync::Arc};
 
