@@ -32,6 +32,21 @@ fn counts(router: &Router, dynos: &[Named; 4], requests: usize) -> [usize; 4] {
     std::array::from_fn(|at| after[at] - before[at])
 }
 
+/// The app's dynos, in order, are of these releases.
+fn release(router: &Router, releases: &[&str]) {
+    for (at, release) in (1..).zip(releases) {
+        let path = format!("/v1/apps/one/dynos/web.{at}");
+        router.write("PATCH", &path, json!({ "release": release }));
+    }
+}
+
+/// The app on these two dynos, each a release of its own, of which only the first has a share.
+fn one_with_a_share(router: &Router, dynos: &[&str; 2]) {
+    router.app("one", "a.test", dynos);
+    release(router, &["v1", "v2"]);
+    set(router, json!({"balance.releases": "v1=100,v2=0"}));
+}
+
 /// What the router says of a request of this client.
 fn explain(router: &Router) -> Value {
     let question = json!({"host": "a.test", "client": "127.0.0.1"});
@@ -126,10 +141,7 @@ fn a_busy_dyno_gets_no_second_request_where_each_serves_one() {
 #[test]
 fn releases_have_their_shares_and_a_session_stays_with_one() {
     let (router, dynos) = four();
-    for (at, release) in [(1, "v1"), (2, "v1"), (3, "v2"), (4, "v3")] {
-        let path = format!("/v1/apps/one/dynos/web.{at}");
-        router.write("PATCH", &path, json!({ "release": release }));
-    }
+    release(&router, &["v1", "v1", "v2", "v3"]);
     set(&router, json!({"balance.releases": "v2=20, v1=80"}));
     let split = counts(&router, &dynos, 300);
     assert!((20..110).contains(&split[2]) && split[3] == 0, "{split:?}");
@@ -153,12 +165,7 @@ fn releases_have_their_shares_and_a_session_stays_with_one() {
 fn a_request_that_is_sent_again_goes_to_no_release_without_a_share() {
     let router = Router::with(&[("HOSTLER_WORKERS", "1")]);
     let dynos = [Dyno::new(), Dyno::new()];
-    router.app("one", "a.test", &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
-    for (at, release) in [(1, "v1"), (2, "v2")] {
-        let path = format!("/v1/apps/one/dynos/web.{at}");
-        router.write("PATCH", &path, json!({ "release": release }));
-    }
-    set(&router, json!({"balance.releases": "v1=100,v2=0"}));
+    one_with_a_share(&router, &dynos.each_ref().map(|dyno| dyno.addr.as_str()));
     let mut client = router.connect();
     client.send(GET);
     let mut first = dynos[0].accept();
@@ -177,12 +184,7 @@ fn a_request_whose_dynos_cannot_be_reached_goes_to_a_release_without_a_share_at_
     // Without a quarantine nothing else says that the dyno cannot be reached.
     let router = Router::with(&[("HOSTLER_WORKERS", "1"), ("HOSTLER_DYNOS_QUARANTINE", "0s")]);
     let (closed, dyno) = (closed_port(), Dyno::new());
-    router.app("one", "a.test", &[&closed.addr, &dyno.addr]);
-    for (at, release) in [(1, "v1"), (2, "v2")] {
-        let path = format!("/v1/apps/one/dynos/web.{at}");
-        router.write("PATCH", &path, json!({ "release": release }));
-    }
-    set(&router, json!({"balance.releases": "v1=100,v2=0"}));
+    one_with_a_share(&router, &[&closed.addr, &dyno.addr]);
     let mut client = router.connect();
     client.send(GET);
     let mut carried = dyno.accept();
