@@ -220,7 +220,8 @@ fn damage_in_the_past_that_a_start_comes_upon_ends_the_pushes_at_once() {
     router.terminate();
     assert!(router.wait().success());
     let direct = rusqlite::Connection::open(dir.path().join("hostler.db")).unwrap();
-    assert_eq!(direct.execute("UPDATE past SET body = '{'", []).unwrap(), 1);
+    let damage = "UPDATE edits SET body = '{' WHERE body IS NOT NULL";
+    assert_eq!(direct.execute(damage, []).unwrap(), 1);
     drop(direct);
     let router = Router::on(dir.path(), &[]);
     let ready = router.call("GET", "/readyz", None);

@@ -50,6 +50,21 @@ const MIGRATED: usize = 3000;
 const MIGRATIONS: usize = 10;
 /// Makes a database what the first release would have written.
 const FIRST_RELEASE: &str = "
+    CREATE TABLE past (kind TEXT NOT NULL, key TEXT NOT NULL, from_rev INTEGER NOT NULL,
+        to_rev INTEGER NOT NULL, body TEXT NOT NULL, app TEXT NOT NULL) STRICT;
+    INSERT INTO past SELECT kind, key, from_rev, to_rev, body, app FROM edits
+        WHERE body IS NOT NULL;
+    DROP TABLE edits;
+    DELETE FROM objects WHERE body IS NULL;
+    ALTER TABLE objects DROP COLUMN last;
+    ALTER TABLE objects DROP COLUMN depth;
+    ALTER TABLE objects DROP COLUMN leap;
+    ALTER TABLE transactions DROP COLUMN last_edit;
+    CREATE INDEX objects_from ON objects (from_rev);
+    CREATE INDEX past_from ON past (from_rev);
+    CREATE INDEX past_to ON past (to_rev);
+    CREATE INDEX past_route ON past (app, to_rev, from_rev) WHERE kind = 'route';
+    CREATE INDEX past_key ON past (kind, key, to_rev, from_rev);
     DROP INDEX transactions_at; DROP INDEX objects_route; DROP INDEX past_route;
     DROP INDEX past_key;
     CREATE INDEX past_key ON past (kind, key, to_rev);

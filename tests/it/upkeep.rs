@@ -132,12 +132,14 @@ fn what_is_damaged_is_found_and_never_restored() {
         String::from_utf8(output.stdout).unwrap()
     };
     for (statement, what) in [
-        ("UPDATE past SET body = replace(body, '10.0.0.1', '10.0.0.9')", "revision 2 should have"),
+        ("UPDATE edits SET body = replace(body, '10.0.0.1', '10.0.0.9')", "revision 2 should have"),
         ("DELETE FROM objects WHERE kind = 'dyno'", "revision 3 should have"),
         ("DELETE FROM transactions WHERE revision = 2", "revision 3 follows 1"),
         ("UPDATE transactions SET digest = zeroblob(32) WHERE revision = 1", "revision 1 should"),
         ("UPDATE transactions SET dynos = 7 WHERE revision = 3", "revision 3 should have"),
         ("UPDATE objects SET from_rev = 9 WHERE kind = 'app'", "revision 9"),
+        ("UPDATE objects SET last = 1 WHERE kind = 'dyno'", "dyno one/web.1"),
+        ("UPDATE edits SET before = 1 WHERE id = 3", "dyno one/web.1"),
         ("UPDATE objects SET app = 'two' WHERE kind = 'dyno'", "found under two"),
         ("UPDATE objects SET body = '{' WHERE kind = 'dyno'", "dyno \"one/web.1\""),
         ("CREATE TABLE poems (line TEXT)", "poems"),

@@ -1,9 +1,9 @@
 //! What there was: the database read beside its writer, as of any revision.
 //!
-//! An object as of revision R is the one version of its key that stood then; a version moves from
-//! `objects` to `past` when it ends, and never back. So whoever looks into both at once, or into
-//! the former first, finds it whatever is committed meanwhile, and what is large is read page by
-//! page, each in a read of its own.
+//! An object as of revision R is what stands if that is no newer, else what the first edit behind R
+//! ended. Edits are never changed and lead to nothing newer, so that whoever looks at what stands
+//! and then at its edits finds it whatever is committed meanwhile, and what is large is read page
+//! by page, each in a read of its own.
 //! Invariants: no call writes; none holds a read transaction when it has returned, so that a slow
 //! reader never keeps the write-ahead log from being emptied; pages are bounded in what they look
 //! at and in bytes; whether a revision is still kept is looked at after it was read, since it is
@@ -20,24 +20,18 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
+    chain::AsOf,
     error::StoreError,
     files,
     object::{self, Kind, ObjectKey},
     prune,
-    schema::{self, Versions},
+    schema::{self, OWN, ROUTES},
     sqlite::number,
 };
-use crate::{
-    api::HistoryEntry,
-    route::{Change, Counts, Digest, Revision, Table, digest::DIGEST_BYTES},
-};
+use crate::route::{Change, Counts, Digest, Revision, Table, digest::DIGEST_BYTES};
 
-/// How many objects that stand a page looks at.
-const STANDING: i64 = 1000;
-/// How many versions that ended a page looks at, but for those of its last key.
-const ENDED: i64 = 4000;
-/// Behind every key: they are ASCII.
-const LAST_KEY: &str = "\u{10ffff}";
+/// How many objects a page looks at.
+const PAGE: usize = 1000;
 /// A page ends behind the object that makes it longer than this, in bytes.
 const PAGE_BYTES: usize = 256 << 10;
 
@@ -63,7 +57,7 @@ struct Trust {
 #[derive(Debug)]
 pub struct View {
     pub(super) connection: Connection,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// A revision, or a time and thus the newest revision that it had.
@@ -109,23 +103,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; none behind the last.
     pub next: Option<Cursor>,
-}
-
-/// Which transactions to tell of.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
-    /// Those that changed this app, its routes or its dynos.
-    pub app: Option<String>,
-    /// Those of this author: the name of a token.
-    pub author: Option<String>,
-    /// Those from then on.
-    pub since: Option<At>,
-    /// Those up to then.
-    pub until: Option<At>,
-    /// Those before this revision.
-    pub before: Option<u64>,
-    /// At most so many.
-    pub limit: usize,
 }
 
 impl Archive {
@@ -252,57 +229,39 @@ impl View {
     }
 
     /// The objects of the table as of a revision, from behind a cursor on: apps, then dynos, then
-    /// routes, each by its key. A page looks at so many versions, whether they stood then or not,
-    /// so that the whole costs one way through the store; a page may be empty and have a next.
+    /// routes, each by its key. A page looks at so many objects, whether they were there then or
+    /// not, so that the whole costs one way through the store; a page may be empty and have a next.
     pub fn objects(&self, at: Revision, after: Cursor) -> Result<Page<Change>, StoreError> {
-        // Both arms come in the order of the key, so that SQLite merges them as it goes.
-        const SQL: &str = "
-            SELECT key, body FROM objects
-                WHERE kind = ?1 AND key > ?2 AND key <= ?4 AND +from_rev <= ?3
-            UNION ALL SELECT key, body FROM past INDEXED BY past_key
-                WHERE kind = ?1 AND key > ?2 AND key <= ?4 AND to_rev > ?3 AND from_rev <= ?3
-            ORDER BY key";
+        let page = self.page(at, &after);
+        // What is half forgotten may well look damaged.
+        self.check_kept(at)?;
+        page
+    }
+
+    fn page(&self, at: Revision, after: &Cursor) -> Result<Page<Change>, StoreError> {
+        const SQL: &str = "SELECT key, from_rev, body, last FROM objects
+                           WHERE kind = ?1 AND key > ?2 ORDER BY key LIMIT ?3";
         let failed = StoreError::sqlite(&self.path);
-        let Cursor { kind, key: after } = after;
-        let end = self.page_end(kind, &after)?;
-        let last = end.as_deref().unwrap_or(LAST_KEY);
-        let (mut items, mut bytes) = (Vec::new(), 0);
+        let mut as_of = AsOf::of(&self.connection, at).map_err(&failed)?;
+        let kind = after.kind;
+        let (mut items, mut bytes, mut seen) = (Vec::new(), 0, 0);
         let mut query = self.connection.prepare_cached(SQL).map_err(&failed)?;
-        let mut rows =
-            query.query(params![kind.as_str(), after, number(at), last]).map_err(&failed)?;
+        let named = params![kind.as_str(), after.key, PAGE as i64];
+        let mut rows = query.query(named).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
-            let (key, body) = (text(row, 0).map_err(&failed)?, text(row, 1).map_err(&failed)?);
-            items.push(self.decoded(kind, key, body)?);
-            bytes += body.len();
-            if bytes > PAGE_BYTES {
+            let key = text(row, 0).map_err(&failed)?;
+            if let Some(body) = as_of.body(row, [1, 2, 3]).map_err(&failed)? {
+                items.push(self.decoded(kind, key, &body)?);
+                bytes += body.len();
+            }
+            seen += 1;
+            if seen == PAGE || bytes > PAGE_BYTES {
                 let next = Some(Cursor { kind, key: key.into() });
-                self.check_kept(at)?;
                 return Ok(Page { items, next });
             }
         }
-        self.check_kept(at)?;
-        let next = match end {
-            Some(key) => Some(Cursor { kind, key }),
-            None => {
-                let next = Kind::ALL.into_iter().find(|other| *other > kind);
-                next.map(|kind| Cursor { kind, key: String::new() })
-            }
-        };
-        Ok(Page { items, next })
-    }
-
-    /// The key up to which a page goes; none if that is to the end of the kind.
-    fn page_end(&self, kind: Kind, after: &str) -> Result<Option<String>, StoreError> {
-        const SQL: &str = "
-            SELECT min(key) FROM (
-                SELECT * FROM (SELECT key FROM objects WHERE kind = ?1 AND key > ?2
-                    ORDER BY key LIMIT 1 OFFSET ?3)
-                UNION ALL SELECT * FROM (SELECT key FROM past INDEXED BY past_key
-                    WHERE kind = ?1 AND key > ?2 ORDER BY key LIMIT 1 OFFSET ?4))";
-        let named = params![kind.as_str(), after, STANDING - 1, ENDED - 1];
-        let end = self.connection.prepare_cached(SQL);
-        end.and_then(|mut query| query.query_row(named, |row| row.get(0)))
-            .map_err(StoreError::sqlite(&self.path))
+        let next = Kind::ALL.into_iter().find(|other| *other > kind);
+        Ok(Page { items, next: next.map(|kind| Cursor { kind, key: String::new() }) })
     }
 
     /// One app with its routes and dynos as of a revision, in a table of its own; empty if there
@@ -315,20 +274,30 @@ impl View {
     }
 
     fn app_as_far_as_kept(&self, app: &str, at: Revision) -> Result<Table, StoreError> {
-        let of_app = |table, which| schema::of_app(table, "kind, key, body", "?1", which);
-        let sql = format!(
-            "{} UNION ALL {} ORDER BY kind",
-            of_app(Versions::Standing, "from_rev <= ?2"),
-            of_app(Versions::Past, "to_rev > ?2 AND from_rev <= ?2")
-        );
         let failed = StoreError::sqlite(&self.path);
+        let mut as_of = AsOf::of(&self.connection, at).map_err(&failed)?;
         let mut table = Table::new(0);
+        let mut put = |kind, key: &str, body: &str| {
+            object::insert(&mut table, kind, key, body).map_err(|reason| self.damaged(reason))
+        };
+        let sql = format!("{OWN} ORDER BY kind");
         let mut query = self.connection.prepare_cached(&sql).map_err(&failed)?;
-        let mut rows = query.query(params![app, number(at)]).map_err(&failed)?;
+        let mut rows = query.query([app]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
-            let kind = self.kind(text(row, 0).map_err(&failed)?)?;
-            let (key, body) = (text(row, 1).map_err(&failed)?, text(row, 2).map_err(&failed)?);
-            object::insert(&mut table, kind, key, body).map_err(|reason| self.damaged(reason))?;
+            if let Some(body) = as_of.body(row, [2, 3, 4]).map_err(&failed)? {
+                let kind = self.kind(text(row, 0).map_err(&failed)?)?;
+                put(kind, text(row, 1).map_err(&failed)?, &body)?;
+            }
+        }
+        // A route may be another app's by now, or have been.
+        let mut query = self.connection.prepare_cached(ROUTES).map_err(&failed)?;
+        let mut rows = query.query(params![app, as_of.bound()]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let key = text(row, 0).map_err(&failed)?;
+            let stood = as_of.object(Kind::Route, key).map_err(&failed)?;
+            if let Some(stood) = stood.filter(|stood| stood.app == app) {
+                put(Kind::Route, key, &stood.body)?;
+            }
         }
         table.set_revision(at);
         Ok(table)
@@ -356,70 +325,9 @@ impl View {
         at: Revision,
     ) -> Result<Option<Change>, StoreError> {
         let failed = StoreError::sqlite(&self.path);
-        for sql in [
-            "SELECT body FROM objects WHERE kind = ?1 AND key = ?2 AND from_rev <= ?3",
-            "SELECT body FROM past INDEXED BY past_key
-             WHERE kind = ?1 AND key = ?2 AND to_rev > ?3 AND from_rev <= ?3",
-        ] {
-            let mut query = self.connection.prepare_cached(sql).map_err(&failed)?;
-            let mut rows = query.query(params![kind.as_str(), key, number(at)]).map_err(&failed)?;
-            if let Some(row) = rows.next().map_err(&failed)? {
-                return Ok(Some(self.decoded(kind, key, text(row, 0).map_err(&failed)?)?));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The transactions that a filter lets through, newest first, as far back as they are kept;
-    /// it is an error if none that it could mean is.
-    pub fn history(&self, filter: &Filter) -> Result<Vec<HistoryEntry>, StoreError> {
-        let newest = self.newest()?;
-        let first = match filter.since {
-            None => 0,
-            Some(At::Revision(revision)) => revision,
-            Some(At::Time(0)) => 0,
-            Some(At::Time(time)) => match self.revision_at(At::Time(time - 1)) {
-                Ok(before) => before.next().0,
-                Err(StoreError::NotKept { oldest, .. }) => oldest,
-                Err(error) => return Err(error),
-            },
-        };
-        let last = match filter.until {
-            None => newest.0,
-            Some(At::Revision(revision)) => revision,
-            Some(at) => self.revision_at(at)?.0,
-        };
-        let last = filter.before.map_or(last, |before| last.min(before.saturating_sub(1)));
-        let is_bounded = filter.until.is_some() || filter.before.is_some();
-        if is_bounded {
-            self.check_kept(Revision(last))?;
-        }
-        let from = if filter.app.is_some() { &*changes_of_app() } else { "transactions" };
-        let sql = format!(
-            "SELECT revision, at_ms, author, reason, changes, digest, address, forced,
-                 revision > 1 AND revision = (SELECT min(revision) FROM transactions)
-             FROM {from}
-             WHERE revision >= ?1 AND revision <= ?2 AND ?5 IS ?5 AND (?3 IS NULL OR author = ?3)
-             ORDER BY revision DESC LIMIT ?4"
-        );
-        let failed = StoreError::sqlite(&self.path);
-        let mut query = self.connection.prepare_cached(&sql).map_err(&failed)?;
-        let limit = filter.limit.min(u32::MAX as usize) as i64;
-        let (first, last) = (number(Revision(first)), number(Revision(last)));
-        let rows = query.query_map(params![first, last, filter.author, limit, filter.app], |row| {
-            Ok(HistoryEntry {
-                revision: row.get::<_, i64>(0)?.cast_unsigned(),
-                begins: row.get(8)?,
-                at_ms: row.get::<_, i64>(1)?.cast_unsigned(),
-                author: row.get(2)?,
-                address: row.get(6)?,
-                reason: row.get(3)?,
-                changes: row.get::<_, i64>(4)?.cast_unsigned(),
-                digest: digest_of(row, 5)?.to_string(),
-                forced: row.get(7)?,
-            })
-        });
-        rows.and_then(|rows| rows.collect()).map_err(&failed)
+        let stood = AsOf::of(&self.connection, at).and_then(|mut as_of| as_of.object(kind, key));
+        let stood = stood.map_err(failed)?;
+        stood.map(|stood| self.decoded(kind, key, &stood.body)).transpose()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -438,19 +346,6 @@ impl View {
     fn damaged(&self, reason: String) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), reason }
     }
-}
-
-/// The transactions that changed the app ?5: its few revisions lead to them, and not the other way
-/// round.
-fn changes_of_app() -> String {
-    let of_app = |table, column| schema::of_app(table, column, "?5", "true");
-    format!(
-        "(SELECT DISTINCT changed FROM ({} UNION ALL {} UNION ALL {}))
-         CROSS JOIN transactions ON revision = changed",
-        of_app(Versions::Standing, "from_rev AS changed"),
-        of_app(Versions::Past, "from_rev"),
-        of_app(Versions::Past, "to_rev")
-    )
 }
 
 /// Where the table stood at a revision; none if there is no such revision.
@@ -481,10 +376,10 @@ pub(super) fn point_in(
     point.optional()
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)
 }
 
-fn digest_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+pub(super) fn digest_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
     row.get::<_, [u8; DIGEST_BYTES]>(column).map(|bytes| Digest::from_bytes(&bytes))
 }

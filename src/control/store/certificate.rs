@@ -1,7 +1,7 @@
 //! A certificate as the store keeps it: what is public of it, its chain, and its key as it is kept.
 //!
 //! What was read of the leaf when it was pushed is kept beside it, so that no later release reads
-//! it otherwise. Only what stands has a key: the writer leaves it out of `past`.
+//! it otherwise. Only what stands has a key: the writer leaves it out of `edits`.
 //! Invariants: a key that is sealed is kept sealed, whether it can be opened or not; where it is
 //! sealed its plain form is written nowhere.
 

@@ -5,12 +5,13 @@
 //! Invariants: an object that is the same at both is no difference, whatever it was in between;
 //! differences come in the order of the table: apps, dynos, routes, each by its key.
 
-use rusqlite::params;
+use rusqlite::{ToSql, params};
 
 use super::{
     archive::{Cursor, Page, View},
+    chain::last_edit,
     error::StoreError,
-    schema::{self, Versions},
+    schema::{EDITED_ROUTES, OWN},
     sqlite::number,
 };
 use crate::route::{Change, Revision};
@@ -18,13 +19,8 @@ use crate::route::{Change, Revision};
 /// The most objects that are looked at for a page.
 const PAGE: i64 = 500;
 
-const ALL: &str = "
-    INSERT OR IGNORE INTO temp.touched
-    SELECT kind, key FROM objects WHERE from_rev > ?1 AND from_rev <= ?2 AND ?3 IS ?3
-    UNION ALL SELECT kind, key FROM past WHERE from_rev > ?1 AND from_rev <= ?2
-    UNION ALL SELECT kind, key FROM past WHERE to_rev > ?1 AND to_rev <= ?2";
-
-const ENDED_OR_CAME: &str = "to_rev > ?1 AND from_rev <= ?2 AND (to_rev <= ?2 OR from_rev > ?1)";
+/// What any transaction behind ?1 up to ?2 edited, by the numbers of their last edits.
+const ALL: &str = "SELECT kind, key FROM edits WHERE id > ?1 AND id <= ?2";
 
 /// One object that two revisions have different.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +37,7 @@ pub struct Differences {
     view: View,
     from: Revision,
     to: Revision,
+    app: Option<String>,
 }
 
 impl Differences {
@@ -54,21 +51,24 @@ impl Differences {
     ) -> Result<Differences, StoreError> {
         let create = "CREATE TEMP TABLE touched (kind TEXT, key TEXT, PRIMARY KEY (kind, key))
                       WITHOUT ROWID";
-        let of_app = |table, which| schema::of_app(table, "kind, key", "?3", which);
-        let gather = match app {
-            None => ALL.to_owned(),
-            Some(_) => format!(
-                "INSERT OR IGNORE INTO temp.touched {} UNION ALL {}",
-                of_app(Versions::Standing, "from_rev > ?1 AND from_rev <= ?2"),
-                of_app(Versions::Past, ENDED_OR_CAME)
-            ),
+        let first = from.min(to);
+        let gather = |what: &str, bounds: &[&dyn ToSql]| {
+            let sql = format!("INSERT OR IGNORE INTO temp.touched {what}");
+            view.connection.execute(&sql, bounds)
         };
-        let bounds = params![number(from.min(to)), number(from.max(to)), app];
-        let made = view.connection.execute(create, []);
-        made.and_then(|_| view.connection.execute(&gather, bounds))
-            .map_err(StoreError::sqlite(view.path()))?;
-        view.check_kept(from.min(to))?;
-        Ok(Differences { view, from, to })
+        let last = |revision| last_edit(&view.connection, revision);
+        let gathered = view.connection.execute(create, []).and_then(|_| match app {
+            None => gather(ALL, params![last(first)?, last(from.max(to))?]),
+            // Of an app all that was edited since: that which only was so later is found the same.
+            Some(app) => {
+                let own = format!("SELECT kind, key FROM ({OWN}) WHERE from_rev > ?2");
+                gather(&own, params![app, number(first)])?;
+                gather(EDITED_ROUTES, params![app, number(first), last(first)?])
+            }
+        });
+        gathered.map_err(StoreError::sqlite(view.path()))?;
+        view.check_kept(first)?;
+        Ok(Differences { view, from, to, app: app.map(str::to_owned) })
     }
 
     /// Some of the differences, from behind a cursor on; a page may well be empty and have a next.
@@ -89,13 +89,22 @@ impl Differences {
             let kind = self.view.kind(&kind)?;
             let before = self.view.version(kind, &key, self.from)?;
             let after = self.view.version(kind, &key, self.to)?;
-            if before != after {
+            if before != after && [&before, &after].into_iter().any(|side| self.tells_of(side)) {
                 items.push(Difference { before, after });
             }
             last = Some(Cursor { kind, key });
         }
         self.view.check_kept(self.from.min(self.to))?;
         Ok(Page { items, next: last.filter(|_| full) })
+    }
+
+    /// Is a side of a difference of the app that is asked for? A route may be another's at both.
+    fn tells_of(&self, side: &Option<Change>) -> bool {
+        match (&self.app, side) {
+            (Some(app), Some(Change::PutRoute(_, owner, _))) => owner.as_str() == app,
+            (Some(_), None) => false,
+            _ => true,
+        }
     }
 
     /// All differences at once.

@@ -24,8 +24,6 @@ pub struct Edits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Edit<'a> {
     pub key: &'a ObjectKey,
-    /// It was there before.
-    pub stood: bool,
     /// What it is now; none once it is removed.
     pub stands: Option<Standing>,
 }
@@ -169,8 +167,7 @@ impl Edits {
         self.keys.iter().map(|key| {
             let standing =
                 |value: Value<'_>| Standing { app: value.app(key), body: value.encode() };
-            let stood = Value::of(&self.before, key).is_some();
-            Edit { key, stood, stands: Value::of(&self.after, key).map(standing) }
+            Edit { key, stands: Value::of(&self.after, key).map(standing) }
         })
     }
 }

@@ -2,17 +2,21 @@
 //!
 //! Version 1 knew neither digests nor what the table held at a revision: both follow from what it
 //! kept, since an object counts from the revision that made it up to the one that ended it.
+//! Version 7 knew versions that ended, and an index to find them by: edits are what ended them,
+//! and what came where there was nothing.
 //! Invariants: one SQLite transaction, so that a crash leaves the database as it was; what it costs
-//! in memory is a sum for each revision, not for each object.
+//! in memory is a sum for each revision, or the edits of one object, not all objects.
 
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::{
+    chain::reach,
     error::StoreError,
     object::{self, Kind},
-    schema,
+    prune, schema,
+    sqlite::number,
 };
 use crate::route::{Digest, Object};
 
@@ -46,6 +50,7 @@ pub fn from(version: i32, connection: &mut Connection, path: &Path) -> Result<()
         4 => schema::DEEDS_OF_5,
         5 => schema::CERTS_OF_6,
         6 => schema::INDEXES_OF_7,
+        7 => return from_7(connection).map_err(StoreError::sqlite(path)),
         _ => unreachable!("what is newer than this release was refused"),
     };
     bring(connection, path, sql, version + 1)
@@ -129,6 +134,94 @@ fn note(transaction: &Transaction<'_>, added: BTreeMap<i64, Sum>) -> rusqlite::R
             *count += more;
         }
         from = revision;
+    }
+    Ok(())
+}
+
+/// The edits that the versions of version 7 tell of, from the revision ?1 on.
+const EDITS: &str = "
+    INSERT INTO edits (kind, key, from_rev, to_rev, body, app, removed, before, leap)
+    WITH versions AS (
+        SELECT kind, key, from_rev, NULL AS to_rev, NULL AS body, app FROM objects_of_7
+        UNION ALL SELECT kind, key, from_rev, to_rev, body, app FROM past
+    ), beside AS (
+        SELECT *, lag(to_rev, 1, 0) OVER of_key AS ended, lead(from_rev) OVER of_key AS next
+        FROM versions WINDOW of_key AS (PARTITION BY kind, key ORDER BY from_rev)
+    )
+    SELECT kind, key, from_rev, to_rev, body, app, next IS NOT to_rev, 0, 0
+        FROM beside WHERE to_rev IS NOT NULL
+    UNION ALL SELECT kind, key, ended, from_rev, NULL, '', 0, 0, 0
+        FROM beside WHERE ended <> from_rev AND from_rev >= ?1
+    ORDER BY 4, 1, 2";
+
+const OBJECTS: &str = "
+    INSERT INTO objects (kind, key, from_rev, body, app, last, depth, leap)
+    SELECT kind, key, from_rev, body, app, 0, 0, 0 FROM objects_of_7 ORDER BY kind, key";
+
+const LAST_EDITS: &str = "
+    CREATE TEMP TABLE ends (revision INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+    INSERT INTO temp.ends SELECT to_rev, max(id) FROM edits GROUP BY to_rev ORDER BY to_rev;
+    UPDATE transactions SET last_edit = coalesce((SELECT last FROM temp.ends
+        WHERE ends.revision <= transactions.revision ORDER BY ends.revision DESC LIMIT 1), 0);
+    DROP TABLE temp.ends;";
+
+/// Makes version 8 of a database of version 7.
+fn from_7(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema::EDITS_OF_8)?;
+    transaction.execute(EDITS, [number(prune::oldest(&transaction)?)])?;
+    transaction.execute(OBJECTS, [])?;
+    chain(&transaction)?;
+    transaction.execute_batch(LAST_EDITS)?;
+    transaction.execute_batch(schema::END_OF_8)?;
+    transaction.pragma_update(None, "user_version", 8)?;
+    transaction.commit()
+}
+
+/// Has each edit lead to those before it, and each object to its last.
+fn chain(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut edits =
+        transaction.prepare("SELECT id, kind, key FROM edits ORDER BY kind, key, to_rev")?;
+    let mut lead = transaction.prepare("UPDATE edits SET before = ?2, leap = ?3 WHERE id = ?1")?;
+    let mut edits = edits.query([])?;
+    let mut object = (String::new(), String::new());
+    // Its edits so far; the first is none.
+    let (mut ids, mut leap) = (vec![0_i64], 0);
+    while let Some(row) = edits.next()? {
+        let next = (row.get(1)?, row.get(2)?);
+        if next != object {
+            head(transaction, &object, &ids, leap)?;
+            (object, ids) = (next, vec![0]);
+        }
+        let depth = ids.len();
+        leap = ids[depth - reach(depth as i64) as usize];
+        let (id, before) = (row.get(0)?, ids[depth - 1]);
+        lead.execute([id, before, leap])?;
+        ids.push(id);
+    }
+    head(transaction, &object, &ids, leap)
+}
+
+/// Has an object lead to its last edit; one that is gone is put for that.
+fn head(
+    transaction: &Transaction<'_>,
+    (kind, key): &(String, String),
+    ids: &[i64],
+    leap: i64,
+) -> rusqlite::Result<()> {
+    let (last, depth) = (ids[ids.len() - 1], ids.len() as i64 - 1);
+    if last == 0 {
+        return Ok(());
+    }
+    let mut stands = transaction.prepare_cached(
+        "UPDATE objects SET last = ?3, depth = ?4, leap = ?5 WHERE kind = ?1 AND key = ?2",
+    )?;
+    if stands.execute(params![kind, key, last, depth, leap])? == 0 {
+        let mut gone = transaction.prepare_cached(
+            "INSERT INTO objects (kind, key, from_rev, body, app, last, depth, leap)
+             SELECT kind, key, to_rev, NULL, app, id, ?2, ?3 FROM edits WHERE id = ?1",
+        )?;
+        gone.execute([last, depth, leap])?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! What is older than the retention is forgotten, in small steps.
 //!
 //! The oldest revision that is kept is the first that has a row in `transactions`; everything from
-//! it on can be asked. A step first takes rows off the beginning of `transactions`, and then
-//! versions that ended before the new beginning.
+//! it on can be asked. A step first takes rows off the beginning of `transactions`, and then off
+//! that of `edits`, up to the first edit of the new beginning.
 //! Invariants: both are one SQLite transaction, so that whoever finds the beginning at or before a
 //! revision after reading has read all of it; the newest revision is never taken; a step takes at
 //! most so many rows of each.
@@ -50,13 +50,32 @@ pub(super) fn step(
     let Some((_, oldest)) = bounds else { return Ok(0) };
     let mut forget = connection.prepare_cached("DELETE FROM transactions WHERE revision < ?1")?;
     let forgotten = forget.execute([oldest])?;
-    // What ended with the oldest revision belongs to its history.
-    let mut end = connection.prepare_cached(
-        "DELETE FROM past WHERE rowid IN
-         (SELECT rowid FROM past INDEXED BY past_to WHERE to_rev < ?1 LIMIT ?2)",
-    )?;
-    Ok(forgotten + end.execute(params![oldest, room as i64])?)
+    Ok(forgotten + forget_edits(connection, room)?)
 }
+
+/// Forgets edits that no revision that is kept needs, and what was gone with them.
+fn forget_edits(connection: &Connection, room: usize) -> rusqlite::Result<usize> {
+    let (first, beyond): (Option<i64>, i64) = connection
+        .prepare_cached(&format!("SELECT (SELECT min(id) FROM edits), ({BEYOND})"))?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(first) = first else { return Ok(0) };
+    let last = beyond.min(first.saturating_add(room as i64 - 1));
+    let mut removed = connection
+        .prepare_cached("SELECT kind, key, to_rev FROM edits WHERE id <= ?1 AND removed")?;
+    let mut gone = connection.prepare_cached(
+        "DELETE FROM objects WHERE kind = ?1 AND key = ?2 AND from_rev = ?3 AND body IS NULL",
+    )?;
+    let mut removed = removed.query([last])?;
+    while let Some(row) = removed.next()? {
+        let (kind, key) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+        gone.execute(params![kind, key, row.get::<_, i64>(2)?])?;
+    }
+    connection.prepare_cached("DELETE FROM edits WHERE id <= ?1")?.execute([last])
+}
+
+/// The last edit that no revision needs: what ended with the oldest belongs to its history.
+const BEYOND: &str = "SELECT coalesce((SELECT last_edit - changes FROM transactions
+                                       ORDER BY revision LIMIT 1), 0)";
 
 impl Store {
     /// The oldest revision that is kept; 0 where nothing was ever forgotten.
@@ -103,7 +122,6 @@ fn step_is_due(connection: &Connection, cutoff_ms: u64) -> rusqlite::Result<bool
     if transactions {
         return Ok(true);
     }
-    let sql = "SELECT EXISTS (SELECT 1 FROM past INDEXED BY past_to WHERE to_rev < ?1)";
-    let oldest = oldest(connection)?.0.cast_signed();
-    connection.prepare_cached(sql)?.query_row([oldest], |row| row.get(0))
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM edits WHERE id <= ({BEYOND}))");
+    connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))
 }

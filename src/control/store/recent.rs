@@ -7,10 +7,10 @@ use std::collections::HashSet;
 
 use rusqlite::params;
 
-use super::{archive::View, error::StoreError, object, sqlite::number};
+use super::{archive::View, chain::last_edit, error::StoreError, object, sqlite::number};
 use crate::route::{Revision, RouteKey, Table};
 
-/// The most transactions that are looked at, and the most versions that they ended.
+/// The most transactions that are looked at, and the most edits of them.
 const MOST: i64 = 100_000;
 
 /// What became of routes and dynos, in milliseconds since the Unix epoch.
@@ -61,10 +61,11 @@ impl View {
         table: &Table,
     ) -> Result<Vec<(RouteKey, u64)>, StoreError> {
         let failed = StoreError::sqlite(self.path());
-        let sql = "SELECT kind, key, to_rev FROM past INDEXED BY past_to
-                   WHERE to_rev > ?1 AND to_rev <= ?2 ORDER BY to_rev DESC LIMIT ?3";
+        let sql = "SELECT kind, key, to_rev FROM edits
+                   WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3";
         let mut query = self.connection.prepare_cached(sql).map_err(&failed)?;
-        let bounds = params![number(begin), number(table.revision()), MOST];
+        let last = |revision| last_edit(&self.connection, revision).map_err(&failed);
+        let bounds = params![last(begin)?, last(table.revision())?, MOST];
         let mut rows = query.query(bounds).map_err(&failed)?;
         let (mut seen, mut lost) = (HashSet::new(), Vec::new());
         while let Some(row) = rows.next().map_err(&failed)? {

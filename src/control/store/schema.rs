@@ -1,11 +1,15 @@
 //! The database's schema, and how a connection to it is opened.
 //!
-//! `transactions` has a row for each revision, with what the table then held and its digest;
-//! `objects` the version of each object that stands now, sorted by kind and key as the table is
-//! loaded; `past` every version that no longer stands, with the revisions from and to which it did.
-//! Beside the table stand `tokens`, and `answers`, by which a write that is sent again is known.
-//! Invariants: an object as of revision R is in `objects` with `from_rev <= R`, or in `past` with
-//! `from_rev <= R < to_rev`, never in both; the header's `application_id` and `user_version` say
+//! `transactions` has a row for each revision, with what the table then held, its digest and the
+//! number of its last edit; `objects` what stands now, sorted by kind and key as the table is
+//! loaded, and a row without a body for what is gone and was not forgotten yet; `edits` what each
+//! edit ended: a body with the revisions from and to which it stood, or, without one, for how long
+//! there was nothing. Beside the table stand `tokens`, and `answers`, by which a write that is sent
+//! again is known.
+//! Invariants: an object as of revision R is in `objects` with `from_rev <= R`, else in that of its
+//! edits with `from_rev <= R < to_rev`, to which `objects` leads (see `chain`); edits are appended
+//! and forgotten, never changed; a revision has as many as `transactions` says it has changes, up to
+//! its last; the header's `application_id` and `user_version` say
 //! whose the file is and how new; a file that is not ours is not written to.
 
 use std::path::Path;
@@ -15,7 +19,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
 use super::{error::StoreError, files, migrate};
 
 /// The version of the schema that this release writes.
-pub const VERSION: i32 = 7;
+pub const VERSION: i32 = 8;
 /// "HOST" in ASCII: the mark of our databases.
 pub const APPLICATION_ID: i32 = 0x484f_5354;
 /// The write-ahead log is cut back to this many bytes once it has been emptied.
@@ -134,31 +138,73 @@ CREATE INDEX objects_route ON objects (app) WHERE kind = 'route';
 CREATE INDEX past_route ON past (app, to_rev, from_rev) WHERE kind = 'route';
 ";
 
-/// A query of what stands, or stood, of an app, its dynos and its routes, named by the parameter
-/// `app`: an app and its dynos by the key, which begins with the app's name.
-pub(super) fn of_app(table: Versions, columns: &str, app: &str, which: &str) -> String {
-    let (name, by_key, by_app) = match table {
-        Versions::Standing => ("objects", "", "INDEXED BY objects_route"),
-        Versions::Past => ("past", "INDEXED BY past_key", "INDEXED BY past_route"),
-    };
-    // '0' is what follows '/'.
-    format!(
-        "SELECT {columns} FROM {name} {by_key} WHERE kind = 'app' AND key = {app} AND {which}
-         UNION ALL SELECT {columns} FROM {name} {by_key}
-             WHERE kind = 'dyno' AND key > {app} || '/' AND key < {app} || '0' AND {which}
-         UNION ALL SELECT {columns} FROM {name} {by_app}
-             WHERE kind = 'route' AND app = {app} AND {which}"
-    )
-}
+/// What version 8 brought: edits that lead to each other, in the place of versions that an index
+/// led to. [`migrate`] fills them.
+pub(super) const EDITS_OF_8: &str = "
+CREATE TABLE edits (
+    id       INTEGER PRIMARY KEY,
+    kind     TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    from_rev INTEGER NOT NULL,
+    to_rev   INTEGER NOT NULL,
+    body     TEXT,
+    app      TEXT NOT NULL,
+    removed  INTEGER NOT NULL,
+    before   INTEGER NOT NULL,
+    leap     INTEGER NOT NULL
+) STRICT;
+ALTER TABLE transactions ADD COLUMN last_edit INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE objects RENAME TO objects_of_7;
+CREATE TABLE objects (
+    kind     TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    from_rev INTEGER NOT NULL,
+    body     TEXT,
+    app      TEXT NOT NULL,
+    last     INTEGER NOT NULL,
+    depth    INTEGER NOT NULL,
+    leap     INTEGER NOT NULL,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+";
 
-/// Which versions of objects are meant.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Versions {
-    /// Those that stand.
-    Standing,
-    /// Those that ended.
-    Past,
-}
+/// What completes version 8, behind what fills it.
+pub(super) const END_OF_8: &str = "
+DROP TABLE past;
+DROP TABLE objects_of_7;
+CREATE INDEX objects_route ON objects (app) WHERE kind = 'route';
+CREATE INDEX edits_route ON edits (app) WHERE kind = 'route' AND body IS NOT NULL;
+";
+
+/// An app and its dynos, as they are now: by their keys, which begin with the app's name, ?1.
+pub(super) const OWN: &str = "
+    SELECT kind, key, from_rev, body, last FROM objects WHERE kind = 'app' AND key = ?1
+    UNION ALL SELECT kind, key, from_rev, body, last FROM objects
+        WHERE kind = 'dyno' AND key > ?1 || '/' AND key < ?1 || '0'";
+
+/// The keys of the routes that the app ?1 has, or had behind the edit ?2.
+pub(super) const ROUTES: &str = "
+    SELECT key FROM objects INDEXED BY objects_route WHERE kind = 'route' AND app = ?1
+    UNION SELECT key FROM edits INDEXED BY edits_route
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?2";
+
+/// The routes of the app ?1 that were edited behind the revision ?2, whose last edit is ?3, and were
+/// or are its own.
+pub(super) const EDITED_ROUTES: &str = "
+    SELECT 'route', key FROM objects INDEXED BY objects_route
+        WHERE kind = 'route' AND app = ?1 AND from_rev > ?2
+    UNION SELECT 'route', key FROM edits INDEXED BY edits_route
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?3";
+
+/// The revisions from ?2 to ?3 that changed routes of the app ?1; ?4 is the last edit before them.
+pub(super) const REVISIONS_OF_ROUTES: &str = "
+    SELECT from_rev AS changed FROM objects INDEXED BY objects_route
+        WHERE kind = 'route' AND app = ?1 AND from_rev BETWEEN ?2 AND ?3
+    UNION SELECT from_rev FROM edits INDEXED BY edits_route
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?4
+            AND from_rev BETWEEN ?2 AND ?3
+    UNION SELECT to_rev FROM edits INDEXED BY edits_route
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?4 AND to_rev <= ?3";
 
 /// Opens the database to read and write; makes it if there is none. Private keys are in it: it is
 /// its owner's alone, and so is what SQLite makes beside it, to which it gives the same mode.
@@ -295,6 +341,8 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute_batch(DEEDS_OF_5)?;
     transaction.execute_batch(CERTS_OF_6)?;
     transaction.execute_batch(INDEXES_OF_7)?;
+    transaction.execute_batch(EDITS_OF_8)?;
+    transaction.execute_batch(END_OF_8)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()

@@ -316,7 +316,7 @@ fn copy(fresh: &Path, database: &Path) -> Result<io::Result<Stamp>, StoreError> 
         Err(error) => return Ok(Err(error)),
     };
     let mut objects = view
-        .prepare("SELECT key, body FROM objects WHERE kind = ?1 ORDER BY key")
+        .prepare("SELECT key, body FROM objects WHERE kind = ?1 AND body IS NOT NULL ORDER BY key")
         .map_err(&failed)?;
     for kind in Kind::ALL {
         let mut rows = objects.query([kind.as_str()]).map_err(&failed)?;

@@ -14,6 +14,7 @@ use super::{
     answers::Answers,
     archive::{self, Archive},
     bulk,
+    chain::AsOf,
     edits::Edits,
     error::StoreError,
     files::DATABASE,
@@ -296,9 +297,7 @@ impl Store {
         let last = self
             .connection()?
             .prepare_cached(
-                "SELECT max(
-                     coalesce((SELECT from_rev FROM objects WHERE kind = ?1 AND key = ?2), 0),
-                     coalesce((SELECT max(to_rev) FROM past WHERE kind = ?1 AND key = ?2), 0))",
+                "SELECT coalesce((SELECT from_rev FROM objects WHERE kind = ?1 AND key = ?2), 0)",
             )
             .and_then(|mut query| {
                 let object = params![object.kind().as_str(), object.text()];
@@ -395,18 +394,14 @@ impl Store {
         mut take: impl FnMut(&str, &str) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let failed = StoreError::sqlite(self.snapshots.database());
-        for sql in [
-            "SELECT key, body FROM objects WHERE kind = ?1 AND +from_rev <= ?2 ORDER BY key",
-            "SELECT key, body FROM past INDEXED BY past_to
-                 WHERE to_rev > ?2 AND from_rev <= ?2 AND kind = ?1",
-        ] {
-            let mut query = self.connection()?.prepare_cached(sql).map_err(&failed)?;
-            let mut rows =
-                query.query(params![kind.as_str(), number(revision)]).map_err(&failed)?;
-            while let Some(row) = rows.next().map_err(&failed)? {
-                let text = |i| row.get_ref(i)?.as_str().map_err(rusqlite::Error::from);
-                let (key, body) = (text(0).map_err(&failed)?, text(1).map_err(&failed)?);
-                take(key, body)?;
+        let connection = self.connection()?;
+        let mut as_of = AsOf::of(connection, revision).map_err(&failed)?;
+        let sql = "SELECT key, from_rev, body, last FROM objects WHERE kind = ?1 ORDER BY key";
+        let mut query = connection.prepare_cached(sql).map_err(&failed)?;
+        let mut rows = query.query([kind.as_str()]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            if let Some(body) = as_of.body(row, [1, 2, 3]).map_err(&failed)? {
+                take(row.get_ref(0).and_then(|key| Ok(key.as_str()?)).map_err(&failed)?, &body)?;
             }
         }
         Ok(())

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::{
+    chain::last_edit,
     load::{Objects, load},
     object::Kind,
     snapshot::{Reading, Unusable},
-    sqlite::number,
 };
 use crate::route::{Revision, Table};
 
@@ -22,18 +22,14 @@ impl Tail {
     /// Reads what changed after a revision.
     pub fn read(connection: &Connection, since: Revision) -> rusqlite::Result<Tail> {
         let mut tail = Tail(Default::default());
-        for kind in Kind::ALL {
-            // What stands now comes second, over what ended.
-            for sql in [
-                "SELECT key, NULL FROM past INDEXED BY past_to WHERE to_rev > ?2 AND kind = ?1",
-                "SELECT key, body FROM objects INDEXED BY objects_from
-                 WHERE from_rev > ?2 AND kind = ?1",
-            ] {
-                let mut query = connection.prepare(sql)?;
-                let mut rows = query.query(params![kind.as_str(), number(since)])?;
-                while let Some(row) = rows.next()? {
-                    tail.0[kind as usize].insert(row.get(0)?, row.get(1)?);
-                }
+        let mut query = connection.prepare(
+            "SELECT kind, key, body FROM objects
+             JOIN (SELECT DISTINCT kind, key FROM edits WHERE id > ?1) USING (kind, key)",
+        )?;
+        let mut rows = query.query([last_edit(connection, since)?])?;
+        while let Some(row) = rows.next()? {
+            if let Some(kind) = Kind::parse(row.get_ref(0)?.as_str()?) {
+                tail.0[kind as usize].insert(row.get(1)?, row.get(2)?);
             }
         }
         Ok(tail)

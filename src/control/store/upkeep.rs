@@ -207,19 +207,26 @@ fn begin_with(connection: &mut Connection, table: &Table, at_ms: i64) -> rusqlit
     let mut changes = 0_i64;
     {
         let mut put = transaction.prepare(
-            "INSERT INTO objects (kind, key, from_rev, body, app) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO objects (kind, key, from_rev, body, app, last, depth, leap)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 0)",
+        )?;
+        let mut edit = transaction.prepare(
+            "INSERT INTO edits (id, kind, key, from_rev, to_rev, app, removed, before, leap)
+             VALUES (?1, ?2, ?3, 0, ?4, '', 0, 0, 0)",
         )?;
         object::each_in(table, |kind, key, app, body| {
             changes += 1;
-            put.execute(params![kind.as_str(), key, revision, body, app]).map(drop)
+            edit.execute(params![changes, kind.as_str(), key, revision])?;
+            put.execute(params![kind.as_str(), key, revision, body, app, changes]).map(drop)
         })?;
     }
     let Counts { apps, routes, dynos, certificates } = table.counts();
     let reason = format!("recovered: the table of revision {}", table.revision());
     transaction.execute(
         "INSERT INTO transactions
-             (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, certs)
-         VALUES (?1, ?2, 'hostler', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, certs,
+              last_edit)
+         VALUES (?1, ?2, 'hostler', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?4)",
         params![
             revision,
             now_ms,

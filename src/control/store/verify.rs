@@ -4,7 +4,8 @@
 //! 2. The history is walked: versions in the order of the revisions that made them beside versions
 //!    in the order of those that ended them, which adds up to what the table held at each revision.
 //!    Digest and counts must be those that were written down.
-//! 3. Tokens and kept answers must read back.
+//! 3. Each object must lead to its edits, all of them, and each revision have its own.
+//! 4. Tokens and kept answers must read back.
 //!
 //! Invariants: one read transaction, beside whoever writes; the cost is one way through the
 //! database, and memory does not grow with it; nothing is written; at most [`MAX_FINDINGS`] are
@@ -31,7 +32,41 @@ use crate::{
 /// The most findings that are told.
 const MAX_FINDINGS: usize = 100;
 /// The tables of a database of ours.
-const TABLES: [&str; 6] = ["answers", "deeds", "objects", "past", "tokens", "transactions"];
+const TABLES: [&str; 6] = ["answers", "deeds", "edits", "objects", "tokens", "transactions"];
+
+/// How many of a kind of finding are named.
+const SOME: usize = 3;
+/// What finds objects, edits and revisions that do not lead to the edits that they should, and what
+/// is wrong with them. What was forgotten may be led to.
+const LEADS: [(&str, &str); 3] = [
+    (
+        "SELECT objects.kind || ' ' || objects.key FROM objects
+         LEFT JOIN edits ON edits.id = objects.last
+         WHERE CASE WHEN edits.id IS NULL
+             THEN objects.last >= (SELECT min(id) FROM edits) OR objects.body IS NULL
+             ELSE (edits.kind, edits.key, edits.to_rev, edits.removed)
+                 IS NOT (objects.kind, objects.key, objects.from_rev, objects.body IS NULL) END",
+        "these do not lead to their last edit",
+    ),
+    (
+        "SELECT edits.kind || ' ' || edits.key FROM edits
+         LEFT JOIN edits AS before ON before.id = edits.before
+         LEFT JOIN edits AS leap ON leap.id = edits.leap
+         WHERE edits.before >= edits.id OR edits.leap > edits.before
+             OR CASE WHEN before.id IS NULL THEN edits.before >= (SELECT min(id) FROM edits)
+                 ELSE (before.kind, before.key, before.to_rev)
+                     IS NOT (edits.kind, edits.key, edits.from_rev) END
+             OR CASE WHEN leap.id IS NULL THEN edits.leap >= (SELECT min(id) FROM edits)
+                 ELSE (leap.kind, leap.key) IS NOT (edits.kind, edits.key) END",
+        "these have an edit that does not lead to those before it",
+    ),
+    (
+        "SELECT 'revision ' || revision FROM transactions
+         WHERE changes <> (SELECT count(*) FROM edits WHERE to_rev = revision
+             AND id > last_edit - changes AND id <= last_edit)",
+        "these do not have their edits",
+    ),
+];
 
 /// What was found in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -109,7 +144,8 @@ pub(super) fn look_through(connection: &Connection, path: &Path) -> Result<Verdi
     let view = connection.unchecked_transaction().map_err(&failed)?;
     let mut look = Look { connection: &view, findings: Vec::new() };
     let mut walked = Walked::default();
-    let looked = [look.structure(), look.history(&mut walked), look.tokens(), look.answers()];
+    let looked =
+        [look.structure(), look.history(&mut walked), look.edits(), look.tokens(), look.answers()];
     for error in looked.into_iter().filter_map(Result::err) {
         match failed(error) {
             StoreError::Damaged { reason, .. } => look.found(reason),
@@ -179,11 +215,11 @@ impl Look<'_> {
 
     fn history(&mut self, walked: &mut Walked) -> rusqlite::Result<()> {
         const CAME: &str = "
-            SELECT from_rev, kind, key, body, app FROM objects INDEXED BY objects_from
-            UNION ALL SELECT from_rev, kind, key, body, app FROM past INDEXED BY past_from
+            SELECT from_rev, kind, key, body, app FROM objects WHERE body IS NOT NULL
+            UNION ALL SELECT from_rev, kind, key, body, app FROM edits WHERE body IS NOT NULL
             ORDER BY from_rev";
-        const WENT: &str = "SELECT to_rev, kind, key, body, app FROM past INDEXED BY past_to
-                            ORDER BY to_rev";
+        const WENT: &str = "SELECT to_rev, kind, key, body, app FROM edits WHERE body IS NOT NULL
+                            ORDER BY id";
         const POINTS: &str = "SELECT revision, digest, apps, certs, dynos, routes FROM transactions
                               ORDER BY revision";
         let (mut came, mut went) = (self.connection.prepare(CAME)?, self.connection.prepare(WENT)?);
@@ -253,6 +289,20 @@ impl Look<'_> {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Do objects and edits lead where they should? Each question finds some that do not.
+    fn edits(&mut self) -> rusqlite::Result<()> {
+        for (sql, what) in LEADS {
+            let sql = format!("{sql} LIMIT {SOME}");
+            let mut query = self.connection.prepare(&sql)?;
+            let names = query.query_map([], |row| row.get::<_, String>(0))?;
+            let names = names.collect::<rusqlite::Result<Vec<_>>>()?;
+            if !names.is_empty() {
+                self.found(format!("{what}: {}", names.join(", ")));
+            }
+        }
+        Ok(())
     }
 
     fn tokens(&mut self) -> rusqlite::Result<()> {

@@ -6,13 +6,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{OptionalExtension, params};
-
 use super::{
     archive::{Archive, View},
+    chain::AsOf,
     error::StoreError,
     object::ObjectKey,
-    sqlite::{Store, number},
+    sqlite::Store,
 };
 use crate::route::Revision;
 
@@ -28,23 +27,17 @@ impl Versions {
     /// The revision that made an object what it was at the revision `at`; none if it was not there,
     /// or that is no longer kept.
     pub fn of(&self, object: &ObjectKey, at: Revision) -> Result<Option<Revision>, StoreError> {
-        let sql = "SELECT from_rev FROM objects WHERE kind = ?1 AND key = ?2 AND from_rev <= ?3
-                   UNION ALL
-                   SELECT from_rev FROM past
-                   WHERE kind = ?1 AND key = ?2 AND to_rev > ?3 AND from_rev <= ?3";
         // What a panic left behind is a connection between two queries.
         let mut kept = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         let view = match kept.take() {
             Some(view) => view,
             None => self.archive.open()?,
         };
-        let found = view.connection.prepare_cached(sql).and_then(|mut query| {
-            let object = params![object.kind().as_str(), object.text(), number(at)];
-            query.query_row(object, |row| row.get::<_, i64>(0)).optional()
-        });
+        let found = AsOf::of(&view.connection, at)
+            .and_then(|mut as_of| as_of.object(object.kind(), &object.text()));
         let found = found.map_err(StoreError::sqlite(view.path()))?;
         *kept = Some(view).filter(|_| self.archive.lets_views_be_kept());
-        Ok(found.map(|revision| Revision(revision.cast_unsigned())))
+        Ok(found.map(|stood| stood.from))
     }
 }
 

@@ -1,14 +1,20 @@
 //! How transactions are written to the database.
 //!
-//! Invariants: all of a batch in one SQLite transaction, or nothing; a version that ends moves from
-//! `objects` to `past` with the revision that ended it; an object that changes stays in its place,
-//! so that no index is touched but those of revisions.
+//! An edit is appended to `edits`, with what it ended, and the object is written over where it
+//! stands: a page each, and no index but for routes. What would find an object's history by its key
+//! came to three quarters of a commit.
+//! Invariants: all of a batch in one SQLite transaction, or nothing; edits are numbered in the order
+//! of revisions, and those of one revision follow each other.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, Transaction, TransactionBehavior, params,
+    types::{ToSqlOutput, ValueRef},
+};
 
 use super::{
     answers::{self, Answers},
     bulk,
+    chain::Head,
     edits::{Edit, Standing},
     keys,
     prune::{self, PRUNE},
@@ -47,30 +53,75 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
     let mut note = transaction.prepare_cached(
         "INSERT INTO transactions
              (revision, at_ms, author, reason, changes, digest, apps, routes, dynos, address,
-              forced, certs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+              forced, certs, last_edit)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    let mut find = transaction.prepare_cached(
+        "SELECT from_rev, body, app, last, depth, leap FROM objects WHERE kind = ?1 AND key = ?2",
     )?;
     // After an error all is rolled back: OR FAIL saves what would undo the one statement.
-    let mut retire = transaction.prepare_cached(
-        "INSERT OR FAIL INTO past (kind, key, from_rev, to_rev, body, app)
-         SELECT kind, key, from_rev, ?3,
-             CASE kind WHEN 'cert' THEN json_remove(body, '$.key', '$.sealed') ELSE body END, app
-         FROM objects WHERE kind = ?1 AND key = ?2",
+    let mut append = transaction.prepare_cached(
+        "INSERT OR FAIL INTO edits
+             (id, kind, key, from_rev, to_rev, body, app, removed, before, leap)
+         VALUES (?1, ?2, ?3, ?4, ?5,
+             CASE ?2 WHEN 'cert' THEN json_remove(?6, '$.key', '$.sealed') ELSE ?6 END,
+             ?7, ?8, ?9, ?10)",
     )?;
     let mut change = transaction.prepare_cached(
-        "UPDATE OR FAIL objects SET from_rev = ?3, body = ?4, app = ?5
+        "UPDATE OR FAIL objects
+         SET from_rev = ?3, body = ?4, app = ?5, last = ?6, depth = ?7, leap = ?8
          WHERE kind = ?1 AND key = ?2",
     )?;
     let mut add = transaction.prepare_cached(
-        "INSERT OR FAIL INTO objects (kind, key, from_rev, body, app)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR FAIL INTO objects (kind, key, from_rev, body, app, last, depth, leap)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    let mut remove =
-        transaction.prepare_cached("DELETE FROM objects WHERE kind = ?1 AND key = ?2")?;
+    let mut last_edit = newest_edit(transaction)?;
     let mut pieces = Pieces::begin();
     for committed in batch {
         let revision = number(committed.revision);
         let Counts { apps, routes, dynos, certificates } = committed.counts;
+        for Edit { key, stands } in committed.edits.iter() {
+            pieces.pause();
+            last_edit += 1;
+            let (kind, key) = (key.kind().as_str(), key.text());
+            let mut found = find.query(params![kind, key])?;
+            let row = found.next()?;
+            let (head, put) = match row {
+                None => (Head::default(), &mut add),
+                Some(row) => {
+                    let head = Head { last: row.get(3)?, depth: row.get(4)?, leap: row.get(5)? };
+                    (head, &mut change)
+                }
+            };
+            let Head { last, depth, leap } = head.after(last_edit, transaction)?;
+            let is_removed = stands.is_none();
+            let before = match row {
+                None => (0, ValueRef::Null, ValueRef::Text(b"")),
+                Some(row) => (row.get(0)?, row.get_ref(1)?, row.get_ref(2)?),
+            };
+            append.execute(params![
+                last,
+                kind,
+                key,
+                before.0,
+                revision,
+                ToSqlOutput::Borrowed(before.1),
+                ToSqlOutput::Borrowed(before.2),
+                is_removed,
+                head.last,
+                leap
+            ])?;
+            // What is gone leads to its edits too, under the app that it was of.
+            let (body, app) = match &stands {
+                Some(Standing { app, body }) => {
+                    let app = app.as_ref().map_or("", AppName::as_str);
+                    (Some(body), ToSqlOutput::from(app))
+                }
+                None => (None, ToSqlOutput::Borrowed(before.2)),
+            };
+            put.execute(params![kind, key, revision, body, app, last, depth, leap])?;
+        }
         note.execute(params![
             revision,
             i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
@@ -83,23 +134,16 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
             dynos as i64,
             committed.address,
             committed.forced,
-            certificates as i64
+            certificates as i64,
+            last_edit
         ])?;
-        for Edit { key, stood, stands } in committed.edits.iter() {
-            pieces.pause();
-            let (kind, key) = (key.kind().as_str(), key.text());
-            if stood {
-                retire.execute(params![kind, key, revision])?;
-            }
-            match stands {
-                Some(Standing { app, body }) => {
-                    let put = if stood { &mut change } else { &mut add };
-                    let app = app.as_ref().map_or("", AppName::as_str);
-                    put.execute(params![kind, key, revision, body, app])?
-                }
-                None => remove.execute(params![kind, key])?,
-            };
-        }
     }
     Ok(())
+}
+
+/// The number of the last edit that there ever was, as far as it is known.
+fn newest_edit(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce((SELECT last_edit FROM transactions ORDER BY revision DESC LIMIT 1),
+                               0)";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

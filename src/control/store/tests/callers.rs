@@ -151,6 +151,7 @@ fn a_database_that_knew_no_callers_is_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
     let filled = Filled::new(5);
     let direct = Connection::open(database(filled.dir.path())).unwrap();
+    direct.execute_batch(AGE_TO_7).unwrap();
     direct
         .execute_batch(
             "UPDATE transactions SET author = 'admin@::1' WHERE revision = 2;

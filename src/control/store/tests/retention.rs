@@ -6,13 +6,14 @@
 use super::{past::told, *};
 
 /// Forgets everything that no table from that revision on needs.
-fn keep_from(filled: &mut Filled, revision: u64) {
+pub fn keep_from(filled: &mut Filled, revision: u64) {
     filled.store.keep_since(1_000 + revision);
     while filled.store.prune().unwrap() {}
     assert_eq!(filled.store.oldest(), Revision(revision));
 }
 
-fn assert_kept_from(filled: &mut Filled, oldest: u64) {
+/// What is kept is as it was, and of the rest no more is said than that it is not.
+pub fn assert_kept_from(filled: &mut Filled, oldest: u64) {
     filled.assert_loads();
     let newest = filled.table.revision().0;
     let view = filled.store.archive().open().unwrap();

@@ -25,9 +25,9 @@ fn break_an_index(dir: &Path) {
     direct
         .execute_batch(
             "PRAGMA writable_schema = ON;
-             DELETE FROM sqlite_schema WHERE name = 'past_route';
+             DELETE FROM sqlite_schema WHERE name = 'edits_route';
              PRAGMA writable_schema = RESET;
-             DELETE FROM past WHERE rowid % 2 = 0;",
+             DELETE FROM edits WHERE id % 2 = 0;",
         )
         .unwrap();
 }
