@@ -7,7 +7,7 @@
 //! of revisions, and those of one revision follow each other.
 
 use rusqlite::{
-    Connection, Transaction, TransactionBehavior, params,
+    CachedStatement, Connection, Transaction, TransactionBehavior, params,
     types::{ToSqlOutput, ValueRef},
 };
 
@@ -56,72 +56,15 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
               forced, certs, last_edit)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    let mut find = transaction.prepare_cached(
-        "SELECT from_rev, body, app, last, depth, leap FROM objects WHERE kind = ?1 AND key = ?2",
-    )?;
-    // After an error all is rolled back: OR FAIL saves what would undo the one statement.
-    let mut append = transaction.prepare_cached(
-        "INSERT OR FAIL INTO edits
-             (id, kind, key, from_rev, to_rev, body, app, removed, before, leap)
-         VALUES (?1, ?2, ?3, ?4, ?5,
-             CASE ?2 WHEN 'cert' THEN json_remove(?6, '$.key', '$.sealed') ELSE ?6 END,
-             ?7, ?8, ?9, ?10)",
-    )?;
-    let mut change = transaction.prepare_cached(
-        "UPDATE OR FAIL objects
-         SET from_rev = ?3, body = ?4, app = ?5, last = ?6, depth = ?7, leap = ?8
-         WHERE kind = ?1 AND key = ?2",
-    )?;
-    let mut add = transaction.prepare_cached(
-        "INSERT OR FAIL INTO objects (kind, key, from_rev, body, app, last, depth, leap)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    let mut last_edit = newest_edit(transaction)?;
+    let mut writer = Writer::of(transaction)?;
     let mut pieces = Pieces::begin();
     for committed in batch {
         let revision = number(committed.revision);
-        let Counts { apps, routes, dynos, certificates } = committed.counts;
-        for Edit { key, stands } in committed.edits.iter() {
+        for edit in committed.edits.iter() {
             pieces.pause();
-            last_edit += 1;
-            let (kind, key) = (key.kind().as_str(), key.text());
-            let mut found = find.query(params![kind, key])?;
-            let row = found.next()?;
-            let (head, put) = match row {
-                None => (Head::default(), &mut add),
-                Some(row) => {
-                    let head = Head { last: row.get(3)?, depth: row.get(4)?, leap: row.get(5)? };
-                    (head, &mut change)
-                }
-            };
-            let Head { last, depth, leap } = head.after(last_edit, transaction)?;
-            let is_removed = stands.is_none();
-            let before = match row {
-                None => (0, ValueRef::Null, ValueRef::Text(b"")),
-                Some(row) => (row.get(0)?, row.get_ref(1)?, row.get_ref(2)?),
-            };
-            append.execute(params![
-                last,
-                kind,
-                key,
-                before.0,
-                revision,
-                ToSqlOutput::Borrowed(before.1),
-                ToSqlOutput::Borrowed(before.2),
-                is_removed,
-                head.last,
-                leap
-            ])?;
-            // What is gone leads to its edits too, under the app that it was of.
-            let (body, app) = match &stands {
-                Some(Standing { app, body }) => {
-                    let app = app.as_ref().map_or("", AppName::as_str);
-                    (Some(body), ToSqlOutput::from(app))
-                }
-                None => (None, ToSqlOutput::Borrowed(before.2)),
-            };
-            put.execute(params![kind, key, revision, body, app, last, depth, leap])?;
+            writer.write(revision, edit)?;
         }
+        let Counts { apps, routes, dynos, certificates } = committed.counts;
         note.execute(params![
             revision,
             i64::try_from(committed.at_ms).unwrap_or(i64::MAX),
@@ -135,15 +78,81 @@ fn write_edits(transaction: &Transaction<'_>, batch: &[Committed]) -> rusqlite::
             committed.address,
             committed.forced,
             certificates as i64,
-            last_edit
+            writer.last_edit
         ])?;
     }
     Ok(())
 }
 
-/// The number of the last edit that there ever was, as far as it is known.
-fn newest_edit(connection: &Connection) -> rusqlite::Result<i64> {
-    let sql = "SELECT coalesce((SELECT last_edit FROM transactions ORDER BY revision DESC LIMIT 1),
-                               0)";
-    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+/// Writes edits, one behind the other.
+struct Writer<'a> {
+    connection: &'a Connection,
+    find: CachedStatement<'a>,
+    append: CachedStatement<'a>,
+    change: CachedStatement<'a>,
+    add: CachedStatement<'a>,
+    /// The number of the last edit that there ever was.
+    last_edit: i64,
+}
+
+impl<'a> Writer<'a> {
+    fn of(connection: &'a Connection) -> rusqlite::Result<Writer<'a>> {
+        let last = "SELECT coalesce((SELECT last_edit FROM transactions
+                                     ORDER BY revision DESC LIMIT 1), 0)";
+        let find = "SELECT from_rev, body, app, last, depth, leap FROM objects
+                    WHERE kind = ?1 AND key = ?2";
+        // After an error all is rolled back: OR FAIL saves what would undo the one statement.
+        let append = "INSERT OR FAIL INTO edits
+                (id, kind, key, from_rev, to_rev, body, app, removed, before, leap)
+            VALUES (?1, ?2, ?3, ?4, ?5,
+                CASE ?2 WHEN 'cert' THEN json_remove(?6, '$.key', '$.sealed') ELSE ?6 END,
+                ?7, ?8, ?9, ?10)";
+        let change = "UPDATE OR FAIL objects
+            SET from_rev = ?3, body = ?4, app = ?5, last = ?6, depth = ?7, leap = ?8
+            WHERE kind = ?1 AND key = ?2";
+        let add = "INSERT OR FAIL INTO objects
+                (kind, key, from_rev, body, app, last, depth, leap)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        Ok(Writer {
+            connection,
+            find: connection.prepare_cached(find)?,
+            append: connection.prepare_cached(append)?,
+            change: connection.prepare_cached(change)?,
+            add: connection.prepare_cached(add)?,
+            last_edit: connection.prepare_cached(last)?.query_row([], |row| row.get(0))?,
+        })
+    }
+
+    fn write(&mut self, revision: i64, Edit { key, stands }: Edit<'_>) -> rusqlite::Result<()> {
+        let (kind, key) = (key.kind().as_str(), key.text());
+        let mut found = self.find.query(params![kind, key])?;
+        let found = found.next()?;
+        let (head, put) = match found {
+            None => (Head::default(), &mut self.add),
+            Some(row) => {
+                let head = Head { last: row.get(3)?, depth: row.get(4)?, leap: row.get(5)? };
+                (head, &mut self.change)
+            }
+        };
+        let (from, body, app) = match found {
+            None => (0, ValueRef::Null, ValueRef::Text(b"")),
+            Some(row) => (row.get(0)?, row.get_ref(1)?, row.get_ref(2)?),
+        };
+        let (body, app) = (ToSqlOutput::Borrowed(body), ToSqlOutput::Borrowed(app));
+        self.last_edit += 1;
+        let Head { last, depth, leap } = head.after(self.last_edit, self.connection)?;
+        let is_removed = stands.is_none();
+        let ended =
+            params![last, kind, key, from, revision, body, app, is_removed, head.last, leap];
+        self.append.execute(ended)?;
+        // What is gone leads to its edits too, under the app that it was of.
+        let (body, app) = match &stands {
+            Some(Standing { app, body }) => {
+                (Some(body), ToSqlOutput::from(app.as_ref().map_or("", AppName::as_str)))
+            }
+            None => (None, app),
+        };
+        put.execute(params![kind, key, revision, body, app, last, depth, leap])?;
+        Ok(())
+    }
 }
