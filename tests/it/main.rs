@@ -40,6 +40,7 @@ mod http2;
 mod http2_attacks;
 mod http2_clients;
 mod http2_earnest;
+mod http2_waiting;
 mod https;
 mod ill;
 mod ill_storm;

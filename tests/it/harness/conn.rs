@@ -1,4 +1,4 @@
-//! One end of a connection, a client's or a dyno's, driven byte by byte.
+//! One end of a connection, a client's or a dyno's, or what is inside TLS, driven byte by byte.
 //!
 //! Invariants: every read has a deadline; what was read too much is kept for the next read; a
 //! method that cannot do its work fails the test and shows what there was instead.
@@ -12,12 +12,13 @@ use std::{
 
 use socket2::{SockRef, Socket};
 
-use super::{Answer, DEADLINE, Head};
+use super::{Answer, DEADLINE, Head, tls::Inside};
 
 /// The stream below.
 enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Inside(Box<Inside>),
 }
 
 /// One end of a connection.
@@ -48,6 +49,13 @@ impl From<UnixStream> for Conn {
     }
 }
 
+impl From<Inside> for Conn {
+    fn from(stream: Inside) -> Conn {
+        stream.sock.set_nodelay(true).unwrap();
+        Conn::new(Io::Inside(stream.into()))
+    }
+}
+
 impl Conn {
     fn new(io: Io) -> Conn {
         let conn = Conn { io, buffer: Vec::new() };
@@ -68,6 +76,7 @@ impl Conn {
         let io = match &self.io {
             Io::Tcp(stream) => Io::Tcp(stream.try_clone().unwrap()),
             Io::Unix(stream) => Io::Unix(stream.try_clone().unwrap()),
+            Io::Inside(_) => panic!("TLS has one handle"),
         };
         Conn::new(io)
     }
@@ -77,6 +86,7 @@ impl Conn {
         match &self.io {
             Io::Tcp(stream) => SockRef::from(stream),
             Io::Unix(stream) => SockRef::from(stream),
+            Io::Inside(stream) => SockRef::from(&stream.sock),
         }
     }
 
@@ -85,7 +95,7 @@ impl Conn {
         assert!(self.buffer.is_empty());
         match self.io {
             Io::Tcp(stream) => stream,
-            Io::Unix(_) => panic!("not a TCP connection"),
+            _ => panic!("not a TCP connection"),
         }
     }
 
@@ -99,6 +109,7 @@ impl Conn {
         match &mut self.io {
             Io::Tcp(stream) => stream.write_all(bytes),
             Io::Unix(stream) => stream.write_all(bytes),
+            Io::Inside(stream) => stream.write_all(bytes),
         }
     }
 
@@ -111,6 +122,7 @@ impl Conn {
             let written = match &mut self.io {
                 Io::Tcp(stream) => stream.write(block),
                 Io::Unix(stream) => stream.write(block),
+                Io::Inside(stream) => stream.write(block),
             };
             match written {
                 Ok(count) => sent += count,
@@ -135,6 +147,7 @@ impl Conn {
         let count = match &mut self.io {
             Io::Tcp(stream) => stream.read(&mut bytes)?,
             Io::Unix(stream) => stream.read(&mut bytes)?,
+            Io::Inside(stream) => stream.read(&mut bytes)?,
         };
         self.buffer.extend_from_slice(&bytes[..count]);
         Ok(count)
@@ -178,6 +191,7 @@ impl Conn {
             let count = match &mut self.io {
                 Io::Tcp(stream) => stream.read(&mut bytes),
                 Io::Unix(stream) => stream.read(&mut bytes),
+                Io::Inside(stream) => stream.read(&mut bytes),
             };
             let count = count.unwrap_or_else(|error| panic!("{error}, not a byte"));
             assert!(count > 0, "the end came and not a byte");

@@ -3,7 +3,8 @@
 //! 1. The preface must come within the time of a request's head, and so must the rest of each head
 //!    that has begun.
 //! 2. Each stream that is accepted gets a task; this one moves the frames of all of them.
-//! 3. A connection without streams is idle: it is told to go (GOAWAY) after the keep-alive time.
+//! 3. A connection without streams is idle: it soon gives back the memory that it read into
+//!    ([`super::spare`]), and is told to go (GOAWAY) after the keep-alive time.
 //! 4. So it is when the router drains; streams under way end first. It is given a while to hear it:
 //!    what it asks after that is nobody's.
 //! 5. A client that takes nothing of what is to be written for the idle time has left.
@@ -49,6 +50,8 @@ use crate::{
 
 /// How long a client that was told to go may take to hear it.
 const PARTING: Duration = Duration::from_secs(2);
+/// How long a client has asked for nothing, and nothing came, when what was read into goes back.
+const REST: Duration = Duration::from_secs(1);
 /// The most bytes that one stream has written and the socket has not taken: what a reader that is
 /// slow costs. Twice as much moved large answers no faster.
 const SEND_BUFFER: usize = 32 << 10;
@@ -120,6 +123,7 @@ where
         shared,
         timer,
         mood: Mood::Busy,
+        idle_ms: 0,
         going: false,
         told: false,
         head: None,
@@ -167,6 +171,8 @@ enum Mood {
     Busy,
     /// It waits for a request.
     Idle,
+    /// It has waited for [`REST`], and nothing came since.
+    Resting,
     /// It has streams, was told to go, and is given a while to say that it heard it.
     Going,
     /// It was told to go, and has no streams.
@@ -177,11 +183,20 @@ enum Mood {
     Cut,
 }
 
+impl Mood {
+    /// Does it wait for a request?
+    fn is_idle(self) -> bool {
+        matches!(self, Mood::Idle | Mood::Resting)
+    }
+}
+
 struct Served<T> {
     connection: server::Connection<Watched<T>, Bytes>,
     shared: Rc<Shared>,
     timer: Timer,
     mood: Mood,
+    /// When it last became idle, in milliseconds.
+    idle_ms: u64,
     /// It was told to go.
     going: bool,
     /// It had the time to hear that.
@@ -227,8 +242,12 @@ where
             }
             self.look(worker);
             let over = self.timer.is_over();
+            if self.mood == Mood::Idle && over && self.rest(worker) {
+                // What is due is done when something is read.
+                continue;
+            }
             let unwanted = over || worker.share.is_out_of_memory();
-            if !self.going && (worker.draining.get() || (self.mood == Mood::Idle && unwanted)) {
+            if !self.going && (worker.draining.get() || (self.mood.is_idle() && unwanted)) {
                 self.going = true;
                 self.connection.graceful_shutdown();
                 // The frame is to be written.
@@ -243,7 +262,7 @@ where
                 self.shared.tally.stalled.set(true);
                 self.count(worker, Http2Abuse::Stalled);
             }
-            let waits = matches!(self.mood, Mood::Busy | Mood::Idle | Mood::Going);
+            let waits = matches!(self.mood, Mood::Busy | Mood::Idle | Mood::Resting | Mood::Going);
             return match !waits && (over || worker.cut.get()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
@@ -276,6 +295,23 @@ where
         }
     }
 
+    /// How long it may still be idle.
+    fn left(&self, worker: &Worker) -> Duration {
+        let waited = worker.clock.coarse_ms().saturating_sub(self.idle_ms);
+        worker.settings.timeouts.keep_alive.saturating_sub(Duration::from_millis(waited))
+    }
+
+    /// Gives back what it has read into, unless its time is over.
+    fn rest(&mut self, worker: &Worker) -> bool {
+        let left = self.left(worker);
+        if !left.is_zero() {
+            self.mood = Mood::Resting;
+            self.timer.set(left);
+            self.shared.tally.spare.give();
+        }
+        !left.is_zero()
+    }
+
     fn count(&self, worker: &Worker, abuse: Http2Abuse) {
         worker.metrics.borrow_mut().http2_abuse(abuse);
         let (remote, kind) = (self.shared.link.remote, abuse.label());
@@ -301,6 +337,7 @@ where
             _ if streams && self.going && !self.told => Mood::Going,
             _ if streams => Mood::Busy,
             _ if self.going => Mood::Parting,
+            Mood::Resting if !tally.spare.is_used() => Mood::Resting,
             _ => Mood::Idle,
         };
         let moved = self.written != tally.written.get();
@@ -308,11 +345,16 @@ where
         if mood == self.mood && !(mood == Mood::Stuck && moved) {
             return;
         }
-        self.mood = mood;
+        let was_idle = std::mem::replace(&mut self.mood, mood).is_idle();
         let timeouts = &worker.settings.timeouts;
         match mood {
-            Mood::Busy | Mood::Cut => {}
-            Mood::Idle => self.timer.set(timeouts.keep_alive),
+            Mood::Busy | Mood::Resting | Mood::Cut => {}
+            Mood::Idle => {
+                if !was_idle {
+                    self.idle_ms = worker.clock.coarse_ms();
+                }
+                self.timer.set(REST.min(self.left(worker)));
+            }
             Mood::Going | Mood::Parting => self.timer.set(PARTING),
             Mood::Stuck => self.timer.set(timeouts.idle),
         }

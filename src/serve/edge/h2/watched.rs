@@ -13,6 +13,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::spare::Spare;
 use crate::{
     serve::worker::Worker,
     wire::h2::flood::{Flood, Watch},
@@ -34,6 +35,8 @@ pub struct Tally {
     pub flood: Cell<Option<Flood>>,
     /// The protocol is to take it that the client has heard that it is to go.
     feigned: Cell<bool>,
+    /// What becomes of the reading buffer while nothing comes.
+    pub spare: Spare,
     /// Something waits to be written.
     pub stuck: Cell<bool>,
     /// It waited for too long, and the connection is over.
@@ -51,6 +54,7 @@ impl Tally {
             preface: Cell::new(PREFACE),
             flood: Cell::new(None),
             feigned: Cell::new(false),
+            spare: Spare::default(),
             stuck: Cell::new(false),
             stalled: Cell::new(false),
             written: Cell::new(0),
@@ -135,8 +139,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             buffer.put_slice(PONG);
             return Poll::Ready(Ok(()));
         }
+        if tally.spare.before(buffer, || tally.watch.borrow().is_between_frames()) {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        self.tally.spare.came();
         let now_ms = self.worker.clock.coarse_ms();
         if self.tally.see(&buffer.filled()[before..], now_ms) {
             return Poll::Ready(Ok(()));
