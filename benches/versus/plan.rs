@@ -52,6 +52,9 @@ pub struct Plan {
     /// Idle connections of plain HTTP/1.1; no more than the limit on open files allows
     #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub idle: u32,
+    /// Seconds that idle connections wait before memory is looked at
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    pub wait: f64,
     /// Writes every round's figures to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -82,7 +85,7 @@ impl Plan {
         }
         println!("smoke size: the figures mean nothing; `cargo bench --bench versus` measures");
         let mut plan = Plan::parse_from(["versus"]);
-        (plan.rounds, plan.seconds, plan.warm_up) = (1, 0.05, 0.02);
+        (plan.rounds, plan.seconds, plan.warm_up, plan.wait) = (1, 0.05, 0.02, 0.02);
         (plan.connections, plan.big_connections, plan.h2_connections) = (8, 2, 2);
         (plan.idle, plan.idle_tls, plan.uneven_connections) = (50, 20, 32);
         // Each of these starts every rival anew; the two others go through the same code.

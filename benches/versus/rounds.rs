@@ -149,6 +149,8 @@ pub fn idle(
     let before = measure::settled_memory(&proxy.pids())? as f64;
     let count = scenario.connections(plan);
     let held = load::hold(&job(&proxy, scenario, ground, plan), count as usize)?;
+    // Some give memory back once a connection has waited for a while.
+    std::thread::sleep(Duration::from_secs_f64(plan.wait));
     let after = measure::settled_memory(&proxy.pids())? as f64;
     drop(held);
     if let Some(log) = &proxy.log {
