@@ -204,7 +204,8 @@ pub(super) const REVISIONS_OF_ROUTES: &str = "
         WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?4
             AND from_rev BETWEEN ?2 AND ?3
     UNION SELECT to_rev FROM edits INDEXED BY edits_route
-        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?4 AND to_rev <= ?3";
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?4
+            AND to_rev BETWEEN ?2 AND ?3";
 
 /// Opens the database to read and write; makes it if there is none. Private keys are in it: it is
 /// its owner's alone, and so is what SQLite makes beside it, to which it gives the same mode.

@@ -253,7 +253,12 @@ fn history_is_filtered_by_author_time_and_app() {
         .collect();
     expected.reverse();
     let blog = Filter { app: Some("blog".into()), ..Filter::default() };
-    assert_eq!(revisions(blog), expected);
+    assert_eq!(revisions(blog.clone()), expected);
+    for since in [0, 1, 30, 60, 61, 62, 1000, u64::MAX] {
+        let of_then: Vec<_> = expected.iter().copied().filter(|r| *r >= since).collect();
+        let told = revisions(Filter { since: Some(At::Revision(since)), ..blog.clone() });
+        assert_eq!(told, of_then, "since {since}");
+    }
 }
 
 /// Makes a database of version 8 one of version 7.
