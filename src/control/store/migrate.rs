@@ -138,12 +138,13 @@ fn note(transaction: &Transaction<'_>, added: BTreeMap<i64, Sum>) -> rusqlite::R
     Ok(())
 }
 
-/// The edits that the versions of version 7 tell of, from the revision ?1 on.
+/// The edits that the versions of version 7 tell of, from the revision ?1 on: what had ended before
+/// and was not forgotten yet is now, since of what came where it had ended nothing is known.
 const EDITS: &str = "
     INSERT INTO edits (kind, key, from_rev, to_rev, body, app, removed, before, leap)
     WITH versions AS (
         SELECT kind, key, from_rev, NULL AS to_rev, NULL AS body, app FROM objects_of_7
-        UNION ALL SELECT kind, key, from_rev, to_rev, body, app FROM past
+        UNION ALL SELECT kind, key, from_rev, to_rev, body, app FROM past WHERE to_rev >= ?1
     ), beside AS (
         SELECT *, lag(to_rev, 1, 0) OVER of_key AS ended, lead(from_rev) OVER of_key AS next
         FROM versions WINDOW of_key AS (PARTITION BY kind, key ORDER BY from_rev)

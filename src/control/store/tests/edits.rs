@@ -137,3 +137,30 @@ fn what_leads_astray_is_found() {
         let _ = view.history(&Filter { app: Some("blog".into()), limit: 100, ..Filter::default() });
     }
 }
+
+#[test]
+fn what_version_7_had_not_forgotten_yet_is_forgotten_as_it_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut table = Table::new(1);
+    let put = |port| Change::PutDyno(app("a"), dyno("web.1", port));
+    let gone = || Change::DeleteDyno(app("a"), "web.1".into());
+    let first = Change::PutApp(app("a"), AppSettings::default());
+    // There, gone and back before the oldest revision that is kept, and another one behind it.
+    for change in [first, put(1), gone(), put(2), put(3), put(4), put(5)] {
+        let committed = transact(&mut table, &[change]);
+        store.commit(&[committed]).unwrap();
+    }
+    store.close().unwrap();
+    let direct = Connection::open(database(dir.path())).unwrap();
+    direct.execute_batch(AGE_TO_7).unwrap();
+    direct.execute("DELETE FROM transactions WHERE revision < 5", []).unwrap();
+    drop(direct);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(verify_dir(dir.path()).unwrap().findings, [""; 0]);
+    let view = store.archive().open().unwrap();
+    for revision in 5..=7 {
+        let found = view.object(&ObjectKey::of(&put(1)).unwrap(), Revision(revision)).unwrap();
+        assert_eq!(found, Some(put(revision as u16 - 2)));
+    }
+}
