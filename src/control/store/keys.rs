@@ -136,9 +136,18 @@ pub(super) fn overwritten(
     if !batch.iter().any(|committed| committed.edits.keys().iter().any(is_secret)) {
         return write();
     }
+    overwriting(connection, write)
+}
+
+/// Writes by `write`, which overwrites what it deletes.
+pub(super) fn overwriting<T>(
+    connection: &Connection,
+    write: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     overwrite(connection, true)?;
-    write()?;
-    overwrite(connection, false)
+    let written = write()?;
+    overwrite(connection, false)?;
+    Ok(written)
 }
 
 fn names(of: &[CertName]) -> String {

@@ -14,6 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::{
     chain::reach,
     error::StoreError,
+    keys,
     object::{self, Kind},
     prune, schema,
     sqlite::number,
@@ -166,6 +167,8 @@ const LAST_EDITS: &str = "
         WHERE ends.revision <= transactions.revision ORDER BY ends.revision DESC LIMIT 1), 0);
     DROP TABLE temp.ends;";
 
+const CERTIFICATES_OF_7: &str = "DELETE FROM objects_of_7 WHERE kind = 'cert'";
+
 /// Makes version 8 of a database of version 7.
 fn from_7(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -174,6 +177,8 @@ fn from_7(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute(OBJECTS, [])?;
     chain(&transaction)?;
     transaction.execute_batch(LAST_EDITS)?;
+    // A table that is dropped leaves its pages as they are: no private key is to be in one.
+    keys::overwriting(&transaction, || transaction.execute(CERTIFICATES_OF_7, []))?;
     transaction.execute_batch(schema::END_OF_8)?;
     transaction.pragma_update(None, "user_version", 8)?;
     transaction.commit()

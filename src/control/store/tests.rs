@@ -25,8 +25,9 @@ use past::{AGE_TO_7, told};
 
 use super::{snapshot, *};
 use crate::route::{
-    AppName, AppSettings, Change, Digest, Dyno, DynoAddr, DynoName, DynoState, HostPattern,
-    OwnSettings, Page, Pages, PathPrefix, Revision, RouteKey, RouteSettings, Table,
+    AppName, AppSettings, CertName, Certificate, Change, Digest, Dyno, DynoAddr, DynoName,
+    DynoState, HostPattern, KeyKind, OwnSettings, Page, Pages, PathPrefix, PrivateKey, Revision,
+    RouteKey, RouteSettings, Table,
 };
 
 const PLAIN: RouteSettings = RouteSettings { protected: false };

@@ -164,3 +164,42 @@ fn what_version_7_had_not_forgotten_yet_is_forgotten_as_it_is_brought_up_to_date
         assert_eq!(found, Some(put(revision as u16 - 2)));
     }
 }
+
+#[test]
+fn a_private_key_is_not_left_behind_in_what_version_7_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut table = Table::new(1);
+    let secret = [0x5a_u8; 600];
+    let certificate = |leaf: u8, key: &[u8]| {
+        let chain: [Box<[u8]>; 1] = [vec![leaf; 300].into()];
+        Change::PutCertificate(Arc::new(Certificate {
+            name: CertName::parse("a").unwrap(),
+            hosts: [].into(),
+            not_before_s: 1,
+            not_after_s: 2,
+            key_kind: KeyKind::Rsa(2048),
+            fingerprints: chain.iter().map(|der| Digest::of(der)).collect(),
+            chain: chain.into(),
+            key: PrivateKey { der: Some(key.into()), sealed: None },
+        }))
+    };
+    let committed = transact(&mut table, &[certificate(1, &secret)]);
+    store.commit(&[committed]).unwrap();
+    store.close().unwrap();
+    let direct = Connection::open(database(dir.path())).unwrap();
+    direct.execute_batch(AGE_TO_7).unwrap();
+    direct.execute_batch("VACUUM").unwrap();
+    drop(direct);
+    let text = "WlpaWlpaWlpaWlpa";
+    let has_it = || {
+        let bytes = fs::read(database(dir.path())).unwrap();
+        bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    };
+    assert!(has_it() > 0, "the key is in the clear");
+    let mut store = Store::open(dir.path()).unwrap();
+    let committed = transact(&mut table, &[certificate(2, &[1])]);
+    store.commit(&[committed]).unwrap();
+    store.close().unwrap();
+    assert_eq!(has_it(), 0);
+}
