@@ -68,6 +68,13 @@ const LEADS: [(&str, &str); 3] = [
     ),
 ];
 
+/// How many edits neither an object nor a later edit leads to: where all that is led to is right,
+/// one of the two leads to each.
+const UNLED: &str = "
+    SELECT (SELECT count(*) FROM edits)
+        - (SELECT count(*) FROM edits WHERE before >= (SELECT min(id) FROM edits))
+        - (SELECT count(*) FROM objects WHERE last >= (SELECT min(id) FROM edits))";
+
 /// What was found in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
@@ -301,6 +308,10 @@ impl Look<'_> {
             if !names.is_empty() {
                 self.found(format!("{what}: {}", names.join(", ")));
             }
+        }
+        let lost: i64 = self.connection.query_row(UNLED, [], |row| row.get(0))?;
+        if lost > 0 {
+            self.found(format!("nothing leads to {lost} of the edits"));
         }
         Ok(())
     }

@@ -203,3 +203,14 @@ fn a_private_key_is_not_left_behind_in_what_version_7_had() {
     store.close().unwrap();
     assert_eq!(has_it(), 0);
 }
+
+#[test]
+fn an_edit_that_nothing_leads_to_is_found() {
+    let filled = Filled::new(60);
+    assert_sound(&filled);
+    let direct = Connection::open(database(filled.dir.path())).unwrap();
+    let sql = "DELETE FROM objects WHERE body IS NULL";
+    assert!(direct.execute(sql, []).unwrap() > 0, "the run removes objects");
+    let findings = verify_dir(filled.dir.path()).unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.contains("nothing leads")), "{findings:?}");
+}
