@@ -128,7 +128,7 @@ ALTER TABLE transactions ADD COLUMN certs INTEGER NOT NULL DEFAULT 0;
 
 /// What leads to the routes of an app, as a large commit makes it anew.
 pub(super) const OBJECTS_ROUTE: &str =
-    "CREATE INDEX objects_route ON objects (app) WHERE kind = 'route'";
+    "CREATE INDEX objects_route ON objects (app) WHERE kind = 'route' AND body IS NOT NULL";
 /// What version 7 brought: only routes need another way from their app to them than their key, so
 /// that a change of a dyno touches two pages less.
 pub(super) const INDEXES_OF_7: &str = "
@@ -172,7 +172,7 @@ CREATE TABLE objects (
 pub(super) const END_OF_8: &str = "
 DROP TABLE past;
 DROP TABLE objects_of_7;
-CREATE INDEX objects_route ON objects (app) WHERE kind = 'route';
+CREATE INDEX objects_route ON objects (app) WHERE kind = 'route' AND body IS NOT NULL;
 CREATE INDEX edits_route ON edits (app) WHERE kind = 'route' AND body IS NOT NULL;
 ";
 
@@ -182,9 +182,11 @@ pub(super) const OWN: &str = "
     UNION ALL SELECT kind, key, from_rev, body, last FROM objects
         WHERE kind = 'dyno' AND key > ?1 || '/' AND key < ?1 || '0'";
 
-/// The keys of the routes that the app ?1 has, or had behind the edit ?2.
+/// The keys of the routes that the app ?1 has, or had behind the edit ?2. What is gone is found by
+/// the edit that ended it, here and below: as much of it as the question is of.
 pub(super) const ROUTES: &str = "
-    SELECT key FROM objects INDEXED BY objects_route WHERE kind = 'route' AND app = ?1
+    SELECT key FROM objects INDEXED BY objects_route
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1
     UNION SELECT key FROM edits INDEXED BY edits_route
         WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?2";
 
@@ -192,14 +194,14 @@ pub(super) const ROUTES: &str = "
 /// or are its own.
 pub(super) const EDITED_ROUTES: &str = "
     SELECT 'route', key FROM objects INDEXED BY objects_route
-        WHERE kind = 'route' AND app = ?1 AND from_rev > ?2
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND from_rev > ?2
     UNION SELECT 'route', key FROM edits INDEXED BY edits_route
         WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?3";
 
 /// The revisions from ?2 to ?3 that changed routes of the app ?1; ?4 is the last edit before them.
 pub(super) const REVISIONS_OF_ROUTES: &str = "
     SELECT from_rev AS changed FROM objects INDEXED BY objects_route
-        WHERE kind = 'route' AND app = ?1 AND from_rev BETWEEN ?2 AND ?3
+        WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND from_rev BETWEEN ?2 AND ?3
     UNION SELECT from_rev FROM edits INDEXED BY edits_route
         WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?4
             AND from_rev BETWEEN ?2 AND ?3

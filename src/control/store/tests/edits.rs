@@ -214,3 +214,27 @@ fn an_edit_that_nothing_leads_to_is_found() {
     let findings = verify_dir(filled.dir.path()).unwrap().findings;
     assert!(findings.iter().any(|finding| finding.contains("nothing leads")), "{findings:?}");
 }
+
+#[test]
+fn routes_that_are_gone_are_not_looked_at_for_a_table_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut table = Table::new(1);
+    let key = |i: u32| route(&format!("h{i}.test"), "/");
+    let put = |i| Change::PutRoute(key(i), app("a"), PLAIN);
+    let mut first = vec![Change::PutApp(app("a"), AppSettings::default())];
+    first.extend((0..50).map(put));
+    let gone: Vec<_> = (1..50).map(|i| Change::DeleteRoute(key(i), app("a"))).collect();
+    let batch = [transact(&mut table, &first), transact(&mut table, &gone)];
+    store.commit(&batch).unwrap();
+    let view = store.archive().open().unwrap();
+    let looked_at = |at: u64| {
+        let bound = chain::last_edit(&view.connection, Revision(at)).unwrap();
+        let mut query = view.connection.prepare(schema::ROUTES).unwrap();
+        query.query_map(("a", bound), |_| Ok(())).unwrap().count()
+    };
+    assert_eq!((looked_at(2), looked_at(1)), (1, 50));
+    for (at, routes) in [(0, 0), (1, 50), (2, 1)] {
+        assert_eq!(view.app("a", Revision(at)).unwrap().counts().routes, routes);
+    }
+}
