@@ -8,9 +8,9 @@
 //! again is known.
 //! Invariants: an object as of revision R is in `objects` with `from_rev <= R`, else in that of its
 //! edits with `from_rev <= R < to_rev`, to which `objects` leads (see `chain`); edits are appended
-//! and forgotten, never changed; a revision has as many as `transactions` says it has changes, up to
-//! its last; the header's `application_id` and `user_version` say
-//! whose the file is and how new; a file that is not ours is not written to.
+//! and forgotten, never changed; a revision has as many as `transactions` says it has changes, up
+//! to its last; the header's `application_id` and `user_version` say whose the file is and how new;
+//! a file that is not ours is not written to.
 
 use std::path::Path;
 
@@ -190,8 +190,8 @@ pub(super) const ROUTES: &str = "
     UNION SELECT key FROM edits INDEXED BY edits_route
         WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND id > ?2";
 
-/// The routes of the app ?1 that were edited behind the revision ?2, whose last edit is ?3, and were
-/// or are its own.
+/// The routes of the app ?1 that were edited behind the revision ?2, whose last edit is ?3, and
+/// were or are its own.
 pub(super) const EDITED_ROUTES: &str = "
     SELECT 'route', key FROM objects INDEXED BY objects_route
         WHERE kind = 'route' AND body IS NOT NULL AND app = ?1 AND from_rev > ?2

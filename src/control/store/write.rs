@@ -3,8 +3,8 @@
 //! An edit is appended to `edits`, with what it ended, and the object is written over where it
 //! stands: a page each, and no index but for routes. What would find an object's history by its key
 //! came to three quarters of a commit.
-//! Invariants: all of a batch in one SQLite transaction, or nothing; edits are numbered in the order
-//! of revisions, and those of one revision follow each other.
+//! Invariants: all of a batch in one SQLite transaction, or nothing; edits are numbered in the
+//! order of revisions, and those of one revision follow each other.
 
 use rusqlite::{
     CachedStatement, Connection, Transaction, TransactionBehavior, params,

@@ -1,6 +1,7 @@
 //! Edits that lead to each other: long histories, databases of version 7, and what is led astray.
 //!
-//! Invariant: a database that was made, brought up to date or cut short in any order is found sound.
+//! Invariant: a database that was made, brought up to date or cut short in any order is found
+//! sound.
 
 use super::{
     retention::{assert_kept_from, keep_from},
