@@ -51,7 +51,7 @@ pub fn from(version: i32, connection: &mut Connection, path: &Path) -> Result<()
         4 => schema::DEEDS_OF_5,
         5 => schema::CERTS_OF_6,
         6 => schema::INDEXES_OF_7,
-        7 => return from_7(connection).map_err(StoreError::sqlite(path)),
+        7 => return from_7(connection, path).map_err(StoreError::sqlite(path)),
         _ => unreachable!("what is newer than this release was refused"),
     };
     bring(connection, path, sql, version + 1)
@@ -60,7 +60,7 @@ pub fn from(version: i32, connection: &mut Connection, path: &Path) -> Result<()
 /// Makes version 2 of a database of version 1.
 fn from_1(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = StoreError::sqlite(path);
-    tracing::info!(path = %path.display(), "bringing an earlier release's database up to date");
+    tell(path);
     let behavior = TransactionBehavior::Immediate;
     let transaction = connection.transaction_with_behavior(behavior).map_err(&failed)?;
     transaction.execute_batch(TO_2).map_err(&failed)?;
@@ -69,6 +69,11 @@ fn from_1(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     transaction.execute_batch(schema::INDEXES_OF_2).map_err(&failed)?;
     transaction.pragma_update(None, "user_version", 2).map_err(&failed)?;
     transaction.commit().map_err(&failed)
+}
+
+/// Says what a start then waits for.
+fn tell(path: &Path) {
+    tracing::info!(path = %path.display(), "bringing an earlier release's database up to date");
 }
 
 /// Does what is plain SQL.
@@ -170,7 +175,8 @@ const LAST_EDITS: &str = "
 const CERTIFICATES_OF_7: &str = "DELETE FROM objects_of_7 WHERE kind = 'cert'";
 
 /// Makes version 8 of a database of version 7.
-fn from_7(connection: &mut Connection) -> rusqlite::Result<()> {
+fn from_7(connection: &mut Connection, path: &Path) -> rusqlite::Result<()> {
+    tell(path);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(schema::EDITS_OF_8)?;
     transaction.execute(EDITS, [number(prune::oldest(&transaction)?)])?;

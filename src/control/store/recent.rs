@@ -10,8 +10,10 @@ use rusqlite::params;
 use super::{archive::View, chain::last_edit, error::StoreError, object, sqlite::number};
 use crate::route::{Revision, RouteKey, Table};
 
-/// The most transactions that are looked at, and the most edits of them.
+/// The most transactions that are looked at, and the most routes that they removed.
 const MOST: i64 = 100_000;
+/// The most edits that are looked at for that.
+const MOST_EDITS: i64 = 1_000_000;
 
 /// What became of routes and dynos, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,22 +63,21 @@ impl View {
         table: &Table,
     ) -> Result<Vec<(RouteKey, u64)>, StoreError> {
         let failed = StoreError::sqlite(self.path());
-        let sql = "SELECT kind, key, to_rev FROM edits
-                   WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3";
+        let sql = "SELECT key, to_rev FROM edits
+                   WHERE id > ?1 AND id <= ?2 AND removed AND kind = 'route'
+                   ORDER BY id DESC LIMIT ?3";
         let mut query = self.connection.prepare_cached(sql).map_err(&failed)?;
         let last = |revision| last_edit(&self.connection, revision).map_err(&failed);
-        let bounds = params![last(begin)?, last(table.revision())?, MOST];
+        let newest = last(table.revision())?;
+        let bounds = params![last(begin)?.max(newest - MOST_EDITS), newest, MOST];
         let mut rows = query.query(bounds).map_err(&failed)?;
         let (mut seen, mut lost) = (HashSet::new(), Vec::new());
         while let Some(row) = rows.next().map_err(&failed)? {
             let text = |i| row.get_ref(i)?.as_str().map_err(rusqlite::Error::from);
-            if text(0).map_err(&failed)? != "route" {
-                continue;
-            }
-            let key = text(1).map_err(&failed)?;
+            let key = text(0).map_err(&failed)?;
             let damaged = |reason| StoreError::Damaged { path: self.path().to_owned(), reason };
             let key = object::route_key(key).map_err(damaged)?;
-            let revision = Revision(row.get::<_, i64>(2).map_err(&failed)?.cast_unsigned());
+            let revision = Revision(row.get::<_, i64>(1).map_err(&failed)?.cast_unsigned());
             let at = times.binary_search_by_key(&revision, |(revision, _)| *revision);
             if let Ok(at) = at
                 && table.route(&key).is_none()

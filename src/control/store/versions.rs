@@ -36,8 +36,9 @@ impl Versions {
         let found = AsOf::of(&view.connection, at)
             .and_then(|mut as_of| as_of.object(object.kind(), &object.text()));
         let found = found.map_err(StoreError::sqlite(view.path()))?;
+        let is_kept = at >= view.oldest()?;
         *kept = Some(view).filter(|_| self.archive.lets_views_be_kept());
-        Ok(found.map(|stood| stood.from))
+        Ok(found.filter(|_| is_kept).map(|stood| stood.from))
     }
 }
 
