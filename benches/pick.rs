@@ -5,12 +5,14 @@
 //! snapshot has them. `one app` asks the same app again and again; `1,000 apps` go in turn, so that
 //! every cell has long left the nearer caches. All dynos weigh the same, or each another weight.
 //!
-//! Seen 2026-11-23 with nothing else running, in thread time, of one app (alike, differ): `random`
-//! 14 and 16, `round_robin` 17 and 32, `one_at_a_time` with half of the dynos busy 36 and 42,
-//! `p2c` 38 and 42, of 1,000 apps in turn 113 to 140 and 156 to 230, which is what the misses of
-//! two cells cost there. The goal is 60 ns for one app. A scan cannot reach it: `least_request`,
-//! 720 to 745, scans unless it draws one without an exchange, `hash`, 238 to 296, where the owner
-//! of the key has more than its bound, as here a third of the time.
+//! The goal is 60 ns for one app. Seen 2026-11-23 with nothing else running, in thread time, of
+//! one app (alike, differ): `random` 14 and 16, `round_robin` 17 and 32, `one_at_a_time` with half
+//! of the dynos busy 36 and 42, `p2c` 38 and 42, of 1,000 apps in turn 113 to 140 and 156 to 230,
+//! which is what the misses of two cells cost there. Nor do `least_request` and `hash` look at all
+//! dynos here: the one looks at their counts, which stand side by side, and then at one dyno or
+//! two, unless it draws one without an exchange, the other at the owner of the key and, if that has
+//! more than its bound, as here a third of the time, at one or two more. Where they do look at all
+//! is said in `docs/balance.md`.
 
 use std::{hint::black_box, sync::Arc};
 

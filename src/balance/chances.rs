@@ -5,7 +5,7 @@
 //! are all 0 where no dyno is fit.
 
 use super::{
-    Algorithm, Candidate, Draw, Plan, least,
+    Algorithm, Candidate, Draw, NoCounts, Plan, least,
     p2c::{self, EXPLORE, SAME},
     pick::pick,
     plan::Lot,
@@ -61,7 +61,8 @@ fn among(plan: &Plan, lot: &Lot, candidates: &[Candidate], key: Option<u64>) -> 
         (Algorithm::LeastRequest, _) => Some(of_least(&weighed(&is_fit), &weighed, candidates)),
         (Algorithm::RoundRobin, _) => None,
         (Algorithm::Hash, Some(_)) => {
-            let mut draw = Draw { key, in_flight: None, random: |_| 0, turn: |_| 0 };
+            let mut draw =
+                Draw { key, fit: None, abreast: NoCounts::NONE, random: |_| 0, turn: |_| 0 };
             let whole = Plan { split: None, all: lot.clone(), ..plan.clone() };
             let picked = pick(&whole, candidates.len(), |at| candidates[at], &mut draw).ok();
             Some((0..candidates.len()).map(|at| f64::from(u8::from(Some(at) == picked))).collect())

@@ -4,12 +4,14 @@
 //! most so many percent of the mean that is in flight, by weight, and what is more goes on. It goes
 //! on by jumps and not to the neighbour, which would be the next to be full (Chen, Coleman,
 //! Shrivastava, "Revisiting Consistent Hashing with Bounded Loads", 2021). A dyno that warms up has
-//! a part of its keys, which grows with its weight; the others go on as if it were full.
+//! a part of its keys, which grows with its weight; the others go on as if it were full. The mean
+//! is known to who asks, as of a moment ago; else it takes a look at all dynos, if the one that the
+//! key belongs to has anything at all in flight.
 //! Invariants: as of every choice; the same key goes the same way as long as the dynos are as fit,
 //! as warm and as full as before.
 
 use super::{
-    Candidate, Unfit, least,
+    Candidate, NoCounts, Unfit, least,
     plan::Lot,
     ring::mix,
     scan::{self, Fit},
@@ -26,36 +28,33 @@ pub(super) fn pick(
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
     key: u64,
-    in_flight: Option<u32>,
+    mut fit: Option<Fit>,
 ) -> Result<usize, Unfit> {
+    let mut drawn = |n: usize| (mix(key) % n as u64) as usize;
     let Some(ring) = lot.ring.as_ref().filter(|_| count > 0) else {
-        return least::pick(lot, count, candidate, &mut |n| (mix(key) % n as u64) as usize);
+        return least::pick(lot, count, candidate, &mut drawn, NoCounts::NONE.as_ref());
     };
-    let at = ring.find(key);
-    let owner = candidate(at);
-    // As if all were fit, of whom each then has the least: this spares most requests the scan.
-    let has_little = |all: u32| {
-        let weight = u64::from(lot.mean) * count as u64;
-        has_room(&owner, &Fit { count, weight, in_flight: all.into() }, bound)
-    };
-    // With nothing in flight nobody has too much.
-    let is_clear = bound == 0 || owner.in_flight == 0 || in_flight.is_some_and(has_little);
-    if owner.bar.is_none() && is_clear && is_among(key, owner.part) {
-        return Ok(at);
-    }
-    let fit = scan::fit(count, &candidate)?;
     let mut hash = key;
     for jump in 0..JUMPS {
         let at = ring.find(hash);
         let seen = candidate(at);
         // What the busy ones pass on is not to make up for what one that is cold is spared.
         let part = if jump == 0 { seen.part } else { seen.part * seen.part / WHOLE };
-        if seen.bar.is_none() && is_among(hash, part) && has_room(&seen, &fit, bound) {
+        let may = seen.bar.is_none() && is_among(hash, part);
+        // With nothing in flight nobody has too much.
+        if may && (bound == 0 || seen.in_flight == 0) {
+            return Ok(at);
+        }
+        let fit = match fit {
+            Some(fit) => fit,
+            None => *fit.insert(scan::fit(count, &candidate)?),
+        };
+        if may && has_room(&seen, &fit, bound) {
             return Ok(at);
         }
         hash = mix(hash.wrapping_add(1));
     }
-    least::pick(lot, count, candidate, &mut |n| (mix(key) % n as u64) as usize)
+    least::pick(lot, count, candidate, &mut drawn, NoCounts::NONE.as_ref())
 }
 
 /// Is the key, or what became of it by jumps, among such a part of all keys?
@@ -64,9 +63,9 @@ fn is_among(hash: u64, part: u32) -> bool {
     part >= WHOLE || mix(hash) % u64::from(WHOLE) < u64::from(part)
 }
 
-/// May it have one more? Its bound is rounded up, so that there is always one that may.
+/// May it have one more, if there is a bound? That is rounded up, so that there is always one that
+/// may; and since what it has is a whole number, it is compared without dividing.
 fn has_room(of: &Candidate, fit: &Fit, bound: u32) -> bool {
-    let all = (u128::from(fit.in_flight) + 1) * u128::from(of.weight) * u128::from(bound);
-    let most = all.div_ceil(u128::from(fit.weight) * 100);
-    bound == 0 || u128::from(of.in_flight) < most
+    let most = (u128::from(fit.in_flight) + 1) * u128::from(of.weight) * u128::from(bound);
+    u128::from(of.in_flight) * u128::from(fit.weight) * 100 < most
 }

@@ -6,10 +6,17 @@
 //! the least. A light dyno is then given what is drawn for it, and more only where it still has
 //! less with one more. (Dividing by the seats that are held is what Adams proposed for parliaments,
 //! and favours the small; by those held and one more, as D'Hondt did, the large.)
+//! Where the counts stand side by side (`abreast.rs`) they tell who is to be looked at, and that
+//! one decides if it is fit and has its whole weight. If not, all are looked at.
 //! Invariants: as of every choice; of dynos of one weight one of those with the least has it, each
-//! as likely as the other; looks at every dyno, unless the one that was drawn has nothing.
+//! as likely as the other, whichever way it is found.
 
-use super::{Candidate, Unfit, pick::any, plan::Lot};
+use super::{
+    Candidate, Counts, Unfit,
+    abreast::{self, Pair},
+    pick::any,
+    plan::Lot,
+};
 
 /// Picks one.
 pub(super) fn pick(
@@ -17,12 +24,54 @@ pub(super) fn pick(
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
     random: &mut impl FnMut(usize) -> usize,
+    abreast: Option<&Counts<'_, impl Fn(usize) -> Pair>>,
 ) -> Result<usize, Unfit> {
-    let drawn = any(lot, count, &candidate, random)?;
-    let own = candidate(drawn);
+    let (drawn, own) = any(lot, count, &candidate, random)?;
     if own.in_flight == 0 {
         return Ok(drawn);
     }
+    let told = |abreast| told(lot, count, &candidate, (drawn, &own), abreast, random);
+    let told = abreast.and_then(told);
+    Ok(told.unwrap_or_else(|| of_all(count, &candidate, (drawn, own), random)))
+}
+
+/// As the counts tell it; nothing if one of those that would decide is not fit, or not whole.
+fn told(
+    lot: &Lot,
+    count: usize,
+    candidate: &impl Fn(usize) -> Candidate,
+    (drawn, own): (usize, &Candidate),
+    abreast: &Counts<'_, impl Fn(usize) -> Pair>,
+    random: &mut impl FnMut(usize) -> usize,
+) -> Option<usize> {
+    let whole = |at: usize| {
+        let seen = candidate(at);
+        let is_told = seen.in_flight < abreast::MOST.into();
+        (seen.bar.is_none() && seen.weight >= lot.weight(at) && is_told).then_some(seen)
+    };
+    let pass = abreast.pass();
+    let now = pass.least();
+    if now >= own.in_flight as f32 * lot.most as f32 / own.weight as f32 {
+        return Some(drawn);
+    }
+    let at = abreast.draw(&pass, random)?;
+    // Who will have the least mostly also has less now. If not, what is found out further must not
+    // draw again: that would be a second draw for this one alone.
+    let somebody_has_less = has_less(&whole(at)?, own) || {
+        let least = abreast.with_at_most(now).and_then(whole);
+        let is_less = |seen: Candidate| seen.bar.is_none() && has_less(&seen, own);
+        least.map_or_else(|| (0..count).map(candidate).any(is_less), |least| has_less(&least, own))
+    };
+    Some(if somebody_has_less { at } else { drawn })
+}
+
+/// As a look at each tells it.
+fn of_all(
+    count: usize,
+    candidate: &impl Fn(usize) -> Candidate,
+    (drawn, own): (usize, Candidate),
+    random: &mut impl FnMut(usize) -> usize,
+) -> usize {
     let (mut least, mut weight) = ((drawn, own), 0u64);
     let mut is_least = true;
     for at in 0..count {
@@ -41,7 +90,7 @@ pub(super) fn pick(
             }
         }
     }
-    Ok(if is_least { drawn } else { least.0 })
+    if is_least { drawn } else { least.0 }
 }
 
 /// in flight ÷ weight, compared without dividing.

@@ -6,6 +6,7 @@
 //! requests may be sent a second time; [`eject`] which dynos are left out for a while, and [`warm`]
 //! how much of its weight one has that is new.
 
+pub mod abreast;
 pub mod affinity;
 pub mod alias;
 pub mod budget;
@@ -24,9 +25,11 @@ mod scan;
 mod turns;
 pub mod warm;
 
+pub use abreast::{Abreast, Counts, NoCounts};
 pub use budget::Budget;
 pub use candidate::{Bar, Candidate, ONE_WEIGHT, Unfit};
 pub use chances::chances;
 pub use latency::Latency;
 pub use pick::pick;
 pub use plan::{Algorithm, Draw, Plan, Share, Wish};
+pub use scan::Fit;

@@ -75,7 +75,7 @@ fn among_all(
         (at, candidate(at))
     });
     let rest = fit.weight.saturating_sub(u64::from(first.weight.max(1)));
-    if fit.count == 1 || rest == 0 || (is_new && random(EXPLORE) == 0) {
+    if rest == 0 || (is_new && random(EXPLORE) == 0) {
         return Ok(at);
     }
     let other = scan::at_weight(count, &candidate, random(rest as usize) as u64, Some(at));

@@ -5,22 +5,24 @@
 //! whatever the algorithm.
 
 use super::{
-    Algorithm, Bar, Candidate, Draw, Plan, Unfit, hash, least, p2c, plan::Lot, scan, turns,
+    Algorithm, Bar, Candidate, Draw, Plan, Unfit, abreast::Pair, hash, least, p2c, plan::Lot, scan,
+    turns,
 };
 
 /// How often dynos are drawn before all are looked at.
 pub(super) const DRAWS: usize = 8;
 
 /// Picks one of `count` dynos by the plan. `candidate(i)` is asked for the few that are looked at.
-pub fn pick<R, T>(
+pub fn pick<R, T, C>(
     plan: &Plan,
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
-    draw: &mut Draw<R, T>,
+    draw: &mut Draw<'_, R, T, C>,
 ) -> Result<usize, Unfit>
 where
     R: FnMut(usize) -> usize,
     T: FnMut(Option<usize>) -> u64,
+    C: Fn(usize) -> Pair,
 {
     let Some(split) = &plan.split else {
         return among(plan, None, count, candidate, draw);
@@ -28,10 +30,9 @@ where
     let drawn = split.draw(draw.key, &mut draw.random);
     let members = &split.parts[drawn].members;
     let place = |at: usize| members[at] as usize;
-    // Of which a release has an unknown part.
-    let all = draw.in_flight.take();
+    // Of all, of whom a release has an unknown part.
+    (draw.fit, draw.abreast) = (None, None);
     let picked = among(plan, Some(drawn), members.len(), |at| candidate(place(at)), draw);
-    draw.in_flight = all;
     if let Ok(at) = picked {
         return Ok(place(at));
     }
@@ -48,16 +49,17 @@ where
 }
 
 /// Picks one of a release's dynos, or of all.
-fn among<R, T>(
+fn among<R, T, C>(
     plan: &Plan,
     part: Option<usize>,
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
-    draw: &mut Draw<R, T>,
+    draw: &mut Draw<'_, R, T, C>,
 ) -> Result<usize, Unfit>
 where
     R: FnMut(usize) -> usize,
     T: FnMut(Option<usize>) -> u64,
+    C: Fn(usize) -> Pair,
 {
     // Most apps have one dyno; there are no two to be drawn then.
     if count < 2 {
@@ -67,32 +69,37 @@ where
     let random = &mut draw.random;
     match plan.algorithm {
         Algorithm::P2c => p2c::pick(lot, count, candidate, random),
-        Algorithm::LeastRequest => least::pick(lot, count, candidate, random),
+        Algorithm::LeastRequest => {
+            least::pick(lot, count, candidate, random, draw.abreast.as_ref())
+        }
         Algorithm::RoundRobin => turns::pick(lot, count, candidate, &mut || (draw.turn)(part)),
-        Algorithm::Random | Algorithm::OneAtATime => any(lot, count, candidate, random),
+        Algorithm::Random | Algorithm::OneAtATime => {
+            any(lot, count, candidate, random).map(|(at, _)| at)
+        }
         Algorithm::Hash => match draw.key {
-            Some(key) => hash::pick(lot, plan.bound, count, candidate, key, draw.in_flight),
+            Some(key) => hash::pick(lot, plan.bound, count, candidate, key, draw.fit),
             None => p2c::pick(lot, count, candidate, random),
         },
     }
 }
 
-/// Any of the fit ones, by weight.
+/// Any of the fit ones, by weight, and what was seen of it.
 pub(super) fn any(
     lot: &Lot,
     count: usize,
     candidate: impl Fn(usize) -> Candidate,
     random: &mut impl FnMut(usize) -> usize,
-) -> Result<usize, Unfit> {
+) -> Result<(usize, Candidate), Unfit> {
     for _ in 0..DRAWS {
         let at = lot.draw(count, random);
         let drawn = candidate(at);
         if drawn.bar.is_none() && lot.accepts(at, drawn.weight, random) {
-            return Ok(at);
+            return Ok((at, drawn));
         }
     }
     let fit = scan::fit(count, &candidate)?;
-    Ok(scan::at_weight(count, &candidate, random(fit.weight as usize) as u64, None))
+    let at = scan::at_weight(count, &candidate, random(fit.weight as usize) as u64, None);
+    Ok((at, candidate(at)))
 }
 
 impl Lot {

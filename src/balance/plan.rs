@@ -3,7 +3,7 @@
 //! Invariants: made when the app changes, never for a request; what it holds of the dynos is by
 //! their places among the app's; the default is for dynos of one weight and holds nothing of them.
 
-use super::{Candidate, ONE_WEIGHT, alias::Alias, candidate::Bar, ring, ring::Ring};
+use super::{Candidate, Counts, Fit, ONE_WEIGHT, alias::Alias, candidate::Bar, ring, ring::Ring};
 
 /// Which dyno gets the next exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,11 +97,13 @@ pub(super) struct Part {
 
 /// What one choice takes from outside.
 #[derive(Debug)]
-pub struct Draw<R, T> {
+pub struct Draw<'a, R, T, C> {
     /// What the request is hashed by, if it is.
     pub key: Option<u64>,
-    /// What all of the app's dynos have in flight, where that is at hand.
-    pub in_flight: Option<u32>,
+    /// What the app's fit dynos are on the whole, where that is at hand.
+    pub fit: Option<Fit>,
+    /// What each of the app's dynos has in flight, side by side, where that is at hand.
+    pub abreast: Option<Counts<'a, C>>,
     /// `random(n)` answers a number below `n`.
     pub random: R,
     /// Answers how often it was asked before, by all choices among the dynos of this release of
@@ -137,6 +139,11 @@ impl Plan {
     /// The most exchanges of a dyno; 0: any number.
     pub fn most_in_flight(&self) -> u32 {
         u32::from(self.algorithm == Algorithm::OneAtATime)
+    }
+
+    /// Is the least of all dynos wanted, releases not being told apart?
+    pub fn is_of_least(&self) -> bool {
+        self.algorithm == Algorithm::LeastRequest && self.split.is_none()
     }
 
     /// The dynos of one of its releases, or all.

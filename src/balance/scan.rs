@@ -8,8 +8,6 @@ use super::{Candidate, Unfit};
 /// The fit ones on the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
-    /// How many there are; at least one.
-    pub count: usize,
     /// The sum of their weights, at least 1.
     pub weight: u64,
     /// What they have in flight.
@@ -19,19 +17,18 @@ pub struct Fit {
 /// Counts the fit ones, or says why there is none.
 pub fn fit(count: usize, candidate: &impl Fn(usize) -> Candidate) -> Result<Fit, Unfit> {
     let mut unfit = Unfit::default();
-    let mut fit = Fit { count: 0, weight: 0, in_flight: 0 };
+    let mut fit = Fit { weight: 0, in_flight: 0 };
     for at in 0..count {
         let Candidate { bar, weight, in_flight, .. } = candidate(at);
         match bar {
             Some(bar) => unfit.count(bar),
             None => {
-                fit.count += 1;
                 fit.weight += u64::from(weight.max(1));
                 fit.in_flight += u64::from(in_flight);
             }
         }
     }
-    if fit.count == 0 { Err(unfit) } else { Ok(fit) }
+    if fit.weight == 0 { Err(unfit) } else { Ok(fit) }
 }
 
 /// The fit one, but for `without`, that `point` falls to where their weights are laid end to end.

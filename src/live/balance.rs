@@ -126,6 +126,12 @@ impl Balancing {
         }
     }
 
+    /// Does one of those with the least in flight get the exchange, by the weights of the plan?
+    pub fn is_of_least(&self) -> bool {
+        // What dynos say of themselves leaves hardly any of them its whole weight.
+        self.plan.is_of_least() && !self.reported_load
+    }
+
     /// That of an app, whose settings follow on `old`'s.
     pub fn of(app: &App, common: &Arc<Balancing>, old: Option<&LiveApp>) -> Arc<Balancing> {
         let own = app.settings.own.as_deref().map(|own| &own.balance);

@@ -5,7 +5,7 @@
 //! process began, as the workers' clocks give them, 0 meaning never.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicU64,
         Ordering::{AcqRel, Relaxed, Release, SeqCst},
@@ -13,6 +13,7 @@ use std::sync::{
 };
 
 use super::{
+    abreast::Seat,
     health::{AppHealth, Health, Note, Notes},
     latency::LatencyCell,
     limit::LimitCell,
@@ -34,8 +35,6 @@ pub struct Cell {
     exchanges: AtomicU64,
     /// How long it takes to answer.
     pub latency: LatencyCell,
-    /// How many exchanges it can have, where that is found out.
-    pub limit: LimitCell,
     /// How busy it says it is.
     pub reported: ReportedCell,
     /// Exchanges that the shadow of its app would have given it.
@@ -50,6 +49,16 @@ pub struct Cell {
     tag: AtomicU64,
     /// What it did.
     pub figures: DynoPlace,
+    extra: OnceLock<Box<Extra>>,
+}
+
+/// What some apps want of their dynos, and most do not: apart, so that a cell is two lines.
+#[derive(Debug, Default)]
+struct Extra {
+    /// How many exchanges it can have, where that is found out.
+    limit: LimitCell,
+    /// Where what is in flight is shown beside others.
+    seat: OnceLock<Seat>,
 }
 
 /// Who is told that a dyno which drains may be empty, and what.
@@ -98,11 +107,41 @@ impl Cell {
             }
             _ => self.exchanges.fetch_update(AcqRel, Relaxed, more).is_ok(),
         };
+        if has_room {
+            self.show();
+        }
         if has_room && self.is_draining() {
             self.lower(ONE);
             return false;
         }
         has_room
+    }
+
+    /// Has a seat from now on, if it had none.
+    pub(super) fn sit(&self, seat: impl FnOnce() -> Seat) {
+        if self.seat().is_none() {
+            self.extra.get_or_init(Box::default).seat.get_or_init(seat);
+            // A step on the count, and not a look at it: who counts after it finds the seat.
+            self.exchanges.fetch_add(0, AcqRel);
+            self.show();
+        }
+    }
+
+    /// Where it shows what it has in flight.
+    pub(super) fn seat(&self) -> Option<&Seat> {
+        self.extra.get()?.seat.get()
+    }
+
+    fn show(&self) {
+        let Some(seat) = self.seat() else { return };
+        // Again as often as others count meanwhile: of two that show at the same time the later
+        // one sees what the earlier one counted.
+        let mut shown = None;
+        while shown != Some(self.in_flight()) {
+            let count = self.in_flight();
+            seat.show(count);
+            shown = Some(count);
+        }
     }
 
     /// Counts one exchange less.
@@ -114,6 +153,7 @@ impl Cell {
         // In one order with the look whether anybody waits (`live/queue`).
         let before = self.exchanges.fetch_sub(by, SeqCst) as u32;
         debug_assert!(before > 0, "a lease is settled once");
+        self.show();
         if before == 1 && self.is_draining() {
             self.tell_empty();
         }
@@ -162,7 +202,8 @@ impl Cell {
     /// Takes in how an attempt on the dyno ended; `app` is the cell of its app.
     pub fn settle(&self, app: &AppCell, outcome: &Outcome) {
         self.latency.settle(&app.latency, outcome);
-        if self.limit.settle(outcome, self.in_flight()) {
+        let extra = self.extra.get();
+        if extra.is_some_and(|extra| extra.limit.settle(outcome, self.in_flight())) {
             app.queue.call();
         }
         if let Some(load) = outcome.said.load {
@@ -171,6 +212,16 @@ impl Cell {
         if let Some(fault) = outcome.fault {
             app.figures.count_failure(&self.figures, fault);
         }
+    }
+
+    /// How many exchanges it can have; from now on that is found out.
+    pub fn limit(&self) -> u32 {
+        self.extra.get_or_init(Box::default).limit.most()
+    }
+
+    /// The same, if that was ever asked for.
+    pub fn known_limit(&self) -> Option<u32> {
+        self.extra.get()?.limit.known()
     }
 
     /// By which cookies of affinity name the dyno, if it was asked for.

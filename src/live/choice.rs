@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{Balancing, Cell, Comeback, HealthRules, LiveApp, LiveDyno, reported::left_of};
+use super::{
+    Balancing, Cell, Comeback, HealthRules, LiveApp, LiveDyno, abreast::Rows, reported::left_of,
+};
 use crate::{
     balance::{
-        self, Bar, Candidate, Draw, ONE_WEIGHT, Plan, Unfit,
+        self, Algorithm, Bar, Candidate, Draw, ONE_WEIGHT, Plan, Unfit,
+        abreast::Pair,
         affinity::{Seal, Tag},
     },
     error::Fault,
@@ -67,7 +70,10 @@ pub fn choose(
     {
         return Ok(at);
     }
-    let in_flight = Some(app.cell.in_flight());
+    let plan = &app.balancing.plan;
+    let is_hashed = plan.algorithm == Algorithm::Hash && asking.key.is_some();
+    let fit = if is_hashed { app.fit(asking.now_ms) } else { None };
+    let abreast = app.rows.as_ref().map(Rows::counts);
     // What goes to one more dyno takes no turn: two dynos of which each exchange tries both would
     // not take turns at being the first.
     let mut anywhere = (!asking.tried.is_empty()).then(|| random(usize::MAX) as u64);
@@ -79,21 +85,22 @@ pub fn choose(
         (None, Some(part)) => app.balancing.turns.take(part),
         (None, None) => app.cell.turn(),
     };
-    let mut draw = Draw { key: asking.key, in_flight, random, turn };
-    pick(app, &app.balancing.plan, asking, |view, live| view.candidate(live), &mut draw)
+    let mut draw = Draw { key: asking.key, fit, abreast, random, turn };
+    pick(app, plan, asking, |view, live| view.candidate(live), &mut draw)
 }
 
 /// Picks a dyno of the app by a plan, of what `see` makes of them; an ill one for want of others.
-pub(super) fn pick<R, T>(
+pub(super) fn pick<R, T, C>(
     app: &LiveApp,
     plan: &Plan,
     asking: &Asking<'_>,
     see: impl Fn(&View<'_>, &LiveDyno) -> Candidate,
-    draw: &mut Draw<R, T>,
+    draw: &mut Draw<'_, R, T, C>,
 ) -> Result<usize, Unfit>
 where
     R: FnMut(usize) -> usize,
     T: FnMut(Option<usize>) -> u64,
+    C: Fn(usize) -> Pair,
 {
     let mut of = |view: View<'_>| {
         balance::pick(plan, app.dynos.len(), |at| see(&view, &app.dynos[at]), draw)
@@ -166,7 +173,7 @@ impl LiveApp {
         if !caps.adaptive {
             return caps.dyno;
         }
-        let found = cell.limit.most();
+        let found = cell.limit();
         if caps.dyno == 0 { found } else { found.min(caps.dyno) }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     key::Keyed,
 };
 use crate::{
-    balance::{self, Bar, Candidate, Draw, affinity::Seal},
+    balance::{self, Bar, Candidate, Draw, NoCounts, affinity::Seal},
     error::Fault,
     route::{AppName, DynoName, Host, HostPattern, OwnAffinity, PathPrefix, path},
 };
@@ -211,7 +211,8 @@ fn outcome(
     }
     let waiting = rules.waiting.of(app);
     // Any draw tells whether there is a dyno to be drawn.
-    let mut draw = Draw { key: None, in_flight: None, random: |_| 0, turn: |_| 0 };
+    let mut draw =
+        Draw { key: None, fit: None, abreast: NoCounts::NONE, random: |_| 0, turn: |_| 0 };
     let drawn = balance::pick(&app.balancing.plan, candidates.len(), |i| candidates[i], &mut draw);
     let behind = waiting.is_behind_others(app).then_some(Lack::Full);
     let lack = waiting.before_dynos(app).or(behind).map_or(drawn.map_err(Lack::from), Err);

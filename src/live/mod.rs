@@ -1,5 +1,6 @@
 //! Where the two planes meet: the table with the live state of its dynos, swapped whole.
 
+pub mod abreast;
 pub mod affinity;
 pub mod balance;
 pub mod cell;
@@ -29,6 +30,7 @@ pub mod swap;
 mod turns;
 pub mod waiting;
 pub mod wake;
+pub mod whole;
 
 pub use affinity::{Affinity, Comeback};
 pub use balance::{Balance, Balancing};

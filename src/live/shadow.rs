@@ -18,7 +18,7 @@ use super::{
     choice::{self, Asking, View},
     turns::Turns,
 };
-use crate::balance::{Candidate, Draw, Plan};
+use crate::balance::{Candidate, Draw, NoCounts, Plan};
 
 /// A second algorithm, and how it does.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub fn follow(
         let in_flight = live.cell.shadow.load(Relaxed);
         Candidate { in_flight, ..view.seen(live) }.within(view.most(live))
     };
-    let mut draw = Draw { key: asking.key, in_flight: None, random, turn };
+    let mut draw = Draw { key: asking.key, fit: None, abreast: NoCounts::NONE, random, turn };
     let picked = choice::pick(app, plan, asking, see, &mut draw);
     let at = picked.unwrap_or_else(|unfit| {
         figures.waited.fetch_add(u64::from(unfit.full > 0), Relaxed);

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use super::{
+    abreast::Rows,
     balance::Balancing,
     cell::{AppCell, Cell, Drained},
     health::{HealthRules, Note, Notes},
     registry::{CellKey, Registry},
     swap::Reader,
+    whole::Whole,
 };
 use crate::{
     route::{App, Certificate, Dyno, DynoState, Host, Slot, Slots, Table},
@@ -42,6 +44,10 @@ pub struct LiveApp {
     pub health: Arc<HealthRules>,
     /// What the control plane is told of them.
     pub notes: Arc<Notes>,
+    /// What the dynos are on the whole.
+    pub(super) whole: Whole,
+    /// What each has in flight, side by side, where the least is wanted of all.
+    pub(super) rows: Option<Rows>,
 }
 
 /// The table and the cells at one revision.
@@ -164,13 +170,18 @@ impl LiveApp {
         if let Some(old) = old.filter(|old| app.dynos.is_empty() && !old.dynos.is_empty()) {
             old.cell.asked.forget();
         }
+        let dynos: Box<[LiveDyno]> = app.dynos.iter().map(live).collect();
+        let balancing = registry.balancing(app, old.map(|old| &**old));
+        let rows = balancing.is_of_least().then(|| Rows::of(&dynos, &balancing.plan));
         LiveApp {
             app: app.clone(),
             cell: old.map_or_else(|| registry.app(), |old| old.cell.clone()),
-            dynos: app.dynos.iter().map(live).collect(),
-            balancing: registry.balancing(app, old.map(|old| &**old)),
+            dynos,
+            balancing,
             health: health.clone(),
             notes: registry.notes().clone(),
+            whole: Whole::default(),
+            rows,
         }
     }
 

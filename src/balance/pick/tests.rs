@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::balance::{ONE_WEIGHT, Share, Wish, chances, ring};
+use crate::balance::{
+    Abreast, Counts, ONE_WEIGHT, Share, Wish, abreast, chances, ring, warm::WHOLE,
+};
 
 pub(super) const ALL: [Algorithm; 6] = [
     Algorithm::P2c,
@@ -19,6 +21,9 @@ pub(super) const ALL: [Algorithm; 6] = [
 /// One app's choices, with what they take from outside.
 pub(super) struct Choices {
     plan: Plan,
+    abreast: Option<Abreast>,
+    /// What is of all dynos is at hand.
+    pub knows: bool,
     rng: fastrand::Rng,
     turns: HashMap<Option<usize>, u64>,
 }
@@ -29,7 +34,11 @@ impl Choices {
     }
 
     fn of(wish: Wish) -> Choices {
-        Choices { plan: Plan::new(&wish), rng: fastrand::Rng::with_seed(7), turns: HashMap::new() }
+        let plan = Plan::new(&wish);
+        let lanes: Vec<_> = (0..wish.dynos.len() as u32).map(Some).collect();
+        let abreast = plan.is_of_least().then(|| Abreast::new(&plan, &lanes));
+        let rng = fastrand::Rng::with_seed(7);
+        Choices { plan, abreast, knows: true, rng, turns: HashMap::new() }
     }
 
     pub fn pick(&mut self, dynos: &[Candidate], key: Option<u64>) -> Result<usize, Unfit> {
@@ -39,8 +48,17 @@ impl Choices {
             *turns += 1;
             *turns - 1
         };
-        let in_flight = Some(dynos.iter().map(|dyno| dyno.in_flight).sum());
-        let mut draw = Draw { key, in_flight, random: |n| rng.usize(..n), turn };
+        let fit = self.knows.then(|| scan::fit(dynos.len(), &|at| dynos[at]).ok()).flatten();
+        let pair = |row: usize| {
+            let count = |column: usize| match dynos.get(row * abreast::COLUMNS + column) {
+                Some(of) => u64::from(of.in_flight) << (column % 4 * 16),
+                None => 0,
+            };
+            [(0..4).map(count).sum(), (4..8).map(count).sum()]
+        };
+        let abreast = self.abreast.as_ref().filter(|_| self.knows);
+        let abreast = abreast.map(|of| Counts { of, pair });
+        let mut draw = Draw { key, fit, abreast, random: |n| rng.usize(..n), turn };
         pick(&self.plan, dynos.len(), |at| dynos[at], &mut draw)
     }
 
@@ -97,6 +115,20 @@ fn least_request_takes_the_least_of_all() {
     let dynos = [busy(3, 100), busy(2, 100), busy(9, 1000), busy(1, 100)];
     let parts = Choices::new(Algorithm::LeastRequest, &[100, 100, 1000, 100]).parts(&dynos, 500);
     assert_near(&parts, &[0.0, 0.0, 1.0, 0.0], 1e-9);
+}
+
+#[test]
+fn each_of_many_that_have_the_least_is_as_likely() {
+    for weights in [vec![100; 40], vec![100; 400], (0..40).map(|at| 100 + at % 2 * 100).collect()] {
+        let seen = |(at, weight): (usize, &u16)| busy(if at % 16 == 5 { 1 } else { 4 }, *weight);
+        let dynos: Vec<_> = weights.iter().enumerate().map(seen).collect();
+        let has_least = |at: &usize| *at % 16 == 5;
+        let all = (0..dynos.len()).filter(has_least).count() as f64;
+        let should = |at| if has_least(&at) { 1.0 / all } else { 0.0 };
+        let should: Vec<_> = (0..dynos.len()).map(should).collect();
+        let parts = Choices::new(Algorithm::LeastRequest, &weights).parts(&dynos, 20_000);
+        assert_near(&parts, &should, 0.02);
+    }
 }
 
 #[test]
@@ -341,6 +373,55 @@ proptest! {
                 Ok(at) => prop_assert!(told[at].bar.is_none()),
                 Err(_) => prop_assert!(told.iter().all(|dyno| dyno.bar.is_some())),
             }
+        }
+    }
+}
+
+/// Whether it is fit, what it has in flight, and what it weighs, of which it may have a part.
+fn given() -> impl Strategy<Value = (bool, u32, u16, bool)> {
+    let is_fit = proptest::bool::weighted(0.9);
+    let is_cold = proptest::bool::weighted(0.1);
+    // Weights of which equal shares are equal numbers.
+    (is_fit, 0u32..4, proptest::sample::select(vec![50u16, 100, 200]), is_cold)
+}
+
+proptest! {
+    // Each looks at thousands of choices.
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_at_hand_changes_nothing_but_what_a_choice_costs(
+        dynos in proptest::collection::vec(given(), 2..40),
+        is_alike: bool,
+        keys in proptest::collection::vec(proptest::num::u64::ANY, 100),
+    ) {
+        let weight = |weight: u16| if is_alike { 100 } else { weight };
+        let weights: Vec<u16> = dynos.iter().map(|dyno| weight(dyno.2)).collect();
+        let seen = |&(is_fit, in_flight, own, is_cold): &(bool, u32, u16, bool)| {
+            let whole = busy(in_flight, weight(own));
+            let bar = (!is_fit).then_some(Bar::Ejected);
+            match is_cold {
+                true => Candidate { bar, weight: whole.weight / 4, part: WHOLE / 4, ..whole },
+                false => Candidate { bar, ..whole },
+            }
+        };
+        let dynos: Vec<_> = dynos.iter().map(seen).collect();
+        let mut known = Choices::new(Algorithm::Hash, &weights);
+        let mut unknown = Choices { knows: false, ..Choices::new(Algorithm::Hash, &weights) };
+        for key in keys {
+            prop_assert_eq!(known.pick(&dynos, Some(key)), unknown.pick(&dynos, Some(key)));
+        }
+        let mut choices = Choices::new(Algorithm::LeastRequest, &weights);
+        if dynos.iter().all(|dyno| dyno.bar.is_some()) {
+            prop_assert!(choices.pick(&dynos, None).is_err());
+            return Ok(());
+        }
+        let picks = 4_000;
+        let chances = chances(&choices.plan, &dynos, None).unwrap();
+        for (part, chance) in choices.parts(&dynos, picks).iter().zip(&chances) {
+            let error = (chance * (1.0 - chance) / f64::from(picks)).sqrt();
+            let most = if *chance == 0.0 { 0.0 } else { 8.0 * error + 0.002 };
+            prop_assert!((part - chance).abs() <= most, "{} {}", part, chance);
         }
     }
 }

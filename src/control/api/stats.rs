@@ -68,7 +68,7 @@ fn of_dyno(live: &LiveDyno, now_ms: u64) -> DynoStats {
         ejected_ms: cell.health.ejected_until_ms().saturating_sub(now_ms),
         ejections: cell.health.ejections(),
         past: cell.health.past().into_iter().map(|turn| told_turn(turn, now_ms)).collect(),
-        limit: cell.limit.known(),
+        limit: cell.known_limit(),
         latency_ms: Some(cell.latency.get().us)
             .filter(|us| *us > 0)
             .map(|us| f64::from(us) / 1000.0),
